@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * base: what every room uses: errors, ownership, log, time, strings.
+ *
+ * Errors.  A fallible function returns 0, a count or -errno and takes `struct err *e` last.  The text reads
+ * "cannot <verb> <object>: <why> (try: <what>)": the function that failed says the most with err_set() or
+ * err_sys(), each caller may put its half in front with err_wrap(), and err_try() adds the advice.  `exit` is
+ * the exit code that the error asks for (see enum err_exit); it is EXIT_FAILED unless somebody says
+ * otherwise.
+ *
+ * Ownership.  AUTO_* variables own what they hold and give it back at the end of their scope; steal_ptr() and
+ * steal_fd() hand it over.
+ */
+#pragma once
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* --- exit codes, and errors -------------------------------------------------------------------- */
+
+enum err_exit {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_GATE = 3,
+	EXIT_NOT_ASSESSED = 4,
+	EXIT_REFUSED = 5,
+	EXIT_PARTLY_APPLIED = 6,
+	EXIT_INTERRUPTED = 130,
+};
+
+struct err {
+	int code;           /* positive errno value, 0 when there is no error */
+	enum err_exit exit; /* EXIT_DONE when there is no error */
+	char text[768];     /* "cannot …: why" */
+	char advice[256];   /* "" or what to try */
+};
+
+#define ERR_INIT     ((struct err){0})
+#define PRINTF(a, b) __attribute__((format(printf, a, b)))
+
+/* Each of these returns -code, so that `return err_set(…)` reads well.  A null `e` is allowed. */
+int err_set(struct err *e, int code, const char *format, ...) PRINTF(3, 4);
+/* With the text of errno behind the message; the code is errno. */
+int err_sys(struct err *e, const char *format, ...) PRINTF(2, 3);
+/* The same for an errno value that is at hand. */
+int err_code(struct err *e, int code, const char *format, ...) PRINTF(3, 4);
+/* EXIT_USAGE, EINVAL: the user asked for something that makes no sense. */
+int err_usage(struct err *e, const char *format, ...) PRINTF(2, 3);
+/* EXIT_REFUSED, EPERM: for safety or for missing privilege. */
+int err_refused(struct err *e, const char *format, ...) PRINTF(2, 3);
+/* Puts "…: " in front of the text that is there; returns -e->code. */
+int err_wrap(struct err *e, const char *format, ...) PRINTF(2, 3);
+/* Sets the advice when there is none yet; returns -e->code. */
+int err_try(struct err *e, const char *format, ...) PRINTF(2, 3);
+/* "text (try: advice)" into out; returns out. */
+const char *err_string(const struct err *e, char *out, size_t size);
+
+/* --- ownership --------------------------------------------------------------------------------- */
+
+static inline void auto_free_(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void auto_close_(const int *fd)
+{
+	int saved = errno;
+
+	if (*fd >= 0)
+		close(*fd);
+	errno = saved;
+}
+
+#define AUTO_FREE  __attribute__((cleanup(auto_free_)))
+#define AUTO_CLOSE __attribute__((cleanup(auto_close_)))
+#define AUTO(fn)   __attribute__((cleanup(fn)))
+
+static inline void *steal_ptr_(void *p)
+{
+	void **slot = p, *value = *slot;
+
+	*slot = NULL;
+	return value;
+}
+
+#define steal_ptr(p) ((__typeof__(*(p)))steal_ptr_(p))
+
+static inline int steal_fd(int *fd)
+{
+	int value = *fd;
+
+	*fd = -1;
+	return value;
+}
+
+/* Memory that taut cannot run without: these end the program with a message when there is none. */
+void *mem_alloc(size_t size); /* zeroed */
+void *mem_array(size_t n, size_t size);
+void *mem_grow(void *p, size_t n, size_t size); /* realloc of n elements */
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define MAX(a, b)    ((a) > (b) ? (a) : (b))
+
+/* --- log --------------------------------------------------------------------------------------- */
+
+enum log_level { LOG_QUIET, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* The two globals of the program: how much is said and by whom (cli and agent set them), and the stop flag.
+ */
+extern enum log_level log_level;
+extern void (*log_sink)(enum log_level level, const char *line);
+extern volatile int stop_flag; /* counts interrupts: 1 stop and restore, 2 skip the analysis as well */
+
+void log_warn(const char *format, ...) PRINTF(1, 2);
+void log_info(const char *format, ...) PRINTF(1, 2);
+void log_debug(const char *format, ...) PRINTF(1, 2);
+
+/* --- time -------------------------------------------------------------------------------------- */
+
+#define NS_PER_US 1000ull
+#define NS_PER_MS 1000000ull
+#define NS_PER_S  1000000000ull
+
+uint64_t time_now_ns(void);  /* CLOCK_MONOTONIC */
+uint64_t time_wall_ns(void); /* CLOCK_REALTIME, since 1970 */
+/* "2026-01-02T03:04:05Z" into out (at least 21 bytes); returns out. */
+char *time_iso8601(uint64_t wall_ns, char *out, size_t size);
+/* Parses "200ms", "3s", "10us", "5m", "24h", "1.5s" into ns; a bare "0" is allowed, another bare number is
+ * not. */
+int time_parse_ns(const char *text, uint64_t *ns, struct err *e);
+/* "1.5 s", "200 ms", "17.6 µs", "41 ns": three significant digits, for people. */
+char *time_format_ns(double ns, char *out, size_t size);
+
+/* --- strings ----------------------------------------------------------------------------------- */
+
+char *str_format(const char *format, ...) PRINTF(1, 2); /* malloc'd, never NULL */
+char *str_dup(const char *text);                        /* malloc'd; NULL for NULL */
+/* Copies with an end always written; -ENAMETOOLONG when it does not fit (and then out is ""). */
+int str_copy(char *out, size_t size, const char *text);
+bool str_starts(const char *text, const char *prefix);
+bool str_in(const char *text, const char *list); /* is text one of the words of "a|b|c"? */
+char *str_trim(char *text);                      /* in place: without leading and trailing white space */
+/* The closest of `words` (by edit distance, at most 3) to what was typed, or NULL: for "did you mean". */
+const char *str_closest(const char *typed, const char *const *words, size_t n);
+/* Whole-string parsing; -EINVAL or -ERANGE, *out untouched then. */
+int str_u64(const char *text, uint64_t *out);
+int str_double(const char *text, double *out);
+/* "64", "128K", "128KiB", "1M", "2G" (powers of 1024) into bytes. */
+int str_bytes(const char *text, uint64_t *out);
+
+/* A growing string. */
+struct buf {
+	char *data; /* NUL-terminated when not NULL */
+	size_t len, room;
+};
+void buf_add(struct buf *b, const char *format, ...) PRINTF(2, 3);
+void buf_put(struct buf *b, const void *data, size_t len);
+void buf_free(struct buf *b);
+
+/* --- random numbers ---------------------------------------------------------------------------- */
+
+/* splitmix64 (Steele, Lea, Flood 2014): the seed is the state. */
+uint64_t rng_next(uint64_t *state);
+/* Uniform in [0, n): the upper 32 bits times n, shifted; n < 2^32. */
+uint32_t rng_below(uint64_t *state, uint32_t n);
+/* 16 random bytes from the kernel as 32 hex digits. */
+int rng_token(char out[33], struct err *e);
