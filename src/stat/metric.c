@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The metrics: what each is, which way is better, what matters, and where it is a primary. */
+#include "stat.h"
+
+const struct stat_metric_row stat_metrics[STAT_METRICS] = {
+        [STAT_LATENCY_MEDIAN] = {.name = "latency_median",
+                .help = "median latency of a trial",
+                .primary = {[STAT_REQUESTS] = true},
+                .delta = 0.02},
+        [STAT_LATENCY_MEAN] = {.name = "latency_mean", .help = "mean latency of a trial", .delta = 0.02},
+        [STAT_LATENCY_SD] = {.name = "latency_sd",
+                .help = "standard deviation of the latencies of a trial",
+                .primary = {[STAT_REQUESTS] = true},
+                .delta = 0.10},
+        [STAT_LATENCY_IQR] = {.name = "latency_iqr",
+                .help = "interquartile range of the latencies of a trial",
+                .delta = 0.10},
+        [STAT_LATENCY_P90] = {.name = "latency_p90",
+                .help = "90th percentile of a trial",
+                .quantile = 0.90,
+                .delta = 0.10},
+        [STAT_LATENCY_P99] = {.name = "latency_p99",
+                .help = "99th percentile of a trial",
+                .primary = {[STAT_REQUESTS] = true},
+                .quantile = 0.99,
+                .delta = 0.10},
+        [STAT_LATENCY_P999] = {.name = "latency_p99.9",
+                .help = "99.9th percentile of a trial",
+                .primary = {[STAT_REQUESTS] = true},
+                .quantile = 0.999,
+                .delta = 0.15},
+        [STAT_LATENCY_P9999] = {.name = "latency_p99.99",
+                .help = "99.99th percentile of a trial",
+                .quantile = 0.9999,
+                .delta = 0.15},
+        [STAT_THROUGHPUT] = {.name = "throughput",
+                .help = "bits per second of a trial",
+                .higher_is_better = true,
+                .primary = {[STAT_STREAM] = true},
+                .delta = 0.02},
+        [STAT_THROUGHPUT_SD] = {.name = "throughput_sd",
+                .help = "standard deviation of the throughput over the windows of a trial",
+                .delta = 0.10},
+        /* A fraction of what was sent: a tenth of a percent more or less of it, not of the loss. */
+        [STAT_LOSS] = {.name = "loss",
+                .help = "lost fraction of what was sent",
+                .primary = {[STAT_STREAM] = true},
+                .absolute = true,
+                .delta = 0.001},
+        [STAT_RATE] = {.name = "rate",
+                .help = "transactions per second of a trial; in a closed loop 1/mean",
+                .higher_is_better = true,
+                .delta = 0.02},
+};
+
+int stat_metric_find(const char *name, enum stat_metric *out)
+{
+	for (int i = 0; i < STAT_METRICS; i++) {
+		if (strcmp(stat_metrics[i].name, name))
+			continue;
+		*out = (enum stat_metric)i;
+		return 0;
+	}
+	return -ENOENT;
+}
+
+struct stat_deltas stat_deltas_default(void)
+{
+	struct stat_deltas d;
+
+	for (int i = 0; i < STAT_METRICS; i++)
+		d.of[i] = stat_metrics[i].delta;
+	return d;
+}
+
+const char *stat_verdict_name(enum stat_verdict verdict)
+{
+	static const char *const names[] = {
+	        [STAT_NOT_ASSESSED] = "not_assessed",
+	        [STAT_IMPROVED] = "improved",
+	        [STAT_REGRESSED] = "regressed",
+	        [STAT_CHANGED_BELOW_THRESHOLD] = "changed_below_threshold",
+	        [STAT_EQUIVALENT] = "equivalent",
+	        [STAT_NO_DIFFERENCE_SHOWN] = "no_difference_shown",
+	};
+
+	return names[verdict];
+}
