@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "sys.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+
+int boot_id(int root, char out[40], struct err *e)
+{
+	int rc = root_read(root, "/proc/sys/kernel/random/boot_id", out, 40, e);
+
+	return rc < 0 ? rc : 0;
+}
+
+static int state_path(char *out, size_t size)
+{
+	const char *given = getenv("TAUT_STATE"), *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	int n;
+
+	if (given && *given)
+		n = snprintf(out, size, "%s", given);
+	else if (is_privileged())
+		n = snprintf(out, size, "/var/lib/taut");
+	else if (xdg && *xdg == '/')
+		n = snprintf(out, size, "%s/taut", xdg);
+	else
+		n = snprintf(out, size, "%s/.local/state/taut", home && *home ? home : "/tmp");
+	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
+}
+
+int state_dir(char *out, size_t size, struct err *e)
+{
+	int rc = state_path(out, size);
+
+	if (rc < 0)
+		return err_code(e, -rc, "cannot name the state folder");
+	return dir_make(out, 0700, e);
+}
+
+int machine_lock(const char *state, struct err *e)
+{
+	AUTO_FREE char *path = str_format("%s/lock", state);
+	char holder[32] = "";
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_sys(e, "cannot open %s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return err_sys(e, "cannot lock %s", path);
+		ssize_t n = pread(fd, holder, sizeof(holder) - 1, 0);
+		holder[n > 0 ? n : 0] = 0;
+		err_set(e, EBUSY, "cannot start: another taut (process %s) is at work on this machine",
+		        str_trim(holder));
+		return err_try(e, "wait for it, or stop it");
+	}
+	AUTO_FREE char *pid = str_format("%d\n", getpid());
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, pid, strlen(pid), 0) < 0)
+		return err_sys(e, "cannot write %s", path);
+	return steal_fd(&fd);
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Children.  A child is a pid and a pidfd; it gets SIGKILL when the thread that made it dies, unless it is
+ * told to outlive it, and whoever owns it kills and reaps it at the end of the scope.  A pipe that exec
+ * closes carries the errno of a failed exec, so that a spawn that returns has really started its program.
+ */
+#include "sys.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+#define KEEP_NUMBER 3
+
+bool program_find(const char *name, char *out, size_t size)
+{
+	const char *path = getenv("PATH");
+	AUTO_FREE char *all = str_format("%s:/usr/sbin:/sbin:/usr/bin:/bin", path ? path : "");
+
+	if (strchr(name, '/'))
+		return access(name, X_OK) == 0 && str_copy(out, size, name) == 0;
+	for (char *save = NULL, *dir = strtok_r(all, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
+		struct stat st;
+		int n = snprintf(out, size, "%s/%s", dir, name);
+		if (n > 0 && (size_t)n < size && stat(out, &st) == 0 && S_ISREG(st.st_mode) &&
+		        access(out, X_OK) == 0)
+			return true;
+	}
+	out[0] = 0;
+	return false;
+}
+
+static char **environment_with(const char *const *more)
+{
+	size_t n = 0, extra = 0;
+
+	while (environ && environ[n])
+		n++;
+	while (more && more[extra])
+		extra++;
+	char **all = mem_array(n + extra + 1, sizeof(*all));
+	for (size_t i = 0; i < n; i++)
+		all[i] = environ[i];
+	for (size_t i = 0; i < extra; i++)
+		all[n + i] = (char *)(uintptr_t)more[i];
+	return all;
+}
+
+/* Moves fd out of the way of 0..3, so that the dup2()s below cannot overwrite one another. */
+static int fd_raise(int fd)
+{
+	return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, KEEP_NUMBER + 1);
+}
+
+static int fd_place(int fd, int number)
+{
+	if (fd < 0)
+		return 0;
+	return dup2(fd, number) < 0 ? -1 : 0; /* the copy has no O_CLOEXEC */
+}
+
+static int child_prepare(const struct spawn *spawn, pid_t parent)
+{
+	sigset_t none;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	int in = fd_raise(spawn->stdin_fd >= 0 ? spawn->stdin_fd : null);
+	int out = fd_raise(spawn->stdout_fd >= 0 ? spawn->stdout_fd : null);
+	int err = fd_raise(spawn->stderr_fd >= 0 ? spawn->stderr_fd : null);
+	int keep = fd_raise(spawn->keep_fd);
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	if (!spawn->outlives_parent) {
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+			return -1;
+		if (getppid() != parent) {
+			errno = ESRCH;
+			return -1;
+		}
+	}
+	if (spawn->new_session && setsid() < 0)
+		return -1;
+	if (spawn->netns_fd >= 0 && setns(spawn->netns_fd, CLONE_NEWNET) < 0)
+		return -1;
+	if (fd_place(in, 0) || fd_place(out, 1) || fd_place(err, 2) || fd_place(keep, KEEP_NUMBER))
+		return -1;
+	return 0;
+}
+
+int child_spawn(struct child *child, const struct spawn *spawn, struct err *e)
+{
+	char program[4096];
+	int report[2];
+
+	if (!program_find(spawn->argv[0], program, sizeof(program)))
+		return err_code(e, ENOENT, "cannot run %s", spawn->argv[0]);
+	AUTO_FREE char **environment = environment_with(spawn->setenv);
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return err_sys(e, "cannot make a pipe");
+	/* The report must survive the dup2() onto number 3. */
+	int report_out = fd_raise(report[1]);
+	close(report[1]);
+	pid_t parent = getpid(), pid = fork();
+	if (pid == 0) {
+		if (child_prepare(spawn, parent) == 0)
+			execve(program, (char *const *)(uintptr_t)spawn->argv, environment);
+		int code = errno;
+		while (write(report_out, &code, sizeof(code)) < 0 && errno == EINTR)
+			;
+		_exit(127);
+	}
+	int saved = errno, code = 0;
+	close(report_out);
+	if (pid < 0) {
+		close(report[0]);
+		return err_code(e, saved, "cannot fork");
+	}
+	ssize_t n;
+	do
+		n = read(report[0], &code, sizeof(code));
+	while (n < 0 && errno == EINTR);
+	close(report[0]);
+	if (n == (ssize_t)sizeof(code)) {
+		waitpid(pid, NULL, 0);
+		return err_code(e, code, "cannot run %s", program);
+	}
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pidfd < 0) {
+		saved = errno;
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return err_code(e, saved, "cannot open a pidfd");
+	}
+	*child = (struct child){pid, pidfd};
+	return 0;
+}
+
+static int remaining_ms(uint64_t deadline_ns)
+{
+	uint64_t now = time_now_ns();
+
+	if (now >= deadline_ns)
+		return 0;
+	uint64_t ms = (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
+	return ms > 1000000 ? 1000000 : (int)ms;
+}
+
+int child_wait(struct child *child, uint64_t deadline_ns, int *status, struct err *e)
+{
+	if (child->pid <= 0)
+		return err_code(e, ECHILD, "cannot wait for a process");
+	for (;;) {
+		struct pollfd p = {.fd = child->pidfd, .events = POLLIN};
+		int n = poll(&p, 1, remaining_ms(deadline_ns));
+		if (n < 0 && errno != EINTR)
+			return err_sys(e, "cannot wait for process %d", child->pid);
+		if (n > 0)
+			break;
+		if (time_now_ns() >= deadline_ns)
+			return 0;
+	}
+	int got = 0;
+	if (waitpid(child->pid, &got, 0) < 0)
+		return err_sys(e, "cannot wait for process %d", child->pid);
+	if (status)
+		*status = got;
+	close(child->pidfd);
+	*child = CHILD_NONE;
+	return 1;
+}
+
+static void child_signal(const struct child *child, int number)
+{
+	if (child->pid > 0)
+		syscall(SYS_pidfd_send_signal, child->pidfd, number, NULL, 0);
+}
+
+void child_stop(struct child *child, uint64_t grace_ns)
+{
+	if (child->pid <= 0)
+		return;
+	child_signal(child, SIGTERM);
+	child_signal(child, SIGCONT);
+	if (child_wait(child, time_now_ns() + grace_ns, NULL, NULL) != 1)
+		child_end(child);
+}
+
+void child_end(struct child *child)
+{
+	if (child->pid <= 0)
+		return;
+	child_signal(child, SIGKILL);
+	child_wait(child, time_now_ns() + 10 * NS_PER_S, NULL, NULL);
+	if (child->pid > 0) {
+		log_warn("process %d does not die", child->pid);
+		close(child->pidfd);
+		*child = CHILD_NONE;
+	}
+}
+
+int child_run(const char *const *argv, bool both, uint64_t timeout_ns, char **out, struct err *e)
+{
+	AUTO_CHILD struct child child = CHILD_NONE;
+	AUTO(buf_free) struct buf b = {0};
+	uint64_t deadline = time_now_ns() + timeout_ns;
+	int ends[2], status = 0, rc;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return err_sys(e, "cannot make a pipe");
+	AUTO_CLOSE int reader = ends[0];
+	struct spawn spawn = SPAWN_INIT;
+	spawn.argv = argv;
+	spawn.stdout_fd = ends[1];
+	spawn.stderr_fd = both ? ends[1] : -1;
+	rc = child_spawn(&child, &spawn, e);
+	close(ends[1]);
+	if (rc < 0)
+		return rc;
+	for (;;) {
+		struct pollfd p = {.fd = reader, .events = POLLIN};
+		char chunk[4096];
+		int n = poll(&p, 1, remaining_ms(deadline));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return err_set(e, ETIMEDOUT, "%s did not end in time", argv[0]);
+		ssize_t got = read(reader, chunk, sizeof(chunk));
+		if (got <= 0)
+			break;
+		if (b.len + (size_t)got < 16u << 20)
+			buf_put(&b, chunk, (size_t)got);
+	}
+	rc = child_wait(&child, deadline, &status, e);
+	if (rc <= 0)
+		return rc < 0 ? rc : err_set(e, ETIMEDOUT, "%s did not end in time", argv[0]);
+	if (!b.data)
+		buf_put(&b, "", 0);
+	if (out)
+		*out = steal_ptr(&b.data);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+const char *status_string(int status, char *out, size_t size)
+{
+	if (WIFEXITED(status))
+		snprintf(out, size, "exit status %d", WEXITSTATUS(status));
+	else
+		snprintf(out, size, "killed by SIG%s", sigabbrev_np(WTERMSIG(status)));
+	return out;
+}

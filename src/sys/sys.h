@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * sys: the operating system as values: files under a root fd, processes, namespaces, cgroups, CPUs and tasks.
+ *
+ * Everything under /proc and /sys is reached through a root fd, so that a test can hand in a fixture tree.
+ * Every fd is O_CLOEXEC; a child inherits what its spawn names and nothing else.
+ */
+#pragma once
+
+#include "base/base.h"
+
+#include <sched.h>
+#include <sys/types.h>
+
+/* --- files under a root ------------------------------------------------------------------------ */
+
+/* Opens the root that paths start from: "/" or a fixture tree.  Returns an fd. */
+int root_open(const char *path, struct err *e);
+/*
+ * Reads a whole small file (at most size − 1 bytes, longer is -EFBIG) with trailing white space cut; returns
+ * its length.  `path` is absolute; it is looked up below `root`.
+ */
+int root_read(int root, const char *path, char *out, size_t size, struct err *e);
+/* The whole file, however long (up to 64 MiB), malcʼd and NUL-terminated. */
+int root_read_all(int root, const char *path, char **out, size_t *len, struct err *e);
+int root_read_u64(int root, const char *path, uint64_t *out, struct err *e);
+/* One write(2) of the text, as procfs wants it; -errno of that write. */
+int root_write(int root, const char *path, const char *text, struct err *e);
+bool root_exists(int root, const char *path);
+/* Calls fn for every name in a folder except "." and ".."; stops at the first non-zero and returns it. */
+int root_each(int root, const char *path, int (*fn)(const char *name, void *arg), void *arg, struct err *e);
+
+/* A file written whole or not at all: temporary name, fsync, rename, fsync of the folder. */
+int file_write_synced(const char *path, const void *data, size_t len, mode_t mode, struct err *e);
+/* mkdir -p; the last folder gets `mode`, those above it 0755. */
+int dir_make(const char *path, mode_t mode, struct err *e);
+/* Removes a tree, staying on its file system and following no link. */
+int tree_remove(const char *path, struct err *e);
+
+/* --- processes --------------------------------------------------------------------------------- */
+
+struct child {
+	pid_t pid; /* 0 when there is none */
+	int pidfd;
+};
+#define CHILD_NONE ((struct child){0, -1})
+#define AUTO_CHILD AUTO(child_end)
+
+struct spawn {
+	const char *const *argv;   /* argv[0] is a path or a name for PATH */
+	const char *name;          /* comm is set by exec from the file; NULL here */
+	const char *const *setenv; /* "NAME=value", NULL-terminated; added to the environment; NULL: none */
+	int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null; a number: that fd */
+	int keep_fd;                        /* an fd to be inherited as number 3; -1: none */
+	int netns_fd;                       /* enter this namespace first; -1: stay */
+	bool new_session;                   /* setsid() */
+	bool outlives_parent;               /* otherwise SIGKILL when the thread that spawned dies */
+};
+#define SPAWN_INIT                                                                                           \
+	((struct spawn){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .keep_fd = -1, .netns_fd = -1})
+
+/* Fails, with the child's errno, also when exec does. */
+int child_spawn(struct child *child, const struct spawn *spawn, struct err *e);
+/* Waits until the child ends or the deadline (time_now_ns) passes: 1 ended with *status (as waitpid's), 0 not
+ * yet. */
+int child_wait(struct child *child, uint64_t deadline_ns, int *status, struct err *e);
+/* SIGTERM, a grace period, SIGKILL, reaped; takes CHILD_NONE.  Destructor: SIGKILL at once. */
+void child_stop(struct child *child, uint64_t grace_ns);
+void child_end(struct child *child);
+/* Runs a program to its end; stdout (and stderr where `both`) malloc'd into *out.  Returns its exit status,
+ * 128+N for a signal, -ETIMEDOUT (it is killed then) or -errno. */
+int child_run(const char *const *argv, bool both, uint64_t timeout_ns, char **out, struct err *e);
+/* The path of a program on PATH (and /usr/sbin, /sbin), or false. */
+bool program_find(const char *name, char *out, size_t size);
+/* "exit status 3", "killed by SIGKILL". */
+const char *status_string(int status, char *out, size_t size);
+
+/* A value that names a process even after its PID has been given away: field 22 of /proc/PID/stat (clock
+ * ticks). */
+int task_start_time(int root, pid_t pid, uint64_t *start, struct err *e);
+
+/* --- CPUs -------------------------------------------------------------------------------------- */
+
+typedef cpu_set_t cpus; /* up to CPU_SETSIZE (1024) CPUs */
+
+int cpus_parse_list(const char *text, cpus *out); /* "0-3,8"; "" is the empty set; -EINVAL, -ERANGE */
+int cpus_parse_mask(const char *text, cpus *out); /* "ff,ffffffff" */
+char *cpus_format_list(const cpus *set, char *out, size_t size);
+char *cpus_format_mask(const cpus *set, char *out, size_t size); /* as /proc/irq writes it */
+int cpus_online(int root, cpus *out, struct err *e);
+int cpus_first(const cpus *set); /* -1 for the empty set */
+
+/* --- tasks ------------------------------------------------------------------------------------- */
+
+struct task {
+	pid_t pid, tid;
+	uint64_t start; /* clock ticks since boot */
+	char comm[32];
+	unsigned flags; /* PF_* of the kernel */
+	int policy, priority;
+	cpus affinity;
+};
+#define TASK_KTHREAD        0x00200000u /* PF_KTHREAD */
+#define TASK_NO_SETAFFINITY 0x04000000u /* PF_NO_SETAFFINITY */
+
+/* Reads one task from /proc/PID/task/TID (stat and status); -ENOENT or -ESRCH when it has gone. */
+int task_read(int root, pid_t pid, pid_t tid, struct task *out, struct err *e);
+/* Every task of the machine, or of one process (pid > 0), malloc'd; tasks that end meanwhile are left out. */
+int tasks_list(int root, pid_t pid, struct task **out, size_t *n, struct err *e);
+int task_set_affinity(pid_t tid, const cpus *set, struct err *e);
+int task_set_sched(pid_t tid, int policy, int priority, struct err *e);
+const char *policy_name(int policy); /* "other", "fifo", "rr", "batch", "idle", "deadline" */
+
+/* --- namespaces -------------------------------------------------------------------------------- */
+
+/* A new network namespace with lo up is the caller's business; returns an fd that keeps it alive. */
+int netns_create(struct err *e);
+/* Enters a network namespace; the returned fd (the one that was left) goes to netns_leave(). */
+int netns_enter(int fd, struct err *e);
+void netns_leave(int *saved_fd); /* asserts that it works: a program in the wrong namespace must not go on */
+/*
+ * Without root: a user namespace in which this process is root, with a network namespace of its own (the
+ * first one cannot be entered again from there).  Call before anything else; -EPERM when forbidden.
+ */
+int userns_enter(struct err *e);
+bool is_privileged(void); /* root with CAP_SYS_ADMIN in the initial user namespace */
+
+/* --- cgroups ----------------------------------------------------------------------------------- */
+
+enum cgroup_version { CGROUP_NONE, CGROUP_V1, CGROUP_V2 };
+
+/*
+ * Where the hierarchies are; "" where a controller has none.  `version` says where cpu and cpuset live: a
+ * machine with v1 controllers and an empty unified hierarchy (hybrid) is V1.  Paths are absolute, below the
+ * root fd.
+ */
+struct cgroups {
+	enum cgroup_version version;
+	bool hybrid;
+	char cpu[128], cpuset[128], unified[128];
+	char own[256]; /* our own cgroup in the unified (v2) hierarchy: "/" or "/user.slice/…" */
+};
+int cgroups_find(int root, struct cgroups *out, struct err *e);
+
+/* --- machine ----------------------------------------------------------------------------------- */
+
+/* The boot id of the kernel, 36 characters. */
+int boot_id(int root, char out[40], struct err *e);
+/* State folder: $TAUT_STATE, else /var/lib/taut for root, else $XDG_STATE_HOME/taut.  Made, 0700. */
+int state_dir(char *out, size_t size, struct err *e);
+/* The one lock of the machine (flock on STATE/lock), held until the fd is closed; -EBUSY names the holder's
+ * PID. */
+int machine_lock(const char *state, struct err *e);
