@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Frames: 4 bytes of length (little endian, of what follows), 1 byte of type, a JSON object.  Both ends wait
+ * with a deadline; a frame that is too long, of an unknown type or no JSON object ends the conversation, for
+ * after it nothing that comes can be trusted to start where a frame starts.
+ */
+#include "wire.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#define HEADER_BYTES 5
+
+static int wait_for(int fd, short events, uint64_t deadline_ns)
+{
+	for (;;) {
+		uint64_t now = time_now_ns();
+		struct pollfd p = {.fd = fd, .events = events};
+		uint64_t left = now < deadline_ns ? (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+		int n = poll(&p, 1, left > 3600000 ? 3600000 : (int)left);
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n == 0 && time_now_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+	}
+}
+
+/* MSG_DONTWAIT works on sockets only; a VM's port is a character device that is opened non-blocking. */
+static ssize_t put(int fd, const void *data, size_t len)
+{
+	ssize_t n = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	return n < 0 && errno == ENOTSOCK ? write(fd, data, len) : n;
+}
+
+static ssize_t get(int fd, void *data, size_t len)
+{
+	ssize_t n = recv(fd, data, len, MSG_DONTWAIT);
+
+	return n < 0 && errno == ENOTSOCK ? read(fd, data, len) : n;
+}
+
+static int put_all(int fd, const char *data, size_t len, uint64_t deadline_ns)
+{
+	while (len) {
+		ssize_t n = put(fd, data, len);
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return -errno;
+		if (n < 0) {
+			int rc = wait_for(fd, POLLOUT, deadline_ns);
+			if (rc < 0)
+				return rc;
+			continue;
+		}
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int get_all(int fd, void *out, size_t len, uint64_t deadline_ns)
+{
+	char *p = out;
+
+	while (len) {
+		ssize_t n = get(fd, p, len);
+		if (n == 0)
+			return -EPIPE;
+		if (n < 0 && errno != EAGAIN && errno != EINTR)
+			return errno == ECONNRESET ? -EPIPE : -errno;
+		if (n < 0) {
+			int rc = wait_for(fd, POLLIN, deadline_ns);
+			if (rc < 0)
+				return rc;
+			continue;
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int frame_send(int fd, enum frame_type type, json_t *body, uint64_t deadline_ns, struct err *e)
+{
+	AUTO_FREE char *text = json_dumps(body, JSON_COMPACT);
+	AUTO(buf_free) struct buf frame = {0};
+
+	json_decref(body);
+	if (!text)
+		return err_set(e, EPROTO, "cannot encode a frame");
+	size_t len = strlen(text) + 1;
+	if (len > FRAME_MAX_BYTES)
+		return err_set(e, EMSGSIZE, "cannot send a frame of %zu bytes", len);
+	unsigned char header[HEADER_BYTES] = {(unsigned char)len, (unsigned char)(len >> 8),
+	        (unsigned char)(len >> 16), (unsigned char)(len >> 24), (unsigned char)type};
+	buf_put(&frame, header, sizeof(header));
+	buf_put(&frame, text, len - 1);
+	int rc = put_all(fd, frame.data, frame.len, deadline_ns);
+	return rc < 0 ? err_code(e, -rc, "cannot send over the control stream") : 0;
+}
+
+int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e)
+{
+	unsigned char header[HEADER_BYTES];
+	json_error_t why;
+	int rc = get_all(fd, header, sizeof(header), deadline_ns);
+
+	if (rc == -EPIPE)
+		return err_set(e, EPIPE, "the other end of the control stream has gone");
+	if (rc < 0)
+		return err_code(e, -rc, "cannot read from the control stream");
+	size_t len = header[0] | (size_t)header[1] << 8 | (size_t)header[2] << 16 | (size_t)header[3] << 24;
+	if (len < 3 || len > FRAME_MAX_BYTES || header[4] < FRAME_HELLO || header[4] > FRAME_ERROR)
+		return err_set(e, EPROTO, "the control stream brought something that is no frame");
+	AUTO_FREE char *text = mem_alloc(len);
+	rc = get_all(fd, text, len - 1, deadline_ns);
+	if (rc < 0)
+		return err_code(e, -rc, "cannot read from the control stream");
+	json_t *object = json_loadb(text, len - 1, JSON_REJECT_DUPLICATES, &why);
+	if (!json_is_object(object)) {
+		json_decref(object);
+		return err_set(e, EPROTO, "the control stream brought a frame that is no JSON object");
+	}
+	*body = object;
+	return header[4];
+}
+
+int frame_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e)
+{
+	json_t *got = NULL;
+	int rc = frame_recv(fd, &got, deadline_ns, e);
+
+	if (rc < 0)
+		return rc;
+	if (rc == (int)type) {
+		*body = got;
+		return 0;
+	}
+	if (rc == FRAME_ERROR) {
+		const char *text = json_string_value(json_object_get(got, "text"));
+		const char *advice = json_string_value(json_object_get(got, "advice"));
+		rc = err_set(e, EREMOTEIO, "%.400s", text ? text : "it failed and does not say why");
+		if (advice && *advice)
+			err_try(e, "%.200s", advice);
+	} else {
+		rc = err_set(e, EPROTO, "the control stream brought frame %d instead of %d", rc, type);
+	}
+	json_decref(got);
+	return rc;
+}

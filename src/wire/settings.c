@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Settings: one row each.  The same rows serve the flags of `taut measure`, the keys of an experiment file,
+ * --set, the JSON that travels and is stored, and the manual.  A new setting is a member of struct settings
+ * and a row here.
+ *
+ * Texts are what a user writes ("200ms", "128K", "fifo:50"); JSON holds base units (ns, bytes, counts).
+ */
+#include "wire.h"
+
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+
+#define AT(member) offsetof(struct settings, member)
+#define MAX_NS     (7 * 24 * 3600 * NS_PER_S)
+
+const struct setting_row setting_rows[] = {
+        {"target", SETTING_WORD, AT(target), "native", .form = "native|container",
+                .help = "the virtual system that holds the server"},
+        {"runtime", SETTING_WORD, AT(runtime), "", .form = "netns|oci",
+                .help = "what makes the container: netns (bare namespace) or oci (runc or crun)"},
+        {"attachment", SETTING_WORD, AT(attachment), "", .form = "veth|bridge",
+                .help = "how the target reaches the client"},
+        {"path", SETTING_WORD, AT(path), "", .choices = "|virtio|vhost", .form = "virtio|vhost",
+                .help = "a VM's network path; empty for anything else"},
+        {"site", SETTING_WORD, AT(site), "local", .choices = "local", .form = "local",
+                .help = "the host of the trial"},
+        {"workload", SETTING_WORD, AT(workload), "tcp_rr", .form = "NAME", .help = "what is exchanged"},
+        {"pacing", SETTING_WORD, AT(pacing), "", .choices = "|closed|open", .form = "closed|open",
+                .help = "closed: next request after the reply; open: on a schedule (needs rate)"},
+        {"rate", SETTING_COUNT, AT(rate), "0", 0, 10000000, NULL, "N",
+                "requests per second of an open loop, over all flows; 0: closed loop"},
+        {"transactions", SETTING_COUNT, AT(transactions), "0", 0, 10000000000ull, NULL, "N",
+                "transactions to measure; 0: as many as fit into duration"},
+        {"duration", SETTING_DURATION, AT(duration_ns), "3s", NS_PER_MS, MAX_NS, NULL, "TIME",
+                "measured time of a stream, or where transactions is 0"},
+        {"max_duration", SETTING_DURATION, AT(max_duration_ns), "60s", NS_PER_MS, MAX_NS, NULL, "TIME",
+                "cap on the time of a trial that counts transactions"},
+        {"warmup", SETTING_DURATION, AT(warmup_ns), "200ms", 0, 600 * NS_PER_S, NULL, "TIME",
+                "time cut off at the start"},
+        {"request", SETTING_BYTES, AT(request_bytes), "1", 1, 16 << 20, NULL, "BYTES", "size of a request"},
+        {"reply", SETTING_BYTES, AT(reply_bytes), "1", 1, 16 << 20, NULL, "BYTES", "size of a reply"},
+        {"size", SETTING_BYTES, AT(size_bytes), "128K", 1, 64 << 20, NULL, "BYTES",
+                "size of one write of a stream"},
+        {"flows", SETTING_COUNT, AT(flows), "1", 1, FLOWS_MAX, NULL, "N", "connections at once"},
+        {"burst", SETTING_COUNT, AT(burst), "1", 1, 1024, NULL, "N",
+                "requests in flight on each flow of a closed loop"},
+        {"nodelay", SETTING_BOOL, AT(nodelay), "yes", .form = "yes|no", .help = "TCP_NODELAY"},
+        {"busy_poll", SETTING_COUNT, AT(busy_poll_us), "0", 0, 1000000, NULL, "MICROSECONDS",
+                "SO_BUSY_POLL of both ends; 0: as the machine has it"},
+        {"congestion", SETTING_WORD, AT(congestion), "", .form = "NAME",
+                .help = "TCP congestion control; empty: the default"},
+        {"mtu", SETTING_COUNT, AT(mtu), "0", 0, 65535, NULL, "BYTES",
+                "MTU of taut's links; 0: the kernel's default"},
+        {"ipv6", SETTING_BOOL, AT(ipv6), "no", .form = "yes|no", .help = "IPv6 instead of IPv4"},
+        {"port", SETTING_COUNT, AT(port), "0", 0, 65535, NULL, "PORT",
+                "first port of the server; 0: any free one"},
+        {"client_cpu", SETTING_CPU, AT(client_cpu), "any", .form = "CPU",
+                .help = "pin the client; any: by profile"},
+        {"server_cpu", SETTING_CPU, AT(server_cpu), "any", .form = "CPU",
+                .help = "pin the server; any: by profile"},
+        {"sched", SETTING_WORD, AT(sched), "", .form = "other|fifo:N",
+                .help = "scheduling of both ends; empty: by profile"},
+        {"timeout", SETTING_DURATION, AT(timeout_ns), "1s", NS_PER_MS, 600 * NS_PER_S, NULL, "TIME",
+                "after this a datagram counts as lost"},
+        {"noise", SETTING_WORD, AT(noise), "none", .choices = "none|cpu", .form = "none|cpu",
+                .help = "load beside the measured work: two stress-ng workers a CPU"},
+        {"profile", SETTING_WORD, AT(profile), "stock", .form = "NAME",
+                .help = "tuning: stock (nothing is written), low-latency, command"},
+        {"apply", SETTING_WORD, AT(apply), "", .form = "COMMAND",
+                .help = "profile command: the shell command that tunes"},
+        {"revert", SETTING_WORD, AT(revert), "", .form = "COMMAND",
+                .help = "profile command: the one that undoes it"},
+        {"isolate", SETTING_WORD, AT(isolate), "", .form = "CPULIST",
+                .help = "CPUs that a profile isolates; empty: all but the first core"},
+};
+const size_t setting_rows_n = ARRAY_LEN(setting_rows);
+
+#define WORKLOAD_ROW(name_, kind_, datagrams_, reverse_, help_) {#name_, kind_, datagrams_, reverse_, help_},
+const struct workload_row workload_rows[] = {WORKLOADS(WORKLOAD_ROW)};
+const size_t workload_rows_n = ARRAY_LEN(workload_rows);
+
+const struct workload_row *workload_find(const char *name)
+{
+	for (size_t i = 0; i < workload_rows_n; i++)
+		if (!strcmp(workload_rows[i].name, name))
+			return &workload_rows[i];
+	return NULL;
+}
+
+const struct setting_row *setting_find(const char *key)
+{
+	for (size_t i = 0; i < setting_rows_n; i++)
+		if (!strcmp(setting_rows[i].key, key))
+			return &setting_rows[i];
+	return NULL;
+}
+
+static void *member(struct settings *s, const struct setting_row *row)
+{
+	return (char *)s + row->offset;
+}
+
+static const void *member_const(const struct settings *s, const struct setting_row *row)
+{
+	return (const char *)s + row->offset;
+}
+
+static int parse_bool(const char *text, bool *out)
+{
+	if (str_in(text, "yes|true|on|1"))
+		*out = true;
+	else if (str_in(text, "no|false|off|0"))
+		*out = false;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+static int set_word(char *out, const struct setting_row *row, const char *value, struct err *e)
+{
+	if (row->choices && !(*value ? str_in(value, row->choices) : row->choices[0] == '|'))
+		return err_usage(e, "cannot set %s to '%s': it is one of %s", row->key, value, row->form);
+	if (strlen(value) >= SETTING_WORD_MAX)
+		return err_usage(e, "cannot set %s: '%.40s…' is longer than %d characters", row->key, value,
+		        SETTING_WORD_MAX - 1);
+	return str_copy(out, SETTING_WORD_MAX, value);
+}
+
+static int set_number(uint64_t *out, const struct setting_row *row, const char *value, struct err *e)
+{
+	uint64_t n = 0;
+	int rc = row->type == SETTING_BYTES ? str_bytes(value, &n) : str_u64(value, &n);
+
+	if (row->type == SETTING_DURATION && (rc = time_parse_ns(value, &n, e)) < 0)
+		return err_wrap(e, "cannot set %s", row->key);
+	if (rc == -EINVAL)
+		return err_usage(e, "cannot set %s to '%s': it wants a whole number%s", row->key, value,
+		        row->type == SETTING_BYTES ? " of bytes (64, 128K, 1M)" : "");
+	if (rc == -ERANGE || n < row->min || n > row->max) {
+		char low[32], high[32];
+		if (row->type == SETTING_DURATION)
+			return err_usage(e, "cannot set %s to '%s': it must lie between %s and %s", row->key,
+			        value, time_format_ns((double)row->min, low, sizeof(low)),
+			        time_format_ns((double)row->max, high, sizeof(high)));
+		return err_usage(e, "cannot set %s to '%s': it must lie between %llu and %llu", row->key,
+		        value, (unsigned long long)row->min, (unsigned long long)row->max);
+	}
+	*out = n;
+	return 0;
+}
+
+static int set_cpu(int64_t *out, const struct setting_row *row, const char *value, struct err *e)
+{
+	uint64_t n;
+
+	if (!strcmp(value, "any")) {
+		*out = -1;
+		return 0;
+	}
+	if (str_u64(value, &n) || n >= CPU_SETSIZE)
+		return err_usage(
+		        e, "cannot set %s to '%s': it wants the number of a CPU, or any", row->key, value);
+	*out = (int64_t)n;
+	return 0;
+}
+
+static int set_value(struct settings *s, const struct setting_row *row, const char *value, struct err *e)
+{
+	void *p = member(s, row);
+
+	switch (row->type) {
+	case SETTING_WORD:
+		return set_word(p, row, value, e);
+	case SETTING_COUNT:
+	case SETTING_BYTES:
+	case SETTING_DURATION:
+		return set_number(p, row, value, e);
+	case SETTING_BOOL:
+		if (parse_bool(value, p))
+			return err_usage(e, "cannot set %s to '%s': it is yes or no", row->key, value);
+		return 0;
+	case SETTING_CPU:
+		return set_cpu(p, row, value, e);
+	}
+	return -EINVAL;
+}
+
+int setting_set(struct settings *s, const char *key, const char *value, struct err *e)
+{
+	const struct setting_row *row = setting_find(key);
+	const char *words[ARRAY_LEN(setting_rows)];
+
+	if (row)
+		return set_value(s, row, value, e);
+	for (size_t i = 0; i < setting_rows_n; i++)
+		words[i] = setting_rows[i].key;
+	const char *near = str_closest(key, words, setting_rows_n);
+	err_usage(e, "cannot set '%s': there is no such setting", key);
+	return near ? err_try(e, "%s", near) : err_try(e, "taut-experiment(5) lists them");
+}
+
+void settings_init(struct settings *s)
+{
+	struct err e = ERR_INIT;
+
+	memset(s, 0, sizeof(*s));
+	for (size_t i = 0; i < setting_rows_n; i++)
+		if (set_value(s, &setting_rows[i], setting_rows[i].initial, &e) < 0)
+			abort(); /* a default that its own row refuses */
+}
+
+char *setting_text(const struct settings *s, const struct setting_row *row, char *out, size_t size)
+{
+	const void *p = member_const(s, row);
+
+	switch (row->type) {
+	case SETTING_WORD:
+		snprintf(out, size, "%s", (const char *)p);
+		break;
+	case SETTING_COUNT:
+	case SETTING_BYTES:
+		snprintf(out, size, "%llu", *(const unsigned long long *)p);
+		break;
+	case SETTING_DURATION:
+		snprintf(out, size, "%lluns", *(const unsigned long long *)p);
+		break;
+	case SETTING_BOOL:
+		snprintf(out, size, "%s", *(const bool *)p ? "yes" : "no");
+		break;
+	case SETTING_CPU:
+		if (*(const int64_t *)p < 0)
+			snprintf(out, size, "any");
+		else
+			snprintf(out, size, "%lld", *(const long long *)p);
+		break;
+	}
+	return out;
+}
+
+bool setting_equal(const struct settings *a, const struct settings *b, const struct setting_row *row)
+{
+	char x[SETTING_WORD_MAX + 32], y[SETTING_WORD_MAX + 32];
+
+	return !strcmp(setting_text(a, row, x, sizeof(x)), setting_text(b, row, y, sizeof(y)));
+}
+
+bool settings_open_loop(const struct settings *s)
+{
+	return s->rate > 0;
+}
+
+int sched_parse(const char *text, int *policy, int *priority, struct err *e)
+{
+	uint64_t n;
+
+	if (!strcmp(text, "other")) {
+		*policy = SCHED_OTHER;
+		*priority = 0;
+		return 0;
+	}
+	if (str_starts(text, "fifo:") && !str_u64(text + 5, &n) && n >= 1 && n <= 98) {
+		*policy = SCHED_FIFO;
+		*priority = (int)n;
+		return 0;
+	}
+	return err_usage(e, "cannot set sched to '%s': it is other or fifo:N with N from 1 to 98", text);
+}
+
+json_t *settings_json(const struct settings *s)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < setting_rows_n; i++) {
+		const struct setting_row *row = &setting_rows[i];
+		const void *p = member_const(s, row);
+		json_t *value = row->type == SETTING_WORD   ? json_string(p)
+		                : row->type == SETTING_BOOL ? json_boolean(*(const bool *)p)
+		                                            : json_integer(*(const int64_t *)p);
+		json_object_set_new(object, row->key, value);
+	}
+	return object;
+}
+
+static int from_json(struct settings *s, const struct setting_row *row, const json_t *value, struct err *e)
+{
+	char text[32];
+
+	if (row->type == SETTING_WORD && json_is_string(value) &&
+	        strlen(json_string_value(value)) == json_string_length(value))
+		return set_value(s, row, json_string_value(value), e);
+	if (row->type == SETTING_BOOL && json_is_boolean(value)) {
+		*(bool *)member(s, row) = json_is_true(value);
+		return 0;
+	}
+	if (row->type != SETTING_WORD && row->type != SETTING_BOOL && json_is_integer(value)) {
+		long long n = json_integer_value(value);
+		if (row->type == SETTING_CPU && n == -1)
+			return set_value(s, row, "any", e);
+		snprintf(text, sizeof(text), "%lld%s", n, row->type == SETTING_DURATION ? "ns" : "");
+		return set_value(s, row, text, e);
+	}
+	return err_set(e, EPROTO, "settings: '%s' has the wrong type", row->key);
+}
+
+int settings_from_json(struct settings *s, const json_t *object, struct err *e)
+{
+	struct settings made;
+
+	if (!json_is_object(object) || json_object_size(object) != setting_rows_n)
+		return err_set(e, EPROTO, "settings: not an object of %zu settings", setting_rows_n);
+	settings_init(&made);
+	for (size_t i = 0; i < setting_rows_n; i++) {
+		const json_t *value = json_object_get(object, setting_rows[i].key);
+		if (!value)
+			return err_set(e, EPROTO, "settings: '%s' is missing", setting_rows[i].key);
+		int rc = from_json(&made, &setting_rows[i], value, e);
+		if (rc < 0)
+			return rc;
+	}
+	*s = made;
+	return 0;
+}

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * wire: the values that cross a stream or a room: settings, workload rows, endpoint plan, endpoint record,
+ * subject, trial record; and the frames that carry them.
+ *
+ * Values travel as JSON objects in length-prefixed frames.  Whoever reads one checks everything: unknown
+ * keys, wrong types, numbers out of range and texts too long are errors, since the other end may be a guest
+ * or a container that lies.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "stat/hist.h"
+
+#include <jansson.h>
+
+/* --- workloads: the rows that everybody sees; engine/ holds one file for each ------------------ */
+
+enum workload_kind { WORKLOAD_RR, WORKLOAD_STREAM };
+
+#define WORKLOADS(ROW)                                                                                       \
+	/*  name        kind             datagrams  reverse  help */                                         \
+	ROW(tcp_rr, WORKLOAD_RR, false, false, "TCP request and reply on one connection")                    \
+	ROW(udp_rr, WORKLOAD_RR, true, false, "UDP request and reply, losses counted")                       \
+	ROW(tcp_stream, WORKLOAD_STREAM, false, false, "TCP bulk data, client to server")                    \
+	ROW(tcp_maerts, WORKLOAD_STREAM, false, true, "TCP bulk data, server to client")
+
+struct workload_row {
+	const char *name;
+	enum workload_kind kind;
+	bool datagrams; /* UDP */
+	bool reverse;   /* the server sends, the client receives and measures */
+	const char *help;
+};
+extern const struct workload_row workload_rows[];
+extern const size_t workload_rows_n;
+const struct workload_row *workload_find(const char *name); /* NULL when there is none */
+
+/* --- settings: everything a trial depends on --------------------------------------------------- */
+
+enum setting_type {
+	SETTING_WORD,     /* char[], one of `choices` when they are given */
+	SETTING_COUNT,    /* uint64_t */
+	SETTING_BYTES,    /* uint64_t, "64K" */
+	SETTING_DURATION, /* uint64_t ns, "200ms" */
+	SETTING_BOOL,     /* bool */
+	SETTING_CPU,      /* int64_t, −1: wherever the scheduler likes */
+};
+
+#define SETTING_WORD_MAX 192
+
+/* One row: the name of the field, the flag and the key; type; default; limits; choices; unit or form; help.
+ */
+struct setting_row {
+	const char *key; /* YAML and --set key; the flag of `measure` is "--" with '-' for '_' */
+	enum setting_type type;
+	size_t offset;
+	const char *initial;
+	uint64_t min, max;
+	const char *choices;
+	const char *form; /* for help: "N", "TIME", "BYTES" */
+	const char *help;
+};
+
+struct settings {
+	char target[SETTING_WORD_MAX], runtime[SETTING_WORD_MAX], attachment[SETTING_WORD_MAX];
+	char path[SETTING_WORD_MAX], site[SETTING_WORD_MAX];
+	char workload[SETTING_WORD_MAX], pacing[SETTING_WORD_MAX], congestion[SETTING_WORD_MAX];
+	char sched[SETTING_WORD_MAX], noise[SETTING_WORD_MAX];
+	char profile[SETTING_WORD_MAX], apply[SETTING_WORD_MAX], revert[SETTING_WORD_MAX],
+	        isolate[SETTING_WORD_MAX];
+	uint64_t rate, transactions, flows, burst, busy_poll_us, mtu, port;
+	uint64_t request_bytes, reply_bytes, size_bytes;
+	uint64_t duration_ns, max_duration_ns, warmup_ns, timeout_ns;
+	bool nodelay, ipv6;
+	int64_t client_cpu, server_cpu;
+};
+
+extern const struct setting_row setting_rows[];
+extern const size_t setting_rows_n;
+
+void settings_init(struct settings *s); /* all defaults */
+const struct setting_row *setting_find(const char *key);
+/* Parses, checks type and range; EXIT_USAGE with key, value and what would be right. */
+int setting_set(struct settings *s, const char *key, const char *value, struct err *e);
+/* The value as a user would write it; returns out. */
+char *setting_text(const struct settings *s, const struct setting_row *row, char *out, size_t size);
+bool setting_equal(const struct settings *a, const struct settings *b, const struct setting_row *row);
+/* Fills what follows from the rest (runtime and attachment of a target) and refuses combinations that make no
+ * sense. */
+int settings_check(struct settings *s, struct err *e);
+/* "other" → SCHED_OTHER 0; "fifo:N" → SCHED_FIFO N. */
+int sched_parse(const char *text, int *policy, int *priority, struct err *e);
+bool settings_open_loop(const struct settings *s); /* rate > 0 */
+json_t *settings_json(const struct settings *s);
+int settings_from_json(struct settings *s, const json_t *object, struct err *e);
+
+/* --- plain structs as JSON objects: one row a member ------------------------------------------- */
+
+enum field_type { FIELD_U64, FIELD_I64, FIELD_DOUBLE, FIELD_BOOL, FIELD_TEXT };
+
+struct field {
+	const char *key;
+	enum field_type type;
+	size_t offset, size; /* size: of the char[] of a FIELD_TEXT */
+};
+#define FIELD(type_, struct_, member)                                                                        \
+	{                                                                                                    \
+#member, type_, offsetof(struct_, member), sizeof(((struct_ *)0)->member)                    \
+	}
+
+/* Adds the members to `object` (NaN becomes null). */
+void fields_to_json(const struct field *fields, size_t n, const void *value, json_t *object);
+/*
+ * Reads every member; a missing key, a wrong type, a text that is too long is -EINVAL, a number in a double
+ * may be null (NaN).  Keys that no row names are an error unless they are among `others` ("a|b"); NULL: none
+ * are.
+ */
+int fields_from_json(const struct field *fields, size_t n, void *value, const json_t *object,
+        const char *others, struct err *e);
+
+/* --- frames ------------------------------------------------------------------------------------ */
+
+#define FRAME_MAX_BYTES (8u << 20)
+
+enum frame_type {
+	FRAME_HELLO = 1, /* agent → site: {"version": …} */
+	FRAME_PLAN,      /* site → agent: an endpoint plan */
+	FRAME_READY,     /* agent → site: {"ports": […]} */
+	FRAME_GO,        /* site → agent: {} */
+	FRAME_STOP,      /* site → agent: {} : finish and report now */
+	FRAME_RECORD,    /* agent → site: an endpoint record */
+	FRAME_ERROR,     /* either way: {"text": …, "advice": …} */
+};
+
+/* Sends one frame before the deadline (CLOCK_MONOTONIC ns); steals the reference to body. */
+int frame_send(int fd, enum frame_type type, json_t *body, uint64_t deadline_ns, struct err *e);
+/*
+ * Receives one frame: its type, *body owned by the caller.  -ETIMEDOUT at the deadline, -EPIPE when the other
+ * end has closed, -EPROTO for anything malformed or larger than FRAME_MAX_BYTES.
+ */
+int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e);
+/* frame_recv() that wants one type; a FRAME_ERROR becomes that error. */
+int frame_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e);
+
+/* --- what an endpoint is told ------------------------------------------------------------------ */
+
+#define FLOWS_MAX 64
+
+struct endpoint_plan {
+	bool server;
+	bool lock_memory;
+	struct settings settings;
+	char address[64];          /* numeric; the one the server binds and the client connects to */
+	uint16_t ports[FLOWS_MAX]; /* client: where each flow's server listens; server: ignored */
+	char token[33];
+};
+json_t *endpoint_plan_json(const struct endpoint_plan *p);
+int endpoint_plan_from_json(struct endpoint_plan *p, const json_t *object, struct err *e);
+
+/* --- what an endpoint saw ---------------------------------------------------------------------- */
+
+#define WORST_MAX   32
+#define WINDOWS_MAX 1024
+
+/* A transaction among the slowest, by response time.  at_ns: when its request was due, from the start of
+ * measuring. */
+struct worst {
+	uint64_t at_ns, service_ns, response_ns;
+};
+
+/* What happened in one stretch of time; windows follow one another without gaps, `length_ns` each. */
+struct window {
+	uint64_t count, sum_ns, max_ns, median_ns; /* RR: response times; median within 6 % */
+	uint64_t bytes;                            /* streams: received */
+};
+
+struct endpoint_record {
+	uint64_t started_ns,
+	        ended_ns; /* CLOCK_MONOTONIC of the endpoint: the measured stretch, warm-up excluded */
+	uint64_t sent, transactions; /* requests sent, replies measured */
+	uint64_t bytes;              /* streams: received in the measured stretch */
+	uint64_t lost, timeouts, reordered, dead_flows, retransmits;
+	uint64_t cpu_ns, switches_voluntary, switches_involuntary;
+	bool capped;   /* fewer transactions than asked for when max_duration had passed */
+	bool receiver; /* streams: this end received, so its figures count */
+	bool memory_locked;
+	uint64_t busy_poll_us, timer_slack_ns; /* as read back */
+	char congestion[16];                   /* as read back, "" for UDP */
+	char mistake[160];                     /* "" or what went wrong */
+	uint64_t window_length_ns, windows_n, worst_n;
+	struct window windows[WINDOWS_MAX];
+	struct worst worst[WORST_MAX]; /* slowest first */
+	bool has_service, has_lateness;
+	struct hist service, response,
+	        lateness; /* response is service in a closed loop and is not sent then */
+};
+json_t *endpoint_record_json(const struct endpoint_record *r);
+/* `r` is cleared first; everything is bounded (see endpoint_record). */
+int endpoint_record_from_json(struct endpoint_record *r, const json_t *object, struct err *e);
+
+/* --- the subject: what tuning needs to know of a target ---------------------------------------- */
+
+enum role { ROLE_CLIENT, ROLE_SERVER, ROLE_VCPU, ROLE_EMULATOR, ROLE_IOTHREAD, ROLE_VHOST };
+const char *role_name(enum role role);
+
+#define SUBJECT_THREADS_MAX 256
+#define SUBJECT_CGROUPS_MAX 8
+#define SUBJECT_LINKS_MAX   8
+
+struct subject_thread {
+	enum role role;
+	int pid, tid; /* as the host sees them */
+	uint64_t start;
+};
+
+struct subject_link {
+	char name[16];
+	int netns_fd; /* borrowed; −1: the host's namespace */
+};
+
+struct subject {
+	struct subject_thread threads[SUBJECT_THREADS_MAX];
+	size_t threads_n;
+	/* cgroups that endpoints live in, relative to the mount of each hierarchy: "/taut-123/client" */
+	char cgroups[SUBJECT_CGROUPS_MAX][160];
+	size_t cgroups_n;
+	char cgroup_root[160]; /* the one above them all: "/taut-123"; "" where there is none */
+	struct subject_link links[SUBJECT_LINKS_MAX];
+	size_t links_n;
+};
+
+/* --- the record of a trial: immutable and complete --------------------------------------------- */
+
+enum trial_outcome { TRIAL_DONE, TRIAL_FAILED, TRIAL_SKIPPED };
+
+/* What the CPUs of both endpoints went through in the samples around one of the worst transactions. */
+struct during {
+	uint64_t window_ns;         /* from the last sample before it to the first one after it */
+	uint64_t steal_ns;          /* taken by the hypervisor (10 ms resolution) */
+	uint64_t run_queue_wait_ns; /* endpoints ready to run, but not running */
+	uint64_t interrupts, softirqs;
+	uint64_t throttled_ns; /* cgroup CPU quota */
+	uint64_t involuntary_switches;
+	char owner[32];     /* OWNERS below, or "unknown" */
+	char evidence[128]; /* the figures that decided, in words */
+};
+
+struct trial_record {
+	struct settings settings;
+	enum trial_outcome outcome;
+	char reason[512]; /* of a failure or a skip, else "" */
+	uint64_t wall_started_ns, duration_ns;
+	bool verified;                /* configuration read back and right, before and after measuring */
+	bool not_steady, rate_missed; /* flags of the report */
+	uint64_t warmup_more;         /* windows that MSER-5 would cut besides the warm-up */
+	uint64_t mtu, system_cpu_ns, steal_ns, context_switches, interrupts, softirqs;
+	struct endpoint_record client, server;
+	struct during during[WORST_MAX]; /* of client.worst[] */
+	json_t *knobs; /* array of {"id", "object", "before", "value", "status", "reason"}; owned; never NULL
+	                  in a made record */
+};
+struct trial_record *trial_record_new(void);
+void trial_record_free(struct trial_record *r);
+static inline void auto_trial_record(struct trial_record **r)
+{
+	trial_record_free(*r);
+}
+/* The end whose figures count: the client for RR, the receiver for streams. */
+const struct endpoint_record *trial_measured(const struct trial_record *r);
+/* Mean throughput of the measured stretch in bits per second; NaN when it is no stream. */
+double trial_throughput_bps(const struct trial_record *r);
+json_t *trial_record_json(const struct trial_record *r);
+int trial_record_from_json(struct trial_record *r, const json_t *object, struct err *e);
