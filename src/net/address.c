@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Addresses of links, and namespaces that are fit to put them in. */
+#include "session.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_addr.h>
+#include <netlink/addr.h>
+#include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+
+static int address_parse(const char *text, struct nl_addr **out)
+{
+	unsigned char bytes[sizeof(struct in6_addr)];
+
+	if (inet_pton(AF_INET, text, bytes) == 1)
+		*out = nl_addr_build(AF_INET, bytes, sizeof(struct in_addr));
+	else if (inet_pton(AF_INET6, text, bytes) == 1)
+		*out = nl_addr_build(AF_INET6, bytes, sizeof(struct in6_addr));
+	else
+		return -EINVAL;
+	return *out ? 0 : -ENOMEM;
+}
+
+int net_address_add(int ns, const char *link, const char *address, unsigned prefix, struct err *e)
+{
+	AUTO_SESSION struct session s = SESSION_NONE;
+	struct nl_addr *parsed = NULL;
+	int rc = address_parse(address, &parsed);
+
+	if (rc < 0)
+		return err_set(
+		        e, -rc, "cannot give link %s the address '%s': it is not numeric", link, address);
+	if (prefix > (nl_addr_get_family(parsed) == AF_INET ? 32u : 128u)) {
+		nl_addr_put(parsed);
+		return err_set(e, EINVAL, "cannot give link %s the address %s/%u: the prefix is too long",
+		        link, address, prefix);
+	}
+	struct rtnl_addr *row = rtnl_addr_alloc();
+	int index = session_open(&s, ns, e);
+	if (index == 0)
+		index = row ? session_link(link, e) : err_code(e, ENOMEM, "cannot add address %s", address);
+	rc = index;
+	if (index > 0) {
+		rtnl_addr_set_ifindex(row, index);
+		rtnl_addr_set_local(row, parsed);
+		rtnl_addr_set_prefixlen(row, (int)prefix);
+		if (nl_addr_get_family(parsed) == AF_INET6)
+			rtnl_addr_set_flags(row, IFA_F_NODAD);
+		rc = rtnl_addr_add(s.sock, row, NLM_F_EXCL);
+		if (rc < 0)
+			rc = session_error(
+			        e, rc, "cannot give link %s the address %s/%u", link, address, prefix);
+	}
+	rtnl_addr_put(row);
+	nl_addr_put(parsed);
+	return rc < 0 ? rc : 0;
+}
+
+int net_addresses_each(
+        int ns, void (*fn)(const char *link, const char *address, void *arg), void *arg, struct err *e)
+{
+	AUTO_SESSION struct session s = SESSION_NONE;
+	struct nl_cache *addresses, *links;
+	int rc = session_open(&s, ns, e);
+
+	if (rc < 0)
+		return rc;
+	if ((rc = rtnl_link_alloc_cache(s.sock, AF_UNSPEC, &links)) < 0)
+		return session_error(e, rc, "cannot list links");
+	rc = rtnl_addr_alloc_cache(s.sock, &addresses);
+	session_close(&s); /* fn runs where the caller is */
+	if (rc < 0) {
+		nl_cache_free(links);
+		return session_error(e, rc, "cannot list addresses");
+	}
+	for (struct nl_object *o = nl_cache_get_first(addresses); o; o = nl_cache_get_next(o)) {
+		struct rtnl_addr *row = nl_object_priv(o);
+		char name[32] = "", text[INET6_ADDRSTRLEN + 8];
+		rtnl_link_i2name(links, rtnl_addr_get_ifindex(row), name, sizeof(name));
+		fn(name, nl_addr2str(rtnl_addr_get_local(row), text, sizeof(text)), arg);
+	}
+	nl_cache_free(addresses);
+	nl_cache_free(links);
+	return 0;
+}
+
+/* --- namespaces -------------------------------------------------------------------------------- */
+
+/*
+ * What a new namespace needs, by the path a process inside it sees.  A file may be missing (no IPv6, no
+ * br_netfilter): then there is nothing to switch off.  bridge-nf-call-*: with br_netfilter loaded they are 1
+ * in every new namespace, and the firewall of whoever loaded it would drop what our bridge forwards.
+ */
+static const struct {
+	const char *path, *value;
+} namespace_files[] = {
+        {"/proc/sys/net/ipv6/conf/all/accept_dad", "0"},
+        {"/proc/sys/net/ipv6/conf/default/accept_dad", "0"},
+        {"/proc/sys/net/ipv6/conf/all/accept_ra", "0"},
+        {"/proc/sys/net/ipv6/conf/default/accept_ra", "0"},
+        {"/proc/sys/net/bridge/bridge-nf-call-iptables", "0"},
+        {"/proc/sys/net/bridge/bridge-nf-call-ip6tables", "0"},
+        {"/proc/sys/net/bridge/bridge-nf-call-arptables", "0"},
+};
+
+static int namespace_prepare(int ns, struct err *e)
+{
+	AUTO_CLOSE int root = root_open("/", e);
+	int rc = 0, saved = root < 0 ? root : netns_enter(ns, e);
+
+	if (saved < 0)
+		return saved;
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(namespace_files); i++)
+		if (root_exists(root, namespace_files[i].path))
+			rc = root_write(root, namespace_files[i].path, namespace_files[i].value, e);
+	netns_leave(&saved);
+	return rc < 0 ? rc : net_link_up(ns, "lo", e);
+}
+
+/*
+ * A process that is root only in its user namespace cannot come back to a network namespace of somebody
+ * else, so it must be in one of its own before it may go elsewhere.  Entering the one we are in asks the
+ * kernel just that.
+ */
+static int namespace_allowed(struct err *e)
+{
+	AUTO_CLOSE int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	if (own >= 0 && setns(own, CLONE_NEWNET) == 0)
+		return 0;
+	err_sys(e, "cannot make a network namespace");
+	if (e && e->code == EPERM) {
+		e->exit = EXIT_REFUSED;
+		err_try(e, "run as root");
+	}
+	return e ? -e->code : -EPERM;
+}
+
+int net_namespace_create(struct err *e)
+{
+	int rc = namespace_allowed(e);
+
+	if (rc < 0)
+		return rc;
+	AUTO_CLOSE int ns = netns_create(e);
+	if (ns < 0)
+		return ns;
+	rc = namespace_prepare(ns, e);
+	return rc < 0 ? err_wrap(e, "cannot prepare a network namespace") : steal_fd(&ns);
+}

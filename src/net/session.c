@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One call, one session: enter the namespace, open a netlink socket there, and on the way out close it and
+ * go back.  A socket belongs for ever to the namespace it was opened in, but keeping one per namespace would
+ * only save some 30 µs a call.
+ *
+ * libnl folds errno into its own codes; the ones that users meet are unfolded again, so that callers see
+ * -EEXIST and people read the usual words.
+ */
+#include "session.h"
+
+#include <net/if.h>
+#include <netlink/errno.h>
+#include <netlink/socket.h>
+#include <stdio.h>
+
+static const struct {
+	int nle, code;
+} codes[] = {
+        {NLE_NOMEM, ENOMEM},
+        {NLE_EXIST, EEXIST},
+        {NLE_INVAL, EINVAL},
+        {NLE_RANGE, ERANGE},
+        {NLE_OPNOTSUPP, EOPNOTSUPP},
+        {NLE_OBJ_NOTFOUND, ENOENT},
+        {NLE_NOADDR, EADDRNOTAVAIL},
+        {NLE_BUSY, EBUSY},
+        {NLE_NOACCESS, EACCES},
+        {NLE_PERM, EPERM},
+        {NLE_NODEV, ENODEV},
+        {NLE_AF_NOSUPPORT, EAFNOSUPPORT},
+};
+
+int session_error(struct err *e, int nle, const char *format, ...)
+{
+	char what[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	nle = nle < 0 ? -nle : nle;
+	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+		if (codes[i].nle == nle)
+			return err_code(e, codes[i].code, "%s", what);
+	return err_set(e, EIO, "%s: %s", what, nl_geterror(nle));
+}
+
+int session_open(struct session *s, int ns, struct err *e)
+{
+	int saved = netns_enter(ns, e);
+
+	if (saved < 0)
+		return saved;
+	*s = (struct session){nl_socket_alloc(), saved};
+	int rc = s->sock ? nl_connect(s->sock, NETLINK_ROUTE) : -NLE_NOMEM;
+	if (rc < 0) {
+		rc = session_error(e, rc, "cannot open a netlink socket");
+		session_close(s);
+	}
+	return rc;
+}
+
+void session_close(struct session *s)
+{
+	nl_socket_free(s->sock);
+	s->sock = NULL;
+	netns_leave(&s->saved_ns);
+}
+
+int session_link(const char *name, struct err *e)
+{
+	unsigned index = if_nametoindex(name);
+
+	return index ? (int)index : err_code(e, ENODEV, "cannot find link %s", name);
+}
+
+int link_name_check(const char *name, struct err *e)
+{
+	size_t n = strlen(name);
+
+	if (n && n < IFNAMSIZ && !strpbrk(name, "/ \t\n:%") && strcmp(name, ".") != 0 &&
+	        strcmp(name, "..") != 0)
+		return 0;
+	return err_set(e, EINVAL, "cannot name a link '%s': 1 to %d characters without space, '/' and ':'",
+	        name, IFNAMSIZ - 1);
+}
