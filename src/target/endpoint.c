@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Endpoints: agent processes, each with a control stream that it inherits as fd 3.
+ *
+ * An agent may be our child or sit behind a container runtime that is; either way we learn its PID from the
+ * credentials that the kernel puts beside its first message, translated into our PID namespace.  So "it
+ * runs", "it speaks" and "this is its PID" are one event, the same for every runtime, and no PID file or
+ * runtime query is needed.
+ *
+ * What agents and runtimes say on stderr goes to a memfd of fixed size: a container that talks without end
+ * gets errors, and neither blocks nor eats memory.
+ */
+#include "room.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#define SAID_BYTES  65536
+#define WORDS_BYTES 320
+
+/* --- the program ------------------------------------------------------------------------------- */
+
+int agent_find(char *out, size_t size, struct err *e)
+{
+	const char *named = getenv("TAUT_AGENT");
+	char self[3072] = "", path[4096];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash = strrchr(self, '/');
+
+	if (named && named[0]) {
+		if (access(named, X_OK) < 0)
+			return err_sys(e, "cannot run the agent %s ($TAUT_AGENT)", named);
+		AUTO_FREE char *real = realpath(named, NULL);
+		return real && str_copy(out, size, real) == 0
+		               ? 0
+		               : err_code(e, ENAMETOOLONG, "cannot use %s", named);
+	}
+	if (n > 0 && slash) {
+		snprintf(path, sizeof(path), "%.*s/taut-agent", (int)(slash - self), self);
+		if (access(path, X_OK) == 0)
+			return str_copy(out, size, path);
+	}
+#ifdef TAUT_LIBEXECDIR
+	if (access(TAUT_LIBEXECDIR "/taut-agent", X_OK) == 0)
+		return str_copy(out, size, TAUT_LIBEXECDIR "/taut-agent");
+#endif
+	err_set(e, ENOENT, "cannot find taut-agent beside %s", self);
+	return err_try(e, "set TAUT_AGENT to its path");
+}
+
+/* --- start ------------------------------------------------------------------------------------- */
+
+int endpoint_open(struct endpoint *ep, struct err *e)
+{
+	int ends[2], on = 1;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(e, "cannot make a control stream");
+	ep->control = ends[0];
+	ep->theirs = ends[1];
+	if (setsockopt(ep->control, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+		return err_sys(e, "cannot ask for credentials");
+	ep->said = memfd_create(ep->name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (ep->said < 0 || ftruncate(ep->said, SAID_BYTES) < 0 ||
+	        fcntl(ep->said, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		return err_sys(e, "cannot make a file for stderr");
+	return 0;
+}
+
+int endpoint_spawn(struct endpoint *ep, const char *const *argv, int netns, struct err *e)
+{
+	const char *const environment[] = {target_mark(), NULL};
+	struct spawn spawn = SPAWN_INIT;
+
+	spawn.argv = argv;
+	spawn.setenv = environment;
+	spawn.stdout_fd = spawn.stderr_fd = ep->said;
+	spawn.keep_fd = ep->theirs;
+	spawn.netns_fd = netns;
+	spawn.new_session = true; /* Ctrl-C is for taut, which then takes its endpoints down in order */
+	int rc = child_spawn(&ep->child, &spawn, e);
+	close(steal_fd(&ep->theirs));
+	return rc < 0 ? err_wrap(e, "cannot start %s", ep->name) : 0;
+}
+
+int endpoint_spawn_agent(struct endpoint *ep, const char *agent, struct err *e)
+{
+	const char *const argv[] = {agent, "endpoint", ep->name, NULL};
+
+	return endpoint_spawn(ep, argv, ep->netns, e);
+}
+
+/* Looks at the first byte without taking it: 1 and the sender, 0 at the end of the stream, -EAGAIN for
+ * nothing. */
+static int first_sender(int fd, pid_t *pid)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(struct ucred))];
+		struct cmsghdr align;
+	} control = {0};
+	char byte;
+	struct iovec v = {&byte, 1};
+	struct msghdr m = {
+	        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(fd, &m, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n <= 0)
+		return n == 0 || errno == ECONNRESET ? 0 : -errno;
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_CREDENTIALS) {
+		struct ucred who;
+		memcpy(&who, CMSG_DATA(c), sizeof(who));
+		*pid = who.pid;
+	}
+	return 1;
+}
+
+static int not_started(struct endpoint *ep, int code, const char *why, struct err *e)
+{
+	AUTO(buf_free) struct buf words = {0};
+
+	endpoint_report(ep, &words);
+	return err_set(e, code, "cannot start %s", words.data ? str_trim(words.data) : why);
+}
+
+int endpoint_wait(struct endpoint *ep, uint64_t deadline_ns, struct err *e)
+{
+	AUTO_CLOSE int root = root_open("/", e);
+
+	if (root < 0)
+		return root;
+	for (;;) {
+		struct pollfd p[] = {
+		        {.fd = ep->control, .events = POLLIN}, {.fd = ep->child.pidfd, .events = POLLIN}};
+		uint64_t now = time_now_ns();
+		if (now >= deadline_ns || stop_flag)
+			return not_started(ep, now >= deadline_ns ? ETIMEDOUT : EINTR,
+			        now >= deadline_ns ? "the agent: it says nothing" : "the agent: interrupted",
+			        e);
+		uint64_t left = (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
+		if (poll(p, ARRAY_LEN(p), (int)MIN(left, 1000u)) < 0 && errno != EINTR)
+			return err_sys(e, "cannot wait for %s", ep->name);
+		pid_t pid = 0;
+		int rc = first_sender(ep->control, &pid);
+		if (rc > 0) {
+			ep->pid = pid > 0 ? pid : ep->child.pid;
+			rc = task_start_time(root, ep->pid, &ep->start, e);
+			return rc < 0 ? not_started(ep, ESRCH, "the agent: it ended at once", e) : 0;
+		}
+		if (rc == 0 || p[1].revents)
+			return not_started(ep, ECHILD, "the agent: it ended at once", e);
+	}
+}
+
+int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *subject, struct err *e)
+{
+	AUTO_CLOSE int root = root_open("/", e);
+	AUTO_FREE struct task *tasks = NULL;
+	size_t n = 0;
+	int rc = root < 0 ? root : tasks_list(root, ep->pid, &tasks, &n, e);
+
+	if (rc < 0)
+		return err_wrap(e, "cannot list the threads of %s", ep->name);
+	for (size_t i = 0; i < n && subject->threads_n < SUBJECT_THREADS_MAX; i++)
+		subject->threads[subject->threads_n++] =
+		        (struct subject_thread){role, tasks[i].pid, tasks[i].tid, tasks[i].start};
+	return 0;
+}
+
+/* --- end --------------------------------------------------------------------------------------- */
+
+int process_kill(pid_t pid, uint64_t start, uint64_t deadline_ns)
+{
+	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	uint64_t is = 0;
+
+	if (pidfd < 0)
+		return errno == ESRCH ? 0 : -errno;
+	if (start && (task_start_time(root, pid, &is, NULL) < 0 || is != start))
+		return 0; /* somebody else has this number now */
+	if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0)
+		return errno == ESRCH ? 0 : -errno;
+	for (;;) {
+		struct pollfd p = {.fd = pidfd, .events = POLLIN};
+		uint64_t now = time_now_ns();
+		uint64_t left = now < deadline_ns ? (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
+		int n = poll(&p, 1, (int)MIN(left, 60000u));
+		if (n > 0)
+			return 0;
+		if ((n < 0 && errno != EINTR) || now >= deadline_ns)
+			return -ETIMEDOUT;
+	}
+}
+
+void endpoint_kill(struct endpoint *ep)
+{
+	if (ep->pid > 0 && process_kill(ep->pid, ep->start, time_now_ns() + 5 * NS_PER_S) < 0)
+		log_warn("%s (process %d) does not die", ep->name, ep->pid);
+	ep->pid = 0;
+}
+
+/* Has our child ended?  When the stream is closed it is about to: then it gets a moment. */
+static void check_end(struct endpoint *ep)
+{
+	struct pollfd p = {.fd = ep->control, .events = POLLIN | POLLRDHUP};
+
+	if (ep->ended || ep->child.pid <= 0)
+		return;
+	bool closed = poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
+	uint64_t grace = closed ? NS_PER_S / 2 : 0;
+	ep->ended = child_wait(&ep->child, time_now_ns() + grace, &ep->status, NULL) == 1;
+}
+
+/* The message of a structured log line (time="…" level=error msg="…"), without its escapes; in place. */
+static char *log_message(char *line)
+{
+	char *message = strstr(line, "msg=\""), *end = strrchr(line, '"'), *to;
+
+	if (!message)
+		return line;
+	message = to = message + strlen("msg=\"");
+	for (char *from = message; from < end; from++)
+		if (from[0] != '\\' || from[1] != '"')
+			*to++ = *from;
+	*to = 0;
+	return message;
+}
+
+const char *endpoint_words(const struct endpoint *ep, char *out, size_t size)
+{
+	off_t end = lseek(ep->said, 0, SEEK_CUR); /* shared with the writers */
+	off_t from = end > (off_t)size - 1 ? end - (off_t)size + 1 : 0;
+	ssize_t n = end > 0 ? pread(ep->said, out, (size_t)(end - from), from) : 0;
+
+	out[n > 0 ? n : 0] = 0;
+	char *line = str_trim(out), *newline = strrchr(line, '\n');
+	line = log_message(newline ? newline + 1 : line);
+	for (char *c = line; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			*c = '?'; /* a container must not drive somebody's terminal */
+	return line;
+}
+
+void endpoint_report(struct endpoint *ep, struct buf *out)
+{
+	char words[WORDS_BYTES] = "", status[64] = "";
+
+	if (ep->said < 0)
+		return;
+	check_end(ep);
+	const char *line = endpoint_words(ep, words, sizeof(words));
+	if (ep->ended)
+		status_string(ep->status, status, sizeof(status));
+	if (!ep->ended && !*line)
+		return;
+	buf_add(out, "%s", ep->name);
+	if (ep->through)
+		buf_add(out, " (%s)", ep->through);
+	if (ep->ended)
+		buf_add(out, ": %s", status);
+	buf_add(out, "%s%s\n", *line ? ": " : "", line);
+}
+
+void endpoint_close(struct endpoint *ep)
+{
+	int *const fds[] = {&ep->control, &ep->theirs, &ep->said, &ep->netns};
+
+	child_end(&ep->child);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (*fds[i] >= 0)
+			close(steal_fd(fds[i]));
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The OCI bundle: config.json, and a root file system that holds nothing.  The agent is bound into it
+ * read-only from where it is installed: nothing is copied, the container cannot change the program, and it
+ * runs though /run may be mounted noexec. The network namespace is the one that the attachment has linked,
+ * named by our own fd; the others are new.
+ */
+#include "oci.h"
+
+#include <linux/capability.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define AGENT_INSIDE "/taut-agent"
+
+/* What a server of latency-critical work is usually granted; those among them that we hold ourselves. */
+static const struct {
+	const char *name;
+	unsigned bit;
+} capabilities[] = {
+        {"CAP_NET_ADMIN", CAP_NET_ADMIN},
+        {"CAP_NET_RAW", CAP_NET_RAW},
+        {"CAP_IPC_LOCK", CAP_IPC_LOCK},
+        {"CAP_SYS_NICE", CAP_SYS_NICE},
+};
+
+static bool capable(unsigned bit)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+
+	return syscall(SYS_capget, &header, data) == 0 && (data[bit / 32].effective & 1u << bit % 32);
+}
+
+static json_t *capability_sets(void)
+{
+	static const char *const sets[] = {"bounding", "permitted", "effective"};
+	json_t *names = json_array(), *out = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++)
+		if (capable(capabilities[i].bit))
+			json_array_append_new(names, json_string(capabilities[i].name));
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
+		json_object_set(out, sets[i], names);
+	json_decref(names);
+	return out;
+}
+
+/* OCI has no word for "unlimited" but a large number. */
+static json_t *memlock_limit(void)
+{
+	struct rlimit own = {0};
+
+	getrlimit(RLIMIT_MEMLOCK, &own);
+	rlim_t limit = is_privileged() && capable(CAP_SYS_RESOURCE) ? RLIM_INFINITY : own.rlim_max;
+	/* jansson has signed integers; 2^62 limits nothing either */
+	json_int_t value = (json_int_t)MIN(limit, (rlim_t)1 << 62);
+	return json_pack("[{s:s, s:I, s:I}]", "type", "RLIMIT_MEMLOCK", "soft", value, "hard", value);
+}
+
+static json_t *process_part(const struct target *t)
+{
+	return json_pack("{s:b, s:{s:i, s:i}, s:[s, s, s], s:[s], s:s, s:o, s:o, s:b}", "terminal", 0, "user",
+	        "uid", 0, "gid", 0, "args", AGENT_INSIDE, "endpoint", t->server.name, "env", target_mark(),
+	        "cwd", "/", "capabilities", capability_sets(), "rlimits", memlock_limit(), "noNewPrivileges",
+	        1);
+}
+
+static json_t *linux_part(const struct target *t)
+{
+	char netns[64], cgroup[96];
+
+	snprintf(netns, sizeof(netns), "/proc/%d/fd/%d", getpid(), t->server.netns);
+	json_t *part = json_pack("{s:[{s:s, s:s}, {s:s}, {s:s}, {s:s}, {s:s}]}", "namespaces", "type",
+	        "network", "path", netns, "type", "pid", "type", "mount", "type", "ipc", "type", "uts");
+	if (t->groups.root[0]) {
+		snprintf(cgroup, sizeof(cgroup), "%s/server", t->groups.root);
+		json_object_set_new(part, "cgroupsPath", json_string(cgroup));
+	}
+	return part;
+}
+
+#define OPTIONS_MAX 4
+
+/* nosuid and nodev on the agent: in a user namespace a mount that has them may not be remounted without. */
+static json_t *mounts_part(const char *agent)
+{
+	const struct {
+		const char *destination, *type, *source, *options[OPTIONS_MAX];
+	} rows[] = {
+	        {"/proc", "proc", "proc", {"nosuid", "nodev", "noexec"}},
+	        {"/dev", "tmpfs", "tmpfs", {"nosuid", "mode=755", "size=64k"}},
+	        {AGENT_INSIDE, "bind", agent, {"bind", "ro", "nosuid", "nodev"}},
+	};
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_t *options = json_array();
+		for (size_t j = 0; j < OPTIONS_MAX && rows[i].options[j]; j++)
+			json_array_append_new(options, json_string(rows[i].options[j]));
+		json_array_append_new(
+		        out, json_pack("{s:s, s:s, s:s, s:o}", "destination", rows[i].destination, "type",
+		                     rows[i].type, "source", rows[i].source, "options", options));
+	}
+	return out;
+}
+
+static json_t *config_make(const struct target *t)
+{
+	return json_pack("{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:o}", "ociVersion", "1.0.2", "process",
+	        process_part(t), "root", "path", "rootfs", "readonly", 1, "hostname", "taut", "mounts",
+	        mounts_part(t->agent), "linux", linux_part(t));
+}
+
+int oci_bundle_write(const struct target *t, struct err *e)
+{
+	AUTO_FREE char *rootfs = str_format("%s/rootfs", t->place.folder);
+	AUTO_FREE char *path = str_format("%s/config.json", t->place.folder);
+	int rc = 0;
+
+	if (mkdir(rootfs, 0755) < 0)
+		return err_sys(e, "cannot make %s", rootfs);
+	json_t *config = config_make(t);
+	if (!config || json_dump_file(config, path, JSON_COMPACT) < 0)
+		rc = err_set(e, EIO, "cannot write %s", path);
+	json_decref(config);
+	return rc;
+}

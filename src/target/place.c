@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who owns what.  Each target has a folder BASE/PID-N that holds the file "owner" with the owner's mark:
+ * PID, start time and PID namespace, so that a PID that was given away does not protect the dead and a taut
+ * in some container is not taken for a dead one of ours.  The folder is made before anything that can
+ * outlive us and removed after all of it; cgroups and containers carry the same PID-N in their names and
+ * processes the mark itself in their environment.
+ *
+ * BASE is /run/taut for root, else a folder of the user's own; it must belong to us alone, since what lies
+ * there decides what is killed.
+ */
+#include "room.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define TRIES 1000
+
+/* --- marks ------------------------------------------------------------------------------------- */
+
+static uint64_t pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+}
+
+static const char *mark_value(void)
+{
+	return target_mark() + strlen(MARK_NAME "=");
+}
+
+const char *target_mark(void)
+{
+	static struct {
+		pid_t pid; /* whose it is: a child made by fork() is somebody else */
+		char text[80];
+	} mark;
+
+	if (mark.pid != getpid()) {
+		AUTO_CLOSE int root = root_open("/", NULL);
+		uint64_t start = 0;
+		task_start_time(root, getpid(), &start, NULL);
+		mark.pid = getpid();
+		snprintf(mark.text, sizeof(mark.text), MARK_NAME "=%d:%llu:%llu", mark.pid,
+		        (unsigned long long)start, (unsigned long long)pid_namespace());
+	}
+	return mark.text;
+}
+
+bool owner_parse(const char *text, struct owner *out)
+{
+	unsigned long long start = 0, pidns = 0;
+	int pid = 0, end = 0;
+
+	if (sscanf(text, "%d:%llu:%llu%n", &pid, &start, &pidns, &end) != 3 || text[end] || pid <= 0)
+		return false;
+	*out = (struct owner){pid, start, pidns};
+	return true;
+}
+
+bool owner_of_name(const char *base, const char *name, struct owner *out)
+{
+	char path[512], text[128];
+	int pid = 0, number = 0, end = 0;
+	AUTO_CLOSE int root = root_open("/", NULL);
+
+	if (str_starts(name, "taut-"))
+		name += strlen("taut-");
+	if (sscanf(name, "%d-%d%n", &pid, &number, &end) != 2 || name[end] || pid <= 0 || number <= 0)
+		return false;
+	snprintf(path, sizeof(path), "%s/%d-%d/owner", base, pid, number);
+	if (root_read(root, path, text, sizeof(text), NULL) < 0 || !owner_parse(text, out))
+		*out = (struct owner){.pid = pid};
+	return true;
+}
+
+static bool is_zombie(int root, pid_t pid)
+{
+	char path[64], text[1024];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (root_read(root, path, text, sizeof(text), NULL) < 0)
+		return true;
+	const char *paren = strrchr(text, ')');
+	return paren && (paren[2] == 'Z' || paren[2] == 'X');
+}
+
+bool owner_alive(const struct owner *owner)
+{
+	AUTO_CLOSE int root = root_open("/", NULL);
+	uint64_t start = 0;
+
+	if (owner->pidns && owner->pidns != pid_namespace())
+		return true; /* not ours to judge */
+	if (task_start_time(root, owner->pid, &start, NULL) < 0)
+		return false;
+	return (!owner->start || owner->start == start) && !is_zombie(root, owner->pid);
+}
+
+/* --- the folder -------------------------------------------------------------------------------- */
+
+/* Our user as the machine knows it, from inside a user namespace too. */
+static unsigned outer_uid(void)
+{
+	AUTO_CLOSE int root = root_open("/", NULL);
+	unsigned uid = geteuid(), inside, outside, count;
+	char text[4096];
+
+	if (root_read(root, "/proc/self/uid_map", text, sizeof(text), NULL) < 0)
+		return uid;
+	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 && uid - inside < count)
+			return outside + (uid - inside);
+	return uid;
+}
+
+void place_base(char *out, size_t size)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (is_privileged())
+		snprintf(out, size, "/run/taut");
+	else if (runtime && runtime[0] == '/' && strlen(runtime) < size - 8 && access(runtime, W_OK) == 0)
+		snprintf(out, size, "%s/taut", runtime);
+	else
+		snprintf(out, size, "/tmp/taut-%u", outer_uid());
+}
+
+static int base_check(const char *base, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(base, &st) < 0)
+		return err_sys(e, "cannot look at %s", base);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+		return err_refused(e, "cannot use %s: it is not a folder that only we can write", base);
+	return 0;
+}
+
+/* The first free number; the folder may lose its base to another taut that ends just now, hence the tries. */
+static int folder_make(struct place *p, struct err *e)
+{
+	for (int number = 1, tries = 0; tries < TRIES; tries++) {
+		int rc = dir_make(p->base, 0700, e);
+		if (rc < 0 || (rc = base_check(p->base, e)) < 0)
+			return rc;
+		snprintf(p->id, sizeof(p->id), "taut-%d-%d", getpid(), number);
+		snprintf(p->folder, sizeof(p->folder), "%s/%d-%d", p->base, getpid(), number);
+		if (mkdir(p->folder, 0700) == 0)
+			return 0;
+		if (errno == EEXIST)
+			number++;
+		else if (errno != ENOENT)
+			break;
+	}
+	err_sys(e, "cannot make %s", p->folder);
+	p->folder[0] = 0;
+	return e ? -e->code : -EIO;
+}
+
+int place_make(struct place *p, struct err *e)
+{
+	place_base(p->base, sizeof(p->base));
+	int rc = folder_make(p, e);
+	if (rc < 0)
+		return rc;
+	AUTO_FREE char *path = str_format("%s/owner", p->folder);
+	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, mark_value(), strlen(mark_value())) < 0) {
+		err_sys(e, "cannot write %s", path);
+		place_remove(p, NULL);
+		return e ? -e->code : -EIO;
+	}
+	return 0;
+}
+
+int place_remove(struct place *p, struct err *e)
+{
+	int rc = p->folder[0] ? tree_remove(p->folder, e) : 0;
+
+	if (rc == 0 && p->folder[0]) {
+		AUTO_FREE char *oci = str_format("%s/oci", p->base);
+		rmdir(oci); /* these two only when they are empty */
+		rmdir(p->base);
+		p->folder[0] = 0;
+	}
+	return rc;
+}

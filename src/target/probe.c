@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Can a target be made here?  The only honest answer is to make it: ground, agents, their first word, and
+ * down again (some 30 ms for native, 100 ms for a container).  Answers are kept for the life of the process.
+ */
+#include "room.h"
+
+#include <stdio.h>
+
+#define TRIAL_NS    (10 * NS_PER_S)
+#define ANSWERS_MAX 16
+
+struct answer {
+	const struct runtime_row *runtime;
+	const struct attachment_row *attachment;
+	bool ipv6, yes, privilege;
+	char reason[1024];
+};
+
+static int target_try(const struct settings *s, struct err *e)
+{
+	struct target *t = NULL;
+	struct settings plain = *s;
+	int rc;
+
+	plain.mtu = 0;
+	if ((rc = target_create(&t, &plain, e)) < 0)
+		return rc;
+	rc = target_start(t, time_now_ns() + TRIAL_NS, e);
+	int down = target_destroy(t, rc < 0 ? NULL : e);
+	return rc < 0 ? rc : down;
+}
+
+static void answer_find(struct answer *a, const struct settings *s)
+{
+	struct err e = ERR_INIT;
+
+	a->yes = target_try(s, &e) == 0;
+	err_string(&e, a->reason, sizeof(a->reason));
+	/* What is missing or makes no sense stays so for root. */
+	a->privilege = !a->yes && !is_privileged() && e.code != ENOENT && e.code != EINVAL;
+}
+
+enum target_answer target_probe(const struct settings *s, char *reason, size_t size, bool *privilege)
+{
+	static struct {
+		struct answer rows[ANSWERS_MAX];
+		size_t n;
+	} known;
+	struct answer asked = {.ipv6 = s->ipv6};
+	const struct answer *answer = NULL;
+	struct err e = ERR_INIT;
+
+	if (rows_find(s, &asked.runtime, &asked.attachment, &e) < 0) {
+		err_string(&e, reason, size);
+		*privilege = false;
+		return TARGET_NO;
+	}
+	for (size_t i = 0; i < known.n && !answer; i++)
+		if (known.rows[i].runtime == asked.runtime && known.rows[i].attachment == asked.attachment &&
+		        known.rows[i].ipv6 == asked.ipv6)
+			answer = &known.rows[i];
+	if (!answer) {
+		answer_find(&asked, s);
+		answer = &asked;
+		if (known.n < ANSWERS_MAX && !stop_flag)
+			known.rows[known.n++] = asked;
+	}
+	snprintf(reason, size, "%s", answer->yes ? "" : answer->reason);
+	*privilege = answer->privilege;
+	return answer->yes ? TARGET_YES : TARGET_NO;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The parts of a target; private to the room.
+ *
+ * A target is a runtime (what holds the server) on an attachment (how it reaches the client): a row each.  A
+ * new one is a file with its functions and a row in rows.c.  Everything else is common: the place (a folder
+ * with the owner's record, made first and removed last), the cgroups, the endpoints.
+ */
+#pragma once
+
+#include "target.h"
+
+/* --- place: the folder of one target, and who owns what ---------------------------------------- */
+
+#define MARK_NAME "TAUT_MARK"
+
+struct owner {
+	pid_t pid;
+	uint64_t start; /* clock ticks; 0: not known */
+	uint64_t pidns; /* inode of its PID namespace; 0: not known */
+};
+
+struct place {
+	char base[160];   /* "/run/taut" */
+	char folder[192]; /* "/run/taut/123-1"; "" when there is none */
+	char id[48];      /* "taut-123-1": name of the container and of the cgroups */
+};
+
+/* Where the folders of all targets are; does not look whether it exists. */
+void place_base(char *out, size_t size);
+int place_make(struct place *p, struct err *e);
+/* The base goes as well when it is empty. */
+int place_remove(struct place *p, struct err *e);
+bool owner_parse(const char *text, struct owner *out); /* "pid:start:pidns" */
+/* "taut-123-1" or "123-1"; reads the record in BASE/123-1 when there is one. */
+bool owner_of_name(const char *base, const char *name, struct owner *out);
+bool owner_alive(const struct owner *owner);
+
+/* --- groups: the cgroups of one target --------------------------------------------------------- */
+
+#define GROUPS_MAX 2
+
+struct groups {
+	char root[64];                /* "/taut-123-1"; "" when this machine or user has none */
+	char mounts[GROUPS_MAX][128]; /* the hierarchies that hold it: cpu and cpuset, or the one of v2 */
+	bool cpuset_v1[GROUPS_MAX];   /* children start empty there */
+	size_t n;
+	char enabled[32]; /* v2: controllers that we switched on in the parent, "-cpu -cpuset" */
+};
+
+/* Best effort: without permission there are no cgroups, which is an answer. */
+void groups_create(struct groups *g, const char *id);
+/* Makes ROOT/name with the CPUs and memory nodes that ROOT has now, and moves a process into it. */
+int groups_enter(const struct groups *g, const char *name, pid_t pid, struct err *e);
+int groups_remove(struct groups *g, const char *id, uint64_t deadline_ns, struct err *e);
+/* Calls fn with the mount of every cgroup hierarchy. */
+int groups_mounts_each(int (*fn)(const char *mount, void *arg), void *arg, struct err *e);
+/* Kills what is in a cgroup and below (when told to) and removes it; -EBUSY at the deadline. */
+int group_remove(const char *path, bool kill_tasks, uint64_t deadline_ns, struct err *e);
+
+/* --- endpoints --------------------------------------------------------------------------------- */
+
+struct endpoint {
+	const char *name;    /* "taut-client", "taut-server" */
+	const char *through; /* the runtime that child is: "runc"; NULL: child is the agent */
+	struct child child;
+	int control; /* our end of the stream */
+	int theirs;  /* the other end, until it has been handed over */
+	int said;    /* memfd behind stderr */
+	int netns;   /* where its link is */
+	pid_t pid;   /* the agent as we see it; 0 before its HELLO */
+	uint64_t start;
+	bool ended;
+	int status; /* as waitpid's, once it has ended */
+};
+
+/* The agent beside this program, or $TAUT_AGENT, or the installed one. */
+int agent_find(char *out, size_t size, struct err *e);
+int endpoint_open(struct endpoint *ep, struct err *e);
+/* Starts `argv` with the stream as fd 3 and stderr kept; netns −1: stay in ours. */
+int endpoint_spawn(struct endpoint *ep, const char *const *argv, int netns, struct err *e);
+/* The agent itself as a process in its namespace. */
+int endpoint_spawn_agent(struct endpoint *ep, const char *agent, struct err *e);
+/* Until the agent says HELLO; finds out its pid. */
+int endpoint_wait(struct endpoint *ep, uint64_t deadline_ns, struct err *e);
+int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *subject, struct err *e);
+/* Adds "taut-server: killed by SIGKILL: last words\n" when it has ended or said something. */
+void endpoint_report(struct endpoint *ep, struct buf *out);
+/* The last line of stderr ("" for none), fit for a terminal; may lie anywhere in `out`. */
+const char *endpoint_words(const struct endpoint *ep, char *out, size_t size);
+void endpoint_kill(struct endpoint *ep); /* the agent itself, wherever it lives */
+void endpoint_close(struct endpoint *ep);
+/* SIGKILL through a pidfd, if it is still the process that started then (0: any) and waits for its end. */
+int process_kill(pid_t pid, uint64_t start, uint64_t deadline_ns);
+
+/* --- rows -------------------------------------------------------------------------------------- */
+
+struct runtime_row {
+	const char *name, *help;
+	const char *targets; /* "native|container": which targets it can make */
+	/* Is what it needs there?  Cheap; -ENOENT with advice when not.  NULL: always. */
+	int (*ready)(struct err *e);
+	/* Begins to start the server; endpoint_wait() follows. */
+	int (*start)(struct target *t, struct err *e);
+	/* After the agent has been killed: the rest; problems go to the text.  NULL: nothing. */
+	void (*stop)(struct target *t, struct buf *problems);
+	/* After a crash: the ids of its containers, and taking one away.  NULL: nothing outlives taut. */
+	int (*each_left)(const char *base, int (*fn)(const char *id, void *arg), void *arg);
+	int (*remove_left)(const char *base, const char *id, struct err *e);
+};
+extern const struct runtime_row runtime_netns, runtime_oci;
+extern const struct runtime_row *const runtime_rows[];
+extern const size_t runtime_rows_n;
+
+struct attachment_row {
+	const char *name, *help;
+	/* Makes the links between t->client.netns and t->server.netns, which exist. */
+	int (*create)(struct target *t, struct err *e);
+};
+extern const struct attachment_row attachment_veth, attachment_bridge;
+extern const struct attachment_row *const attachment_rows[];
+extern const size_t attachment_rows_n;
+
+/* The rows that the settings name; EXIT_USAGE. */
+int rows_find(const struct settings *s, const struct runtime_row **runtime,
+        const struct attachment_row **attachment, struct err *e);
+
+#define LINK_CLIENT "taut-client"
+#define LINK_SERVER "taut-server"
+#define LINK_BRIDGE "taut-bridge"
+
+struct oci_way;
+
+struct target {
+	struct settings settings;
+	const struct runtime_row *runtime;
+	const struct attachment_row *attachment;
+	char agent[4096];              /* path of the program */
+	const struct oci_way *oci_way; /* chosen on start */
+	char version[64];
+	struct place place;
+	struct groups groups;
+	struct endpoint client, server;
+	int bridge_netns; /* −1: none */
+	struct subject_link links[SUBJECT_LINKS_MAX];
+	size_t links_n;
+};
+
+void target_link_add(struct target *t, const char *name, int netns);

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A target from its making to its end.  What can outlive us is made in an order that a crash cannot hide
+ * anything: first the place with the owner's record, then cgroups and everything else; taking down goes
+ * backwards, past every error, and says all of them.
+ *
+ * The slow part of starting is the container runtime, so the server is begun first, then the client, and
+ * then both are waited for.
+ */
+#include "room.h"
+
+#include <stdio.h>
+
+#define TAKE_DOWN_NS (5 * NS_PER_S)
+
+/* Private to the namespaces of one target, so they clash with nothing. */
+static const struct {
+	const char *client, *server;
+	unsigned prefix;
+} addresses[] = {
+        {"10.87.0.1", "10.87.0.2", 24},
+        {"fd00:87::1", "fd00:87::2", 64},
+};
+
+void target_link_add(struct target *t, const char *name, int netns)
+{
+	if (t->links_n == SUBJECT_LINKS_MAX)
+		return;
+	struct subject_link *link = &t->links[t->links_n++];
+	str_copy(link->name, sizeof(link->name), name);
+	link->netns_fd = netns;
+}
+
+static int ends_connect(struct target *t, struct err *e)
+{
+	size_t family = t->settings.ipv6 ? 1 : 0;
+	int rc;
+
+	if ((t->client.netns = net_namespace_create(e)) < 0)
+		return t->client.netns;
+	if ((t->server.netns = net_namespace_create(e)) < 0)
+		return t->server.netns;
+	if ((rc = t->attachment->create(t, e)) < 0)
+		return err_wrap(e, "cannot make attachment %s", t->attachment->name);
+	rc = net_address_add(
+	        t->client.netns, LINK_CLIENT, addresses[family].client, addresses[family].prefix, e);
+	if (rc == 0)
+		rc = net_address_add(
+		        t->server.netns, LINK_SERVER, addresses[family].server, addresses[family].prefix, e);
+	return rc;
+}
+
+int target_create(struct target **out, const struct settings *s, struct err *e)
+{
+	const struct endpoint nothing = {
+	        .child = CHILD_NONE, .control = -1, .theirs = -1, .said = -1, .netns = -1};
+	struct target *t = mem_alloc(sizeof(*t));
+	int rc;
+
+	t->settings = *s;
+	t->client = t->server = nothing;
+	t->client.name = "taut-client";
+	t->server.name = "taut-server";
+	t->bridge_netns = -1;
+	rc = rows_find(s, &t->runtime, &t->attachment, e);
+	if (rc == 0 && t->runtime->ready)
+		rc = t->runtime->ready(e);
+	if (rc == 0)
+		rc = agent_find(t->agent, sizeof(t->agent), e);
+	if (rc == 0)
+		rc = place_make(&t->place, e);
+	if (rc == 0) {
+		groups_create(&t->groups, t->place.id);
+		rc = ends_connect(t, e);
+	}
+	if (rc < 0) {
+		target_destroy(t, NULL);
+		return rc;
+	}
+	*out = t;
+	return 0;
+}
+
+int target_start(struct target *t, uint64_t deadline_ns, struct err *e)
+{
+	int rc;
+
+	if ((rc = endpoint_open(&t->server, e)) < 0 || (rc = endpoint_open(&t->client, e)) < 0)
+		return rc;
+	if ((rc = t->runtime->start(t, e)) < 0 || (rc = endpoint_spawn_agent(&t->client, t->agent, e)) < 0)
+		return rc;
+	if ((rc = groups_enter(&t->groups, "client", t->client.child.pid, e)) < 0)
+		return rc;
+	rc = endpoint_wait(&t->client, deadline_ns, e);
+	return rc < 0 ? rc : endpoint_wait(&t->server, deadline_ns, e);
+}
+
+int target_subject(struct target *t, struct subject *subject, struct err *e)
+{
+	bool started = t->client.pid && t->server.pid;
+	static const char *const names[] = {"client", "server"};
+	int rc = 0;
+
+	memset(subject, 0, sizeof(*subject));
+	memcpy(subject->links, t->links, sizeof(t->links));
+	subject->links_n = t->links_n;
+	str_copy(subject->cgroup_root, sizeof(subject->cgroup_root), t->groups.root);
+	for (size_t i = 0; started && t->groups.root[0] && i < ARRAY_LEN(names); i++)
+		snprintf(subject->cgroups[subject->cgroups_n++], sizeof(subject->cgroups[0]), "%s/%s",
+		        t->groups.root, names[i]);
+	if (started)
+		rc = endpoint_threads(&t->client, ROLE_CLIENT, subject, e);
+	if (started && rc == 0)
+		rc = endpoint_threads(&t->server, ROLE_SERVER, subject, e);
+	return rc;
+}
+
+int target_control(const struct target *t, bool server)
+{
+	return server ? t->server.control : t->client.control;
+}
+
+const char *target_address(const struct target *t)
+{
+	return addresses[t->settings.ipv6 ? 1 : 0].server;
+}
+
+const char *target_runtime_version(const struct target *t)
+{
+	return t->version;
+}
+
+void target_ended(struct target *t, char *out, size_t size)
+{
+	AUTO(buf_free) struct buf said = {0};
+
+	if (t) {
+		endpoint_report(&t->client, &said);
+		endpoint_report(&t->server, &said);
+	}
+	snprintf(out, size, "%s", said.data ? str_trim(said.data) : "");
+	for (char *c = out; *c; c++)
+		if (*c == '\n')
+			*c = ';';
+}
+
+static void problem_add(struct buf *problems, const struct err *e)
+{
+	buf_add(problems, "%s%s", problems->len ? "; " : "", e->text);
+}
+
+int target_destroy(struct target *t, struct err *e)
+{
+	AUTO(buf_free) struct buf problems = {0};
+	struct err one = ERR_INIT;
+	int rc = 0;
+
+	if (!t)
+		return 0;
+	endpoint_kill(&t->client);
+	endpoint_kill(&t->server);
+	if (t->runtime && t->runtime->stop)
+		t->runtime->stop(t, &problems);
+	endpoint_close(&t->client);
+	endpoint_close(&t->server);
+	if (t->bridge_netns >= 0)
+		close(t->bridge_netns);
+	if (t->place.folder[0] &&
+	        groups_remove(&t->groups, t->place.id, time_now_ns() + TAKE_DOWN_NS, &one) < 0)
+		problem_add(&problems, &one);
+	one = ERR_INIT;
+	/* The record stays while something of its owner does, so that lab_clean() finds it. */
+	if (!problems.len && place_remove(&t->place, &one) < 0)
+		problem_add(&problems, &one);
+	if (problems.len)
+		rc = err_set(e, EIO, "cannot take down %s: %s", t->place.id, problems.data);
+	if (rc < 0 && e)
+		err_try(e, "taut lab clean");
+	free(t);
+	return rc;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * target: the virtual system that holds the server endpoint, and the client beside it.
+ *
+ * create makes the ground: the trial's cgroups, namespaces and links; start brings up the two endpoints
+ * (taut-client and taut-server, the same static agent) with a control stream each.  Namespaces are held by
+ * fds and die with taut; what can outlive it (cgroups, container state and bundles, processes) bears the
+ * mark "taut-" and is found and removed by lab_clean().
+ *
+ * Endpoints get SIGKILL when the thread that called target_start() ends.  Without root the caller must have
+ * gone through userns_enter() and be in a network namespace of its own.
+ */
+#pragma once
+
+#include "net/net.h"
+#include "sys/sys.h"
+#include "wire/wire.h"
+
+struct target;
+
+enum target_answer { TARGET_NO, TARGET_YES };
+/*
+ * Can this target be made here?  Tried for real, once per process: made, started, taken down.  TARGET_NO
+ * with the reason in words; `privilege` is set when more privilege would help.
+ */
+enum target_answer target_probe(const struct settings *s, char *reason, size_t size, bool *privilege);
+/* Are target, runtime and attachment known to this build, and do they go together?  EXIT_USAGE. */
+int target_check(const struct settings *s, struct err *e);
+void target_runtimes_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
+void target_attachments_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
+
+int target_create(struct target **out, const struct settings *s, struct err *e);
+/* Cgroup root ("/taut-…" or ""), links; threads_n and cgroups_n are 0 before start. */
+int target_subject(struct target *t, struct subject *subject, struct err *e);
+/* Starts both agents; returns when both have begun to say HELLO, which is still to be read. */
+int target_start(struct target *t, uint64_t deadline_ns, struct err *e);
+int target_control(const struct target *t, bool server); /* borrowed fd */
+const char *target_address(const struct target *t);      /* the server's data address, numeric */
+/* What the agents said on stderr or how they ended, for messages: "" or "taut-server: killed by SIGKILL". */
+void target_ended(struct target *t, char *out, size_t size);
+/* Everything is taken down and freed, in whatever state; problems are reported together.  NULL is allowed. */
+int target_destroy(struct target *t, struct err *e);
+/* Which runtime was chosen ("runc 1.1.5"), "" for none. */
+const char *target_runtime_version(const struct target *t);
+
+/*
+ * "TAUT_MARK=pid:start:pidns" of this process, for the environment of everything that it starts: who owns
+ * it, so that it can be told from what a living taut owns.
+ */
+const char *target_mark(void);
+
+/* --- after a crash ----------------------------------------------------------------------------- */
+
+/* What marked things of dead tauts there are: a line each into `said`; returns how many. */
+int lab_leftover(struct buf *said, struct err *e);
+/* Removes them; a line each into `said`; returns how many were removed, -EIO when something stays. */
+int lab_clean(struct buf *said, struct err *e);

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Targets for real: made, started, looked at, taken down, and found again after a taut was killed.  The
+ * agent is the one that $TAUT_AGENT names, or else stands beside the test.  Without root the test becomes
+ * root of a user namespace first.  What cannot run here is skipped with its reason, or fails when TAUT_MUST
+ * names it (netns, oci).
+ */
+#include "target/target.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define ok(call)                                                                                             \
+	do {                                                                                                 \
+		if ((call) < 0)                                                                              \
+			fail_msg("%s: %s", #call, e.text);                                                   \
+	} while (0)
+
+#define START_NS (10 * NS_PER_S)
+#ifndef KILLS
+#define KILLS 10
+#endif
+
+struct kind {
+	const char *target, *runtime, *attachment;
+	bool ipv6;
+	uint64_t mtu;
+	size_t links;
+};
+
+static const struct kind kinds[] = {
+        {"native", "", "veth", false, 0, 2},
+        {"native", "netns", "bridge", false, 1400, 5},
+        {"container", "netns", "bridge", true, 9000, 5},
+        {"container", "oci", "veth", true, 0, 2},
+        {"container", "oci", "bridge", false, 1400, 5},
+};
+
+static char skip_reason[1024];
+
+static void settings_make(struct settings *s, const struct kind *k)
+{
+	settings_init(s);
+	str_copy(s->target, sizeof(s->target), k->target);
+	str_copy(s->runtime, sizeof(s->runtime), k->runtime);
+	str_copy(s->attachment, sizeof(s->attachment), k->attachment);
+	s->ipv6 = k->ipv6;
+	s->mtu = k->mtu;
+}
+
+static bool possible(const struct kind *k)
+{
+	const char *must = getenv("TAUT_MUST"), *what = strcmp(k->runtime, "oci") ? "netns" : "oci";
+	char reason[1024];
+	bool privilege;
+	struct settings s;
+
+	settings_make(&s, k);
+	snprintf(reason, sizeof(reason), "%s", skip_reason);
+	if (!reason[0] && target_probe(&s, reason, sizeof(reason), &privilege) == TARGET_YES)
+		return true;
+	if (must && strstr(must, what))
+		fail_msg("%s: %s", what, reason);
+	print_message("# skipped: %s/%s/%s: %s\n", k->target, k->runtime, k->attachment, reason);
+	return false;
+}
+
+/* --- what is there of a taut ------------------------------------------------------------------- */
+
+static void names_add(struct buf *out, const char *folder, const char *prefix)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir)))
+		if (str_starts(d->d_name, prefix))
+			buf_add(out, "%s/%s ", folder, d->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+static void processes_add(struct buf *out, pid_t owner)
+{
+	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_FREE struct task *tasks = NULL;
+	AUTO_FREE char *mark = str_format("TAUT_MARK=%d:", owner);
+	size_t n = 0;
+
+	tasks_list(root, 0, &tasks, &n, NULL);
+	for (size_t i = 0; i < n; i++) {
+		AUTO_FREE char *path = str_format("/proc/%d/environ", tasks[i].pid), *text = NULL;
+		size_t len = 0;
+		if (tasks[i].tid != tasks[i].pid || root_read_all(root, path, &text, &len, NULL) < 0)
+			continue;
+		if (memmem(text, len, mark, strlen(mark)))
+			buf_add(out, "process %d (%s) ", tasks[i].pid, tasks[i].comm);
+	}
+}
+
+/* Everything that bears the mark of one taut: "" when there is nothing. */
+static void marked(pid_t owner, struct buf *out)
+{
+	static const char *const folders[] = {"/sys/fs/cgroup", "/run/taut/oci"};
+	AUTO_FREE char *id = str_format("taut-%d-", owner), *folder = str_format("%d-", owner);
+	DIR *dir = opendir("/sys/fs/cgroup");
+	struct dirent *d;
+
+	buf_add(out, "%s", "");
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+		names_add(out, folders[i], id);
+	names_add(out, "/run/taut", folder);
+	while (dir && (d = readdir(dir))) {
+		AUTO_FREE char *path = str_format("/sys/fs/cgroup/%s", d->d_name);
+		if (d->d_name[0] != '.' && d->d_type == DT_DIR)
+			names_add(out, path, id);
+	}
+	if (dir)
+		closedir(dir);
+	processes_add(out, owner);
+}
+
+static void assert_nothing_marked(pid_t owner)
+{
+	AUTO(buf_free) struct buf left = {0};
+
+	marked(owner, &left);
+	assert_string_equal(left.data, "");
+}
+
+static size_t fds_open(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	while (readdir(dir))
+		n++;
+	closedir(dir);
+	return n;
+}
+
+/* --- the behaviours ---------------------------------------------------------------------------- */
+
+static void assert_speaks(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char byte;
+
+	assert_int_equal(poll(&p, 1, 0), 1);
+	assert_int_equal(recv(fd, &byte, 1, MSG_PEEK), 1);
+}
+
+static void assert_in_namespace(int pid, int ns)
+{
+	AUTO_FREE char *path = str_format("/proc/%d/ns/net", pid);
+	struct stat of_process, of_fd;
+
+	assert_int_equal(stat(path, &of_process), 0);
+	assert_int_equal(fstat(ns, &of_fd), 0);
+	assert_int_equal(of_process.st_ino, of_fd.st_ino);
+}
+
+static void assert_subject(struct target *t, const struct kind *k)
+{
+	struct subject *s = mem_alloc(sizeof(*s));
+	struct err e = ERR_INIT;
+	bool roles[2] = {false, false};
+
+	ok(target_subject(t, s, &e));
+	assert_int_equal(s->links_n, k->links);
+	for (size_t i = 0; i < s->links_n; i++) {
+		unsigned mtu = 0;
+		ok(net_link_mtu(s->links[i].netns_fd, s->links[i].name, &mtu, &e));
+		assert_int_equal(mtu, k->mtu ? k->mtu : 1500);
+	}
+	assert_int_equal(s->cgroups_n, s->cgroup_root[0] ? 2 : 0);
+	for (size_t i = 0; i < s->threads_n; i++) {
+		bool server = s->threads[i].role == ROLE_SERVER;
+		roles[server] = true;
+		for (size_t j = 0; j < s->links_n; j++)
+			if (!strcmp(s->links[j].name, server ? "taut-server" : "taut-client"))
+				assert_in_namespace(s->threads[i].pid, s->links[j].netns_fd);
+	}
+	assert_true(roles[0] && roles[1]);
+	free(s);
+}
+
+static void one_kind_comes_and_goes(const struct kind *k)
+{
+	struct settings s;
+	struct target *t = NULL;
+	struct err e = ERR_INIT;
+	size_t fds = fds_open();
+	char said[256];
+
+	settings_make(&s, k);
+	uint64_t begin = time_now_ns();
+	ok(target_create(&t, &s, &e));
+	uint64_t made = time_now_ns();
+	ok(target_start(t, made + START_NS, &e));
+	uint64_t started = time_now_ns();
+	assert_speaks(target_control(t, false));
+	assert_speaks(target_control(t, true));
+	assert_subject(t, k);
+	target_ended(t, said, sizeof(said));
+	assert_string_equal(said, "");
+	uint64_t end = time_now_ns();
+	ok(target_destroy(t, &e));
+	print_message("# %s/%s/%s: create %.1f ms, start %.1f ms, destroy %.1f ms\n", k->target, k->runtime,
+	        k->attachment, (double)(made - begin) / 1e6, (double)(started - made) / 1e6,
+	        (double)(time_now_ns() - end) / 1e6);
+	assert_nothing_marked(getpid());
+	assert_int_equal(fds_open(), fds);
+}
+
+static void every_kind_comes_and_leaves_nothing(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+		for (int times = 0; times < 3 && possible(&kinds[i]); times++)
+			one_kind_comes_and_goes(&kinds[i]);
+}
+
+static void a_target_that_never_started_goes_too(void **state)
+{
+	struct settings s;
+	struct target *t = NULL;
+	struct err e = ERR_INIT;
+	size_t fds = fds_open();
+
+	(void)state;
+	if (!possible(&kinds[1]))
+		skip();
+	settings_make(&s, &kinds[1]);
+	ok(target_create(&t, &s, &e));
+	ok(target_destroy(t, &e));
+	assert_nothing_marked(getpid());
+	assert_int_equal(fds_open(), fds);
+}
+
+/* Two targets of one taut stand beside each other: their names do not clash. */
+static void targets_stand_side_by_side(void **state)
+{
+	struct settings s;
+	struct target *a = NULL, *b = NULL;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	if (!possible(&kinds[0]))
+		skip();
+	settings_make(&s, &kinds[0]);
+	ok(target_create(&a, &s, &e));
+	ok(target_create(&b, &s, &e));
+	ok(target_start(b, time_now_ns() + START_NS, &e));
+	ok(target_start(a, time_now_ns() + START_NS, &e));
+	ok(target_destroy(a, &e));
+	assert_speaks(target_control(b, true));
+	ok(target_destroy(b, &e));
+	assert_nothing_marked(getpid());
+}
+
+static void endpoints_inherit_what_tuning_wrote_before(void **state)
+{
+	AUTO_CLOSE int root = root_open("/", NULL);
+	struct subject *subject = mem_alloc(sizeof(*subject));
+	struct cgroups where;
+	struct settings s;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	ok(cgroups_find(root, &where, &e));
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct target *t = NULL;
+		if (!possible(&kinds[i]))
+			continue;
+		settings_make(&s, &kinds[i]);
+		ok(target_create(&t, &s, &e));
+		ok(target_subject(t, subject, &e));
+		assert_int_equal(subject->threads_n, 0);
+		AUTO_FREE char *file = str_format("%s%s/cpuset.cpus", where.cpuset, subject->cgroup_root);
+		if (!subject->cgroup_root[0] || root_write(root, file, "0", NULL) < 0) {
+			print_message("# skipped: no cpuset can be written here\n");
+			ok(target_destroy(t, &e));
+			break;
+		}
+		ok(target_start(t, time_now_ns() + START_NS, &e));
+		ok(target_subject(t, subject, &e));
+		for (size_t j = 0; j < subject->threads_n; j++) {
+			struct task task;
+			char list[64];
+			ok(task_read(root, subject->threads[j].pid, subject->threads[j].tid, &task, &e));
+			assert_string_equal(cpus_format_list(&task.affinity, list, sizeof(list)), "0");
+		}
+		ok(target_destroy(t, &e));
+	}
+	free(subject);
+}
+
+static void the_end_of_an_agent_is_told(void **state)
+{
+	struct subject *subject = mem_alloc(sizeof(*subject));
+	struct settings s;
+	struct target *t = NULL;
+	struct err e = ERR_INIT;
+	char said[256];
+
+	(void)state;
+	if (!possible(&kinds[0]))
+		skip();
+	settings_make(&s, &kinds[0]);
+	ok(target_create(&t, &s, &e));
+	ok(target_start(t, time_now_ns() + START_NS, &e));
+	ok(target_subject(t, subject, &e));
+	for (size_t i = 0; i < subject->threads_n; i++)
+		if (subject->threads[i].role == ROLE_SERVER)
+			kill(subject->threads[i].pid, SIGKILL);
+	struct pollfd p = {.fd = target_control(t, true), .events = POLLRDHUP};
+	assert_int_equal(poll(&p, 1, 2000), 1);
+	target_ended(t, said, sizeof(said));
+	assert_string_equal(said, "taut-server: killed by SIGKILL");
+	ok(target_destroy(t, &e));
+	free(subject);
+}
+
+static void an_agent_that_cannot_start_is_told(void **state)
+{
+	AUTO_FREE char *before = str_dup(getenv("TAUT_AGENT"));
+	static const struct {
+		const char *agent, *text;
+	} rows[] = {
+	        {"/bin/false", "cannot start taut-client: exit status 1"},
+	        {"/nowhere/taut-agent",
+	                "cannot run the agent /nowhere/taut-agent ($TAUT_AGENT): No such file or directory"},
+	};
+
+	(void)state;
+	if (!possible(&kinds[0]))
+		skip();
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct settings s;
+		struct target *t = NULL;
+		struct err e = ERR_INIT;
+		settings_make(&s, &kinds[0]);
+		setenv("TAUT_AGENT", rows[i].agent, 1);
+		int rc = target_create(&t, &s, &e);
+		if (rc == 0)
+			rc = target_start(t, time_now_ns() + START_NS, &e);
+		assert_true(rc < 0);
+		assert_string_equal(e.text, rows[i].text);
+		ok(target_destroy(t, &e));
+		assert_nothing_marked(getpid());
+	}
+	if (before)
+		setenv("TAUT_AGENT", before, 1);
+	else
+		unsetenv("TAUT_AGENT");
+}
+
+static void what_this_build_cannot_make_is_named(void **state)
+{
+	static const struct {
+		struct kind kind;
+		const char *text;
+	} rows[] = {
+	        {{"vm", "", ""},
+	                "cannot use target 'vm': this build cannot make it, known are native, container"},
+	        {{"container", "docker", ""}, "target container: cannot use runtime 'docker': this build "
+	                                      "cannot make it, known are netns, oci"},
+	        {{"native", "oci", ""}, "target native: cannot use runtime 'oci': this build cannot make it, "
+	                                "known are netns"},
+	        {{"native", "", "macvlan"},
+	                "cannot use attachment 'macvlan': this build cannot make it, known are veth, bridge"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct settings s;
+		struct err e = ERR_INIT;
+		settings_make(&s, &rows[i].kind);
+		assert_int_equal(target_check(&s, &e), -EINVAL);
+		assert_int_equal(e.exit, EXIT_USAGE);
+		assert_string_equal(e.text, rows[i].text);
+	}
+}
+
+/* --- after a crash ----------------------------------------------------------------------------- */
+
+/* A taut that makes a target, says so, and waits to be killed. */
+static pid_t holder_start(const struct kind *k)
+{
+	int ends[2];
+	char byte = 0;
+
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct settings s;
+		struct target *t = NULL;
+		struct err e = ERR_INIT;
+		settings_make(&s, k);
+		if (target_create(&t, &s, &e) == 0 && target_start(t, time_now_ns() + START_NS, &e) == 0)
+			byte = 'y';
+		else
+			fprintf(stderr, "%s\n", e.text);
+		if (write(ends[1], &byte, 1) == 1)
+			pause();
+		_exit(1);
+	}
+	close(ends[1]);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	close(ends[0]);
+	assert_int_equal(byte, 'y');
+	return pid;
+}
+
+static void a_killed_taut_leaves_nothing_behind_lab_clean(void **state)
+{
+	struct settings s;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		AUTO(buf_free) struct buf before = {0}, after = {0}, said = {0}, again = {0};
+		struct target *mine = NULL;
+		if (!possible(&kinds[i]))
+			continue;
+		settings_make(&s, &kinds[i]);
+		ok(target_create(&mine, &s, &e));
+		ok(target_start(mine, time_now_ns() + START_NS, &e));
+		pid_t holder = holder_start(&kinds[i]);
+		marked(getpid(), &before);
+		assert_int_equal(kill(holder, SIGKILL), 0);
+		assert_int_equal(waitpid(holder, NULL, 0), holder);
+		assert_true(lab_leftover(&said, &e) > 0);
+		ok(lab_clean(&said, &e));
+		assert_nothing_marked(holder);
+		marked(getpid(), &after);
+		assert_string_equal(after.data, before.data); /* the living are left alone */
+		assert_speaks(target_control(mine, true));
+		ok(target_destroy(mine, &e));
+		lab_leftover(&again, &e);
+		AUTO_FREE char *id = str_format("%d-", holder);
+		assert_null(again.data ? strstr(again.data, id) : NULL);
+	}
+}
+
+/* The end may come at any moment: while links or a bundle are made, while a runtime starts or tidies up. */
+static void a_taut_killed_at_any_moment_leaves_nothing_behind_lab_clean(void **state)
+{
+	uint64_t seed = 1;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct err e = ERR_INIT;
+		for (int times = 0; times < KILLS && possible(&kinds[i]); times++) {
+			AUTO(buf_free) struct buf said = {0};
+			struct timespec wait = {0, (long)rng_below(&seed, 40000000)};
+			pid_t pid = fork();
+			if (pid == 0) {
+				for (;;) {
+					struct settings s;
+					struct target *t = NULL;
+					settings_make(&s, &kinds[i]);
+					if (target_create(&t, &s, NULL) == 0)
+						target_start(t, time_now_ns() + START_NS, NULL);
+					target_destroy(t, NULL);
+				}
+			}
+			nanosleep(&wait, NULL);
+			kill(pid, SIGKILL);
+			assert_int_equal(waitpid(pid, NULL, 0), pid);
+			ok(lab_clean(&said, &e));
+			assert_nothing_marked(pid);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	        cmocka_unit_test(what_this_build_cannot_make_is_named),
+	        cmocka_unit_test(every_kind_comes_and_leaves_nothing),
+	        cmocka_unit_test(a_target_that_never_started_goes_too),
+	        cmocka_unit_test(targets_stand_side_by_side),
+	        cmocka_unit_test(endpoints_inherit_what_tuning_wrote_before),
+	        cmocka_unit_test(the_end_of_an_agent_is_told),
+	        cmocka_unit_test(an_agent_that_cannot_start_is_told),
+	        cmocka_unit_test(a_killed_taut_leaves_nothing_behind_lab_clean),
+	        cmocka_unit_test(a_taut_killed_at_any_moment_leaves_nothing_behind_lab_clean),
+	};
+	struct err e = ERR_INIT;
+
+	if (!is_privileged() && (userns_enter(&e) < 0 || unshare(CLONE_NEWNET) < 0))
+		snprintf(skip_reason, sizeof(skip_reason), "%s", e.code ? e.text : "no network namespaces");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
