@@ -88,7 +88,7 @@ static int child_prepare(const struct spawn *spawn, pid_t parent)
 			return -1;
 		}
 	}
-	if (spawn->new_session && setsid() < 0)
+	if (spawn->new_group && setpgid(0, 0) < 0)
 		return -1;
 	if (spawn->netns_fd >= 0 && setns(spawn->netns_fd, CLONE_NEWNET) < 0)
 		return -1;

@@ -53,7 +53,7 @@ struct spawn {
 	int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null; a number: that fd */
 	int keep_fd;                        /* an fd to be inherited as number 3; -1: none */
 	int netns_fd;                       /* enter this namespace first; -1: stay */
-	bool new_session;                   /* setsid() */
+	bool new_group; /* a process group of its own (Ctrl-C passes it by); the session, and so the autogroup, stays */
 	bool outlives_parent;               /* otherwise SIGKILL when the thread that spawned dies */
 };
 #define SPAWN_INIT                                                                                           \
