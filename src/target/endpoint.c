@@ -83,7 +83,7 @@ int endpoint_spawn(struct endpoint *ep, const char *const *argv, int netns, stru
 	spawn.stdout_fd = spawn.stderr_fd = ep->said;
 	spawn.keep_fd = ep->theirs;
 	spawn.netns_fd = netns;
-	spawn.new_session = true; /* Ctrl-C is for taut, which then takes its endpoints down in order */
+	spawn.new_group = true; /* Ctrl-C is for taut, which then takes its endpoints down in order */
 	int rc = child_spawn(&ep->child, &spawn, e);
 	close(steal_fd(&ep->theirs));
 	return rc < 0 ? err_wrap(e, "cannot start %s", ep->name) : 0;

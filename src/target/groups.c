@@ -2,7 +2,8 @@
 /*
  * The cgroups of one target: a root that tuning may confine before anything runs, with a child per endpoint.
  * Endpoints live in them in every arm, stock too, so that arms differ by what tuning writes and by nothing
- * else.
+ * else.  They are cpusets only: as to its share of the CPU a native endpoint stays where taut was started, next to
+ * whatever else runs there; a container has the share that its runtime gives it.
  *
  * v1: the root is made in the cpu and the cpuset hierarchy.  A cpuset child is born without CPUs and takes
  * no task until it has some, so children copy what the root holds at that moment.  v2: one hierarchy;
@@ -22,7 +23,7 @@
 #include <sys/syscall.h>
 
 static const char *const cpuset_files[] = {"cpuset.cpus", "cpuset.mems"};
-static const char *const controllers[] = {"cpu", "cpuset"};
+static const char *const controllers[] = {"cpuset"};
 
 /* --- making ------------------------------------------------------------------------------------ */
 
@@ -99,15 +100,17 @@ static int root_make(struct groups *g, size_t i, bool v2, struct err *e)
 	return g->cpuset_v1[i] ? cpuset_copy(g->mounts[i], path, e) : 0;
 }
 
-static void hierarchy_add(struct groups *g, const char *mount, bool cpuset_v1)
+static void hierarchy_add(struct groups *g, const char *mount, bool enter, bool cpuset_v1)
 {
 	if (!mount[0])
 		return;
 	if (g->n && !strcmp(g->mounts[g->n - 1], mount)) {
 		g->cpuset_v1[g->n - 1] |= cpuset_v1; /* both controllers in one hierarchy */
+		g->enter[g->n - 1] |= enter;
 		return;
 	}
 	str_copy(g->mounts[g->n], sizeof(g->mounts[0]), mount);
+	g->enter[g->n] = enter;
 	g->cpuset_v1[g->n++] = cpuset_v1;
 }
 
@@ -122,8 +125,8 @@ void groups_create(struct groups *g, const char *id)
 	if (!is_privileged() || cgroups_find(root, &found, NULL) < 0 || found.version == CGROUP_NONE)
 		return;
 	bool v2 = found.version == CGROUP_V2;
-	hierarchy_add(g, found.cpu, false);
-	hierarchy_add(g, found.cpuset, !v2);
+	hierarchy_add(g, found.cpu, false, false);
+	hierarchy_add(g, found.cpuset, true, !v2);
 	snprintf(g->root, sizeof(g->root), "/%s", id);
 	for (size_t i = 0; rc == 0 && i < g->n; i++)
 		rc = root_make(g, i, v2, &e);
@@ -140,6 +143,8 @@ int groups_enter(const struct groups *g, const char *name, pid_t pid, struct err
 
 	snprintf(text, sizeof(text), "%d", pid);
 	for (size_t i = 0; rc == 0 && g->root[0] && i < g->n; i++) {
+		if (!g->enter[i])
+			continue;
 		AUTO_FREE char *parent = str_format("%s%s", g->mounts[i], g->root);
 		AUTO_FREE char *path = str_format("%s/%s", parent, name);
 		if (mkdir(path, 0755) < 0 && errno != EEXIST)

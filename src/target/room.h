@@ -44,6 +44,7 @@ struct groups {
 	char root[64];                /* "/taut-123-1"; "" when this machine or user has none */
 	char mounts[GROUPS_MAX][128]; /* the hierarchies that hold it: cpu and cpuset, or the one of v2 */
 	bool cpuset_v1[GROUPS_MAX];   /* children start empty there */
+	bool enter[GROUPS_MAX]; /* native endpoints go in: it is the hierarchy of cpusets */
 	size_t n;
 	char enabled[32]; /* v2: controllers that we switched on in the parent, "-cpu -cpuset" */
 };
