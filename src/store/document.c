@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "db.h"
+
+char *db_json_text(const json_t *value)
+{
+	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	return text ? text : str_dup("null");
+}
+
+json_t *db_json_column(const struct store *store, sqlite3_stmt *s, int column, struct err *e)
+{
+	const unsigned char *text = sqlite3_column_text(s, column);
+	json_error_t why;
+	json_t *value;
+
+	if (!text) {
+		db_damaged(store, e, "a document is missing");
+		return NULL;
+	}
+	value = json_loadb((const char *)text, (size_t)sqlite3_column_bytes(s, column),
+	        JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	if (!value)
+		db_damaged(store, e, "a document is no JSON: %s", why.text);
+	return value;
+}
+
+bool db_text_column(sqlite3_stmt *s, int column, char *out, size_t size)
+{
+	const char *text = (const char *)sqlite3_column_text(s, column);
+
+	out[0] = 0;
+	return text && strlen(text) == (size_t)sqlite3_column_bytes(s, column) && !str_copy(out, size, text);
+}
+
+void db_settings_complete(json_t *settings)
+{
+	struct settings initial;
+
+	settings_init(&initial);
+	json_t *defaults = settings_json(&initial);
+	if (json_is_object(settings))
+		json_object_update_missing(settings, defaults);
+	json_decref(defaults);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * store: runs, cells, arms, trials, histograms and environments in one SQLite file (STRICT tables, WAL,
+ * synchronous=FULL).
+ *
+ * A trial is on the disk when store_trial_add() returns, and is never changed afterwards.  Everything a report says is
+ * computed from what is here.  A call that fails leaves the file as it was before that call.  Whatever comes out of the
+ * file is checked as if a stranger had written it.
+ */
+#pragma once
+
+#include "base/base.h"
+#include "wire/wire.h"
+
+struct store;
+
+#define STORE_STATES "running|done|interrupted|failed"
+
+struct store_run {
+	int64_t id;
+	char name[64];
+	char state[16]; /* one of STORE_STATES */
+	uint64_t seed, blocks;
+	uint64_t started_ns, ended_ns; /* wall; ended 0 while running */
+	char boot_id[40];
+	char spec_hash[33]; /* of the resolved experiment: resume continues only the same one */
+};
+
+struct store_cell {
+	int64_t id;
+	char name[192]; /* "container/oci/bridge/tcp_rr"; a run has no two of the same name */
+	bool skipped;
+	char reason[512]; /* of the skip */
+	bool privilege;   /* skipped for want of privilege */
+};
+
+struct store_arm {
+	char name[64];
+	bool baseline;
+	json_t *settings; /* full settings of this cell in this arm (settings_json); owned by the array it is in */
+};
+
+struct store_trial {
+	int64_t id;
+	int64_t cell;
+	uint64_t block, position; /* position: order inside the block */
+	char arm[64];
+};
+
+/*
+ * Opens or makes the database (folder made 0700, file 0600) and migrates an older one.  Refused with what to try: a newer schema
+ * (-EPROTONOSUPPORT), a damaged file or none of SQLite's (-EBADMSG), a SQLite file of another program (-EEXIST), somebody else's file (-EPERM,
+ * EXIT_REFUSED).  A file that cannot be written is opened for reading; writing calls then fail with -EROFS.
+ */
+int store_open(struct store **out, const char *path, struct err *e);
+void store_close(struct store *store); /* takes NULL */
+static inline void auto_store(struct store **store)
+{
+	store_close(*store);
+}
+const char *store_path(const struct store *store);
+/* Reads the whole file and checks it (slow on a large one): -EBADMSG with what is wrong. */
+int store_check(struct store *store, struct err *e);
+
+/* --- writing ----------------------------------------------------------------------------------- */
+
+/* Fills run->id and state ("running"); started_ns 0 becomes now.  `environment` may be NULL. */
+int store_run_begin(struct store *store, struct store_run *run, const json_t *spec, const json_t *environment,
+        struct err *e);
+/* Goes on with an interrupted run: -EINVAL when it is done or when the experiment is another one. */
+int store_run_resume(struct store *store, int64_t run, const char *spec_hash, struct err *e);
+int store_run_end(struct store *store, int64_t run, const char *state, struct err *e);
+/* Fills cell->id.  The first arm is the baseline; a skipped cell may have none. */
+int store_cell_add(struct store *store, int64_t run, struct store_cell *cell, const struct store_arm *arms,
+        size_t arms_n, struct err *e);
+/* Marks a cell that turned out to be impossible here, while no trial of it is done. */
+int store_cell_skip(struct store *store, const struct store_cell *cell, struct err *e);
+/* Fills trial->id.  -EEXIST when this cell has a trial of this arm in this block. */
+int store_trial_add(struct store *store, int64_t run, struct store_trial *trial,
+        const struct trial_record *record, struct err *e);
+/* Deletes the trials of one block of a run that is not done (resume redoes the unfinished one); returns how many. */
+int store_block_drop(struct store *store, int64_t run, uint64_t block, struct err *e);
+
+/* --- reading: a callback that does not return 0 ends the walk, and the walk returns that ------- */
+
+/* RUN: "last", an id, or a name (its latest run).  -ENOENT with a helpful message. */
+int store_run_find(struct store *store, const char *which, struct store_run *out, struct err *e);
+/* Newest first. */
+int store_runs_each(struct store *store, int (*fn)(const struct store_run *run, uint64_t trials, void *arg),
+        void *arg, struct err *e);
+/* New references; either may be NULL. */
+int store_run_documents(struct store *store, int64_t run, json_t **spec, json_t **environment, struct err *e);
+int store_cells_each(struct store *store, int64_t run,
+        int (*fn)(const struct store_cell *cell, const struct store_arm *arms, size_t arms_n, void *arg),
+        void *arg, struct err *e);
+/* The trials of one cell (0: of all cells) in order of block, position.  `record` is borrowed for the call. */
+int store_trials_each(struct store *store, int64_t run, int64_t cell,
+        int (*fn)(const struct store_trial *trial, const struct trial_record *record, void *arg), void *arg,
+        struct err *e);
