@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * An endpoint: carries the engine's life over the control stream.
+ *
+ *   agent                       site
+ *   HELLO {"version"}    ──►
+ *                        ◄──    PLAN
+ *   READY {"ports"}      ──►    (threads exist now, and can be placed)
+ *                        ◄──    GO
+ *                        ◄──    STOP, if it is to end before it does by itself
+ *   RECORD               ──►
+ *
+ * Whatever fails becomes an ERROR frame.  This thread sleeps in poll() all the time, so that it disturbs
+ * nothing and sees at once when the stream is closed: the trial is over then, and so is this process.
+ * Preparing can block (a connection that is not answered), so another thread does it.
+ */
+#include "agent.h"
+
+#include "engine/engine.h"
+#include "sys/sys.h"
+#include "wire/wire.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#define FRAME_NS          (60 * NS_PER_S) /* a frame may go through a slow serial port */
+#define PREPARE_CLIENT_NS (20 * NS_PER_S)
+#define PREPARE_SERVER_NS (120 * NS_PER_S) /* its client may have to boot first */
+
+struct agent {
+	int control;
+	struct endpoint_plan plan;
+	struct engine *engine;
+	bool gone, memory_locked;
+	/* the thread that prepares */
+	int prepared_fd;
+	int prepare_rc;
+	struct err prepare_err;
+};
+
+/* --- control stream ---------------------------------------------------------------------------- */
+
+static bool is_stream(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && (S_ISSOCK(st.st_mode) || S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode));
+}
+
+static int open_control(void)
+{
+	struct stat st;
+
+	if (!is_stream(AGENT_CONTROL_FD) || fcntl(AGENT_CONTROL_FD, F_SETFD, FD_CLOEXEC))
+		return -EBADF;
+	if (!fstat(AGENT_CONTROL_FD, &st) && !S_ISSOCK(st.st_mode))
+		fcntl(AGENT_CONTROL_FD, F_SETFL, fcntl(AGENT_CONTROL_FD, F_GETFL) | O_NONBLOCK);
+	return AGENT_CONTROL_FD;
+}
+
+static int send_frame(const struct agent *a, enum frame_type type, json_t *body, struct err *e)
+{
+	return frame_send(a->control, type, body, time_now_ns() + FRAME_NS, e);
+}
+
+/* Best effort: when the stream is what failed, nobody hears it. */
+static void send_error(const struct agent *a, const struct err *e)
+{
+	json_t *body =
+		json_pack("{s:s, s:s, s:i}", "text", e->text, "advice", e->advice, "exit", (int)e->exit);
+
+	if (body)
+		send_frame(a, FRAME_ERROR, body, NULL);
+}
+
+/* Sleeps until `fd` is readable (1) or the stream has something (2); the stream's end ends the process. */
+static int wait_event(const struct agent *a, int fd, short control_events)
+{
+	struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = a->control, .events = control_events}};
+
+	for (;;) {
+		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
+			_exit(EXIT_FAILED);
+		if (p[1].revents & POLLIN)
+			return 2;
+		if (p[1].revents)
+			_exit(EXIT_FAILED);
+		if (p[0].revents)
+			return 1;
+	}
+}
+
+/* --- preparation ------------------------------------------------------------------------------- */
+
+static int lock_memory(struct agent *a, struct err *e)
+{
+	char status[8192];
+	unsigned long locked_kib = 0;
+
+	if (mlockall(MCL_CURRENT | MCL_FUTURE)) {
+		err_sys(e, "cannot lock the memory of an endpoint");
+		return err_try(e, "a larger RLIMIT_MEMLOCK, or CAP_IPC_LOCK");
+	}
+	AUTO_CLOSE int root = root_open("/", e);
+	if (root < 0 || root_read(root, "/proc/self/status", status, sizeof(status), e) < 0)
+		return -e->code;
+	const char *line = strstr(status, "\nVmLck:");
+	a->memory_locked = line && sscanf(line, " VmLck: %lu", &locked_kib) == 1 && locked_kib > 0;
+	return 0;
+}
+
+static int receive_plan(struct agent *a, struct err *e)
+{
+	json_t *body = NULL;
+	int rc = frame_expect(a->control, FRAME_PLAN, &body, time_now_ns() + FRAME_NS, e);
+
+	if (rc)
+		return rc;
+	rc = endpoint_plan_from_json(&a->plan, body, e);
+	json_decref(body);
+	return rc;
+}
+
+static void *prepare_main(void *arg)
+{
+	struct agent *a = arg;
+	uint64_t patience_ns = a->plan.server ? PREPARE_SERVER_NS : PREPARE_CLIENT_NS;
+
+	a->prepare_rc = engine_prepare(&a->engine, &a->plan, time_now_ns() + patience_ns, &a->prepare_err);
+	eventfd_write(a->prepared_fd, 1);
+	return NULL;
+}
+
+static int prepare(struct agent *a, struct err *e)
+{
+	pthread_t thread;
+	pthread_attr_t attr;
+	int rc = a->plan.lock_memory ? lock_memory(a, e) : 0;
+
+	if (rc)
+		return rc;
+	a->prepared_fd = eventfd(0, EFD_CLOEXEC);
+	if (a->prepared_fd < 0)
+		return err_sys(e, "cannot create an eventfd");
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 256 << 10); /* it is locked in memory */
+	rc = pthread_create(&thread, &attr, prepare_main, a);
+	pthread_attr_destroy(&attr);
+	if (rc)
+		return err_code(e, rc, "cannot start a thread");
+	/* Frames that come now can wait; the end of the stream cannot. */
+	wait_event(a, a->prepared_fd, POLLRDHUP);
+	pthread_join(thread, NULL);
+	*e = a->prepare_err;
+	return a->prepare_rc;
+}
+
+static int send_ready(const struct agent *a, struct err *e)
+{
+	json_t *ports = json_array();
+
+	for (size_t i = 0; i < a->plan.settings.flows; i++)
+		json_array_append_new(ports, json_integer(engine_ports(a->engine)[i]));
+	return send_frame(a, FRAME_READY, json_pack("{s:o}", "ports", ports), e);
+}
+
+/* --- the trial --------------------------------------------------------------------------------- */
+
+static int send_record(const struct agent *a, struct err *e)
+{
+	AUTO_FREE struct endpoint_record *record = mem_alloc(sizeof(*record));
+
+	engine_collect(a->engine, record);
+	record->memory_locked = a->memory_locked;
+	if (!a->gone && record->mistake[0])
+		return err_set(e, EPROTO, "%s", record->mistake);
+	return send_frame(a, FRAME_RECORD, endpoint_record_json(record), e);
+}
+
+/* 1: the trial goes on, 0: it is to end, −errno. */
+static int obey(struct agent *a, struct err *e)
+{
+	json_t *body = NULL;
+	int type = frame_recv(a->control, &body, time_now_ns() + FRAME_NS, e);
+
+	json_decref(body);
+	if (type == FRAME_STOP) {
+		engine_stop(a->engine);
+		return 0;
+	}
+	if (type == FRAME_GO && !a->gone) {
+		a->gone = true;
+		engine_go(a->engine);
+		return 1;
+	}
+	return type < 0 ? type
+			: err_set(e, EPROTO, "the control stream brought frame %d, which makes no sense now",
+				  type);
+}
+
+static int carry_out(struct agent *a, struct err *e)
+{
+	int rc = send_frame(a, FRAME_HELLO, json_pack("{s:s}", "version", TAUT_VERSION), e);
+
+	if (!rc) {
+		wait_event(a, -1, POLLIN); /* as long as it takes: others may have to boot */
+		rc = receive_plan(a, e);
+	}
+	if (!rc)
+		rc = prepare(a, e);
+	if (!rc)
+		rc = send_ready(a, e);
+	while (!rc && wait_event(a, engine_done_fd(a->engine), POLLIN) == 2) {
+		int goes_on = obey(a, e);
+
+		if (goes_on < 0)
+			rc = goes_on;
+		if (goes_on == 0)
+			break;
+	}
+	return rc ? rc : send_record(a, e);
+}
+
+/* The record is delivered: stays, so that what is in force on this process can be verified, until the stream
+ * ends. */
+_Noreturn static void linger(struct agent *a)
+{
+	for (;;) {
+		json_t *body = NULL;
+
+		wait_event(a, -1, POLLIN);
+		if (frame_recv(a->control, &body, time_now_ns() + FRAME_NS, NULL) < 0)
+			_exit(EXIT_DONE);
+		json_decref(body);
+	}
+}
+
+/* The first process of a container ignores signals that it does not handle. */
+static void die(int number)
+{
+	_exit(128 + number);
+}
+
+int agent_endpoint(int argc, char **argv)
+{
+	struct agent a = {.prepared_fd = -1};
+	struct err e = ERR_INIT;
+
+	if (argc != 2 || !str_in(argv[1], "taut-client|taut-server")) {
+		fprintf(stderr, "taut-agent: endpoint wants a name: taut-client or taut-server\n");
+		return EXIT_USAGE;
+	}
+	a.control = open_control();
+	if (a.control < 0) {
+		fprintf(stderr,
+			"taut-agent: cannot find the control stream: file descriptor %d is no stream; "
+			"this program is started by taut (try: taut measure tcp_rr)\n",
+			AGENT_CONTROL_FD);
+		return EXIT_USAGE;
+	}
+	prctl(PR_SET_NAME, argv[1]);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGINT, SIG_IGN); /* Ctrl-C is for taut, which then asks for the record */
+	signal(SIGTERM, die);
+	int rc = carry_out(&a, &e);
+	/* Not engine_free(): a flow may not be stoppable soon, and the process ends anyway. */
+	if (!rc)
+		linger(&a);
+	send_error(&a, &e);
+	return EXIT_FAILED;
+}

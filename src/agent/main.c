@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * taut-agent: the second program of taut, static, for the inside of containers and guests.  It is started by
+ * taut, with a control stream as file descriptor 3, and does one thing, named by its first argument.
+ */
+#include "agent.h"
+
+#include <stdio.h>
+
+static const struct verb {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *arguments, *help;
+} verbs[] = {
+	{"endpoint", agent_endpoint, "taut-client|taut-server",
+		"one end of a trial, under that process name"},
+};
+
+static void print_help(void)
+{
+	printf("Usage: taut-agent VERB [ARGUMENT]\n\n"
+	       "The part of taut that runs inside containers and virtual machines.  taut starts it and "
+	       "talks\n"
+	       "to it over file descriptor 3; there is no use for it by hand.\n\nVerbs:\n");
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		printf("  %s %s\n      %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+	printf("\nOptions:\n  --help, --version\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "--help";
+
+	if (!strcmp(word, "--help")) {
+		print_help();
+		return argc > 1 ? EXIT_DONE : EXIT_USAGE;
+	}
+	if (!strcmp(word, "--version")) {
+		printf("taut-agent %s\n", TAUT_VERSION);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
+		if (!strcmp(word, verbs[i].name))
+			return verbs[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "taut-agent: unknown verb '%s' (try: taut-agent --help)\n", word);
+	return EXIT_USAGE;
+}

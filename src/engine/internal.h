@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the files of the engine share.
+ *
+ * An engine has one flow for each connection, a flow has a thread that receives (or serves) and, in an open
+ * loop, a second one, the pacer, that sends.  Each field of a flow has one writer: the receiver, or the pacer
+ * for those that are marked; they are read by the others only after the threads were joined.  What crosses
+ * threads while they run is atomic, or under engine.lock.
+ */
+#pragma once
+
+#include "engine.h"
+#include "recorder.h"
+#include "ring.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+/* --- workloads: one row of WORKLOADS, one of these, one file each ------------------------------ */
+
+struct flow;
+
+struct engine_workload {
+	void (*client)(struct flow *flow);
+	void (*server)(struct flow *flow);
+	void (*pace)(struct flow *flow); /* the sender of an open loop; NULL: there is none */
+};
+
+#define ENGINE_WORKLOAD(name, ...) extern const struct engine_workload engine_##name;
+WORKLOADS(ENGINE_WORKLOAD)
+#undef ENGINE_WORKLOAD
+
+/* --- threads ----------------------------------------------------------------------------------- */
+
+/* What a thread used over the measured stretch: a reading at its start, the difference at its end. */
+struct meter {
+	bool running;
+	uint64_t cpu_ns, voluntary, involuntary;
+};
+void meter_start(struct meter *m);
+void meter_stop(struct meter *m);
+
+struct thread {
+	struct flow *flow;
+	void (*run)(struct flow *flow);
+	const char *name;
+	bool created;
+	pthread_t id;
+	uint64_t timer_slack_ns; /* as read back */
+	struct meter meter;
+};
+
+int thread_create(struct thread *t, struct err *e);
+/* Writes to every page, so that no page fault is left for later. */
+void memory_touch(void *memory, size_t size);
+/* Zeroed, touched, and on a cache line of its own; ends the program when there is none. */
+void *memory_aligned(size_t size);
+
+/* --- messages that are no data: the first of every flow, and some of datagrams ----------------- */
+
+#define HELLO_BYTES 40
+#define HELLO_MARKS 32
+
+enum hello_kind {
+	HELLO_ASK = 1,
+	HELLO_ACK,
+	HELLO_BYE,          /* datagrams: the client ends */
+	HELLO_MARK = 64,    /* datagrams: … + n, mark n: where is the server? */
+	HELLO_MARKED = 128, /* … + n, here: the server returns mark n */
+};
+
+/* --- flows ------------------------------------------------------------------------------------- */
+
+struct flow {
+	struct engine *engine;
+	struct recorder *recorder; /* of the end that measures, else NULL */
+	int fd;          /* data; −1 before and after; engine.lock guards changes while threads run */
+	unsigned silent; /* waits in a row that brought no reply though one was due */
+	unsigned char *out, *in; /* what is sent, what is received */
+	size_t in_bytes;
+	size_t got; /* of the reply that is being received */
+
+	/* from the settings: here they are close to the rest */
+	uint64_t request_bytes, reply_bytes, burst, timeout_ns;
+
+	/* schedule, set once the engine goes: measured is what is due in [start, end) */
+	uint64_t start_ns, end_ns, deadline_ns;
+	uint64_t share; /* closed loop: transactions to measure; UINT64_MAX: by time */
+
+	/* what happened */
+	uint64_t measured, ended_ns, replied_ns,
+		in_flight; /* the last means something in a closed loop only */
+	uint64_t last_seq; /* datagrams: the latest that was answered */
+	uint64_t next_seq; /* datagrams: what is expected next */
+	uint64_t bytes, lost, timeouts, reordered, retransmits;
+	bool capped;
+	struct ring ring; /* RR client */
+
+	alignas(64) uint64_t sent; /* pacer, in a closed loop the receiver */
+	uint64_t last_sent_ns;     /* pacer */
+
+	alignas(64) _Atomic uint64_t total; /* open loop: requests to send, warm-up included */
+	atomic_bool over;                   /* nothing is to be sent any more */
+	atomic_bool failed;                 /* dead; `mistake` belongs to who sets this first */
+	char mistake[160];
+	unsigned index;
+	int listen_fd; /* TCP server, until its client has come; −1 then */
+	struct thread main, pacer;
+	unsigned running; /* threads of this flow that have not finished; under engine.lock */
+	char congestion[16];
+	uint64_t busy_poll_us;
+	/* datagrams: requests sent before each mark, the latest mark and when it was sent */
+	uint64_t marks[HELLO_MARKS], marked_ns;
+	unsigned mark;
+};
+
+/* The flow is dead, for this reason.  Only the first reason is kept; none is when the engine was asked to
+ * stop. */
+void flow_fail(struct flow *f, const char *format, ...) PRINTF(2, 3);
+/* Hands the flow its data socket; false when the engine stops. */
+bool flow_adopt(struct flow *f, int fd);
+void flow_close(struct flow *f);
+/* The measured stretch begins or ends for the thread that runs: its meter and the connection's
+ * retransmissions. */
+void flow_mark_start(struct flow *f, struct meter *m);
+void flow_mark_end(struct flow *f, struct meter *m);
+
+/* --- the engine -------------------------------------------------------------------------------- */
+
+struct engine {
+	struct endpoint_plan plan;
+	const struct workload_row *row;
+	const struct engine_workload *workload;
+	bool open_loop;
+	uint64_t prepare_deadline_ns;
+	int done_fd, stop_fd; /* eventfds; stop_fd stays readable once set */
+	uint16_t ports[FLOWS_MAX];
+	atomic_bool stop;
+	_Atomic uint64_t first_byte_ns; /* streams: of all flows; 0: none yet */
+
+	pthread_mutex_t lock; /* guards what follows and flow.fd */
+	pthread_cond_t changed;
+	unsigned settled; /* threads that are ready to be placed */
+	unsigned running; /* threads that have not finished */
+	bool gone;        /* engine_go() was called, at go_ns */
+	uint64_t go_ns;
+	bool joined;
+
+	size_t flows_n;
+	struct flow *flows;
+};
+
+static inline bool engine_stopping(const struct engine *engine)
+{
+	return atomic_load_explicit(&engine->stop, memory_order_relaxed);
+}
+
+/* --- sockets: numeric addresses, the settings of the plan, deadlines --------------------------- */
+
+/* Server: a bound (and for TCP listening) socket; *port is the port it got. */
+int socket_listen(
+	const struct endpoint_plan *plan, bool datagrams, unsigned flow, uint16_t *port, struct err *e);
+/* Client: a connected socket. */
+int socket_connect(
+	const struct endpoint_plan *plan, bool datagrams, uint16_t port, uint64_t deadline_ns, struct err *e);
+/* Applies nodelay, congestion control and busy polling. */
+int socket_tune(int fd, const struct endpoint_plan *plan, bool datagrams, struct err *e);
+void socket_read_back(struct flow *f, bool datagrams);
+/* recv() and send() return EAGAIN when they have waited for that long, not earlier. */
+void socket_set_timeout(int fd, uint64_t timeout_ns);
+uint64_t socket_retransmits(int fd);
+/* Whole messages.  1, or 0 at the end of the stream, or −errno; *done (of `size`) survives an EAGAIN. */
+int socket_send_all(int fd, const void *data, size_t size, size_t *done);
+int socket_recv_all(int fd, void *data, size_t size, size_t *done);
+/* Waits for poll(2)'s events on fd, or for stop_fd (−1: none), until the deadline: 1, 0 at the deadline,
+ * −ECANCELED. */
+int socket_wait(int fd, short events, int stop_fd, uint64_t deadline_ns);
+
+/* --- hello: the first message of every flow ---------------------------------------------------- */
+
+/* Client: shows the token and waits for the answer. */
+int hello_ask(const struct endpoint_plan *plan, int fd, bool datagrams, unsigned flow, uint64_t deadline_ns,
+	struct err *e);
+/* Server: waits for whoever shows the token; the flow has its data socket then. */
+int hello_accept(struct flow *f, struct err *e);
+/* Is this message a hello of this trial and flow?  Its kind, or 0. */
+int hello_kind(const struct flow *f, const unsigned char *data, size_t size);
+/* Datagrams: sends one, best effort. */
+void hello_send(const struct flow *f, int fd, unsigned kind);
+
+/* --- request and reply: what TCP and UDP do differently ---------------------------------------- */
+
+struct rr_transport {
+	bool datagrams;
+	/* 1 sent; 0 closed; −errno */
+	int (*send)(struct flow *f, uint64_t seq);
+	/* 1 a reply, to request *seq; 0 closed; −EAGAIN nothing for the timeout; −errno */
+	int (*receive)(struct flow *f, uint64_t *seq);
+};
+
+void rr_client(struct flow *f, const struct rr_transport *transport);
+void rr_pace(struct flow *f, const struct rr_transport *transport);
+/* Slots that the ring of a flow needs. */
+uint64_t rr_ring_slots(const struct endpoint_plan *plan);
+/* Open loop: when request k of this flow is due. */
+uint64_t rr_due(const struct flow *f, uint64_t k);
+/* Sets start, end, deadline, share and total; before the threads run. */
+void rr_schedule(struct flow *f);
+
+/* Datagrams: the sequence number whose low `width` bytes are these, closest to `reference` (from −1/4 to +3/4
+ * of the range). */
+uint64_t sequence_restore(uint64_t reference, uint64_t low, unsigned width);
+
+/* --- streams: the two halves ------------------------------------------------------------------- */
+
+void stream_send(struct flow *f);
+void stream_receive(struct flow *f);
