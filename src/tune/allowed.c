@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * May this machine be tuned?  Not when it carries other people's VMs or containers: taking CPUs from them is
+ * their outage.  A container shows in the cgroups of its processes, a VM in the name of its monitor.  Ours
+ * are those in a cgroup "/taut-…" and those below this process; and when taut itself runs in a container,
+ * what shares its cgroups is its own company.
+ */
+#include "private.h"
+
+#include <stdio.h>
+
+/* Parts of cgroup paths that only containers and VMs have. */
+static const char *const container_marks[] = {"/docker/", "/docker-", "/libpod-", "/libpod_", "/lxc/",
+	"/lxc.payload", "/kubepods", "/crio-", "/cri-containerd-", "/nerdctl/", "/machine.slice/",
+	"/machine/", "/garden/"};
+/* As comm shows them, 15 characters at most. */
+static const char *const monitor_marks[] = {"qemu-system-", "qemu-kvm", "kvm", "firecracker",
+	"cloud-hyperviso", "crosvm", "VBoxHeadless", "VirtualBoxVM", "vmware-vmx"};
+
+struct search {
+	const struct tune_host *host;
+	char own[8192]; /* our own cgroups */
+	size_t found;
+	char first[160];
+};
+
+static bool is_monitor(const char *comm)
+{
+	for (size_t i = 0; i < ARRAY_LEN(monitor_marks); i++) {
+		size_t len = strlen(monitor_marks[i]);
+		bool prefix = monitor_marks[i][len - 1] == '-';
+		if (prefix ? str_starts(comm, monitor_marks[i]) : !strcmp(comm, monitor_marks[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool has_mark(const char *groups)
+{
+	for (size_t i = 0; i < ARRAY_LEN(container_marks); i++)
+		if (strstr(groups, container_marks[i]))
+			return true;
+	return false;
+}
+
+/* Somebody's container, and not the one that we are in ourselves? */
+static bool is_foreign(const char *groups, const char *own)
+{
+	return has_mark(groups) && strcmp(groups, own) != 0;
+}
+
+static void read_own(const struct tune_host *host, char *own, size_t size)
+{
+	if (root_read(host->root, "/proc/self/cgroup", own, size, NULL) < 0)
+		own[0] = 0;
+}
+
+bool tune_is_contained(const struct tune_host *host, pid_t pid)
+{
+	char path[64], groups[8192], own[8192];
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	if (root_read(host->root, path, groups, sizeof(groups), NULL) < 0 || !has_mark(groups))
+		return false;
+	read_own(host, own, sizeof(own));
+	return is_foreign(groups, own);
+}
+
+/* Is it below this process? */
+static bool is_descendant(const struct tune_host *host, pid_t pid)
+{
+	char path[64], text[4096];
+
+	for (int depth = 0; pid > 1 && depth < 64; depth++) {
+		if (pid == getpid())
+			return true;
+		snprintf(path, sizeof(path), "/proc/%d/status", pid);
+		if (root_read(host->root, path, text, sizeof(text), NULL) < 0)
+			return false;
+		char *line = strstr(text, "\nPPid:");
+		pid = line ? atoi(line + strlen("\nPPid:")) : 0;
+	}
+	return false;
+}
+
+static int look(const char *name, void *arg)
+{
+	struct search *search = arg;
+	char path[64], comm[64], groups[8192];
+	uint64_t pid;
+
+	if (str_u64(name, &pid))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%s/comm", name);
+	if (root_read(search->host->root, path, comm, sizeof(comm), NULL) < 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%s/cgroup", name);
+	if (root_read(search->host->root, path, groups, sizeof(groups), NULL) < 0)
+		groups[0] = 0;
+	bool container = is_foreign(groups, search->own);
+	if ((!container && !is_monitor(comm)) || strstr(groups, "/taut-") ||
+		is_descendant(search->host, (pid_t)pid))
+		return 0;
+	if (search->found++ == 0)
+		snprintf(search->first, sizeof(search->first), "process %s (%s) belongs to a %s", name, comm,
+			container ? "container" : "virtual machine");
+	return 0;
+}
+
+int tune_allowed(const struct tune_host *host, bool yes, struct err *e)
+{
+	struct search search = {.host = host};
+	int rc;
+
+	if (yes)
+		return 0;
+	read_own(host, search.own, sizeof(search.own));
+	rc = root_each(host->root, "/proc", look, &search, e);
+	if (rc < 0)
+		return rc;
+	if (search.found == 0)
+		return 0;
+	if (search.found > 1)
+		err_refused(e, "cannot tune this machine: others work on it: %s, and %zu more are alike",
+			search.first, search.found - 1);
+	else
+		err_refused(e, "cannot tune this machine: others work on it: %s", search.first);
+	err_try(e, "--yes when they may be disturbed, or another machine");
+	return -EPERM;
+}

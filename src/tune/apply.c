@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Plans in force: applied, read back, undone.
+ *
+ * Applying a plan writes its journal and then its entries in order.  Entries that carry a choice are ways to
+ * the same end (the CPU partition by cgroup v2, by cgroup v1, by affinity): the first choice whose entries
+ * all take effect stands; one that fails is undone, the journal is written anew for the next, and so on. When
+ * none works, or a mandatory entry fails, everything this plan wrote is put back.
+ *
+ * Many writes sleep (grace periods, fsync), and every wake-up of this thread would queue behind the load of
+ * the housekeeping CPUs, on which it now sits as well.  So it does its work at the lowest realtime priority,
+ * where that is allowed, and steps back when done; under load this halves the time.
+ */
+#include "private.h"
+
+#include <stdio.h>
+
+struct tune {
+	const struct tune_host *host;
+	struct tune_plan **plans;
+	size_t n;
+	uint64_t sequence;
+};
+
+int tune_open(struct tune **out, const struct tune_host *host, struct err *e)
+{
+	struct tune *tune = mem_alloc(sizeof(*tune));
+
+	(void)e;
+	tune->host = host;
+	*out = tune;
+	return 0;
+}
+
+struct hurry {
+	int policy; /* before; −1: nothing was changed */
+	struct sched_param param;
+};
+
+static struct hurry hurry_begin(const struct tune_host *host)
+{
+	struct sched_param lowest = {.sched_priority = 1};
+	struct hurry hurry = {.policy = sched_getscheduler(0)};
+
+	if (!host->privileged || (hurry.policy & ~SCHED_RESET_ON_FORK) != SCHED_OTHER ||
+		sched_getparam(0, &hurry.param) < 0 ||
+		sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest) < 0)
+		hurry.policy = -1;
+	return hurry;
+}
+
+static void hurry_end(const struct hurry *hurry)
+{
+	/* Giving the flag up takes a capability that a mere rlimit for realtime does not include. */
+	if (hurry->policy >= 0 && sched_setscheduler(0, hurry->policy, &hurry->param) < 0)
+		sched_setscheduler(0, hurry->policy | SCHED_RESET_ON_FORK, &hurry->param);
+}
+
+/* The lowest choice above `above` that has entries to write; 0: none. */
+static unsigned next_choice(const struct tune_plan *plan, unsigned above)
+{
+	unsigned best = 0;
+
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct entry *entry = &plan->entries[i];
+		if (entry->choice > above && entry->status == TUNE_PLANNED && (!best || entry->choice < best))
+			best = entry->choice;
+	}
+	return best;
+}
+
+static bool anything_due(const struct tune_plan *plan, unsigned choice)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (tune_entry_due(&plan->entries[i], choice))
+			return true;
+	return false;
+}
+
+/*
+ * Carries out one entry.  An optional one that is refused or reads back otherwise is put back and says why; a
+ * mandatory one is an error, and stays marked as written for the undoing of the whole.
+ */
+static int apply_entry(const struct tune_host *host, struct entry *entry, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc = tune_entry_apply(host, entry, &why);
+
+	if (rc == 0 && entry->status == TUNE_EFFECTIVE)
+		return 0;
+	if (rc == 0)
+		err_set(&why, EIO, "cannot set %s to '%s': it %s", entry->object, entry->after,
+			entry->reason);
+	if (!entry->optional) {
+		if (why.code == EPERM && !host->privileged) {
+			why.exit = EXIT_REFUSED;
+			err_try(&why, "run as root");
+		}
+		if (e)
+			*e = why;
+		return -why.code;
+	}
+	enum tune_status status = rc == 0 ? TUNE_FAILED : TUNE_SKIPPED;
+	rc = tune_entry_revert(host, entry, e);
+	tune_entry_stand(entry, status, "%s", why.text);
+	return rc;
+}
+
+/* All entries of one choice: 0 they hold, 1 they do not and are undone again (*why says what stood in the
+ * way). */
+static int apply_choice(
+	const struct tune_host *host, struct tune_plan *plan, unsigned choice, struct err *why, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < plan->n && rc == 0; i++)
+		if (plan->entries[i].choice == choice && plan->entries[i].status == TUNE_PLANNED)
+			rc = apply_entry(host, &plan->entries[i], why);
+	if (rc == 0)
+		return 0;
+	rc = tune_plan_undo(host, plan, choice, e);
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->entries[i].choice == choice && !plan->entries[i].written)
+			tune_entry_stand(&plan->entries[i], TUNE_SKIPPED, "%s", why->text);
+	return rc < 0 ? rc : 1;
+}
+
+static void skip_other_choices(struct tune_plan *plan, unsigned choice)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		struct entry *entry = &plan->entries[i];
+		if (entry->choice && entry->choice != choice && entry->status == TUNE_PLANNED)
+			tune_entry_stand(entry, TUNE_SKIPPED, "not needed: another way holds");
+	}
+}
+
+static int apply_choices(struct tune *tune, struct tune_plan *plan, unsigned choice, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	while (choice) {
+		int rc = apply_choice(tune->host, plan, choice, &why, e);
+		if (rc < 0)
+			return rc;
+		if (rc == 0) {
+			skip_other_choices(plan, choice);
+			return 0;
+		}
+		log_info("%s; trying another way", why.text);
+		choice = next_choice(plan, choice);
+		if (choice && (rc = tune_journal_write(tune->host, plan, tune->sequence, choice, e)) < 0)
+			return rc;
+	}
+	if (e)
+		*e = why;
+	err_wrap(e, "cannot keep CPUs apart in any way");
+	return why.code ? -why.code : -EIO;
+}
+
+static int apply_entries(struct tune *tune, struct tune_plan *plan, unsigned choice, struct err *e)
+{
+	bool chosen = choice == 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < plan->n && rc == 0; i++) {
+		struct entry *entry = &plan->entries[i];
+		if (entry->status != TUNE_PLANNED)
+			continue;
+		if (entry->choice == 0) {
+			rc = apply_entry(tune->host, entry, e);
+		} else if (!chosen) { /* all of them, where the first of them stands */
+			chosen = true;
+			rc = apply_choices(tune, plan, choice, e);
+		}
+	}
+	return rc;
+}
+
+/* After a failure: everything of this plan goes back; what cannot is the worse news. */
+static int give_up(struct tune *tune, struct tune_plan *plan, int rc, struct err *e)
+{
+	struct err why = ERR_INIT;
+
+	if (tune_plan_undo(tune->host, plan, 0, &why) < 0) {
+		if (e)
+			*e = why;
+		err_wrap(e, "cannot undo a tuning that failed");
+		err_try(e, "taut tune revert");
+		if (e)
+			e->exit = EXIT_PARTLY_APPLIED;
+		return -EIO;
+	}
+	tune_journal_remove(plan, NULL);
+	return rc;
+}
+
+/* Journal first, then the entries. */
+static int carry_out(struct tune *tune, struct tune_plan *plan, unsigned choice, struct err *e)
+{
+	AUTO(hurry_end) struct hurry hurry = hurry_begin(tune->host);
+	int rc;
+
+	(void)hurry;
+	do { /* an earlier plan of this process may have left one that could not be undone */
+		free(plan->journal);
+		plan->journal = tune_journal_path(tune->host, getpid(), ++tune->sequence);
+	} while (access(plan->journal, F_OK) == 0);
+	rc = tune_journal_write(tune->host, plan, tune->sequence, choice, e);
+	if (rc < 0) {
+		free(steal_ptr(&plan->journal));
+		return err_wrap(e, "cannot tune the machine");
+	}
+	rc = apply_entries(tune, plan, choice, e);
+	return rc < 0 ? give_up(tune, plan, rc, e) : 0;
+}
+
+int tune_apply(struct tune *tune, struct tune_plan *plan, struct err *e)
+{
+	unsigned choice = next_choice(plan, 0);
+
+	tune->plans = mem_grow(tune->plans, tune->n + 1, sizeof(struct tune_plan *));
+	tune->plans[tune->n++] = plan;
+	return anything_due(plan, choice) ? carry_out(tune, plan, choice, e) : 0;
+}
+
+static bool entry_holds(const struct tune_host *host, struct entry *entry)
+{
+	AUTO_FREE char *now = NULL;
+	struct err why = ERR_INIT;
+	int rc;
+
+	if (!entry->executor->read)
+		return true;
+	rc = entry->executor->read(host, entry, &now, &why);
+	if (rc == -ESRCH) /* an endpoint that has ended has no scheduling left to be wrong */
+		return true;
+	if (rc == 0 && tune_same(entry->executor->format, now, entry->after))
+		return true;
+	tune_entry_stand(entry, TUNE_FAILED, rc < 0 ? "%s" : "reads back '%s'", rc < 0 ? why.text : now);
+	log_warn("%s does not hold: %s", entry->object, entry->reason);
+	return false;
+}
+
+int tune_verify(struct tune *tune, bool *all, struct err *e)
+{
+	bool holds = true;
+
+	(void)e;
+	for (size_t i = 0; i < tune->n; i++)
+		for (size_t j = 0; j < tune->plans[i]->n; j++)
+			if (tune->plans[i]->entries[j].status == TUNE_EFFECTIVE)
+				holds &= entry_holds(tune->host, &tune->plans[i]->entries[j]);
+	*all = holds;
+	return 0;
+}
+
+json_t *tune_effective_json(const struct tune *tune)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < tune->n; i++) {
+		json_t *one = tune_plan_json(tune->plans[i]);
+		json_array_extend(all, one);
+		json_decref(one);
+	}
+	return all;
+}
+
+static void say_left(const struct tune_plan *plan)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		if (plan->entries[i].status == TUNE_LEFT)
+			log_warn("left %s as it is: %s", plan->entries[i].object, plan->entries[i].reason);
+}
+
+int tune_revert(struct tune *tune, struct err *e)
+{
+	AUTO(hurry_end) struct hurry hurry = hurry_begin(tune->host);
+	struct err why = ERR_INIT;
+	size_t kept = 0;
+
+	(void)hurry;
+	for (size_t i = tune->n; i-- > 0;) {
+		struct tune_plan *plan = tune->plans[i];
+		struct err one = ERR_INIT;
+		int rc = tune_plan_undo(tune->host, plan, 0, &one);
+		say_left(plan);
+		if (rc == 0)
+			rc = tune_journal_remove(plan, &one);
+		if (rc < 0) {
+			kept++;
+			why = why.code ? why : one;
+			continue;
+		}
+		tune_plan_free(plan);
+		tune->plans[i] = NULL;
+	}
+	for (size_t i = 0, to = 0; i < tune->n; i++)
+		if (tune->plans[i])
+			tune->plans[to++] = tune->plans[i];
+	tune->n = kept;
+	if (!kept)
+		return 0;
+	if (e)
+		*e = why;
+	err_wrap(e, "cannot put everything back");
+	err_try(e, "taut tune revert");
+	if (e)
+		e->exit = EXIT_PARTLY_APPLIED;
+	return -EIO;
+}
+
+void tune_free(struct tune *tune)
+{
+	if (!tune)
+		return;
+	tune_revert(tune, NULL);
+	for (size_t i = 0; i < tune->n; i++)
+		tune_plan_free(tune->plans[i]);
+	free(tune->plans);
+	free(tune);
+}

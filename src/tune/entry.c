@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Entries: made, described, and carried out with the help of their executor.
+ *
+ * The three-way rule of revert is here.  What holds our value gets the old one back; what holds the old one
+ * needs nothing (we were stopped before the write, or an earlier revert got this far); anything else was set
+ * by somebody after us and is theirs.  An object that has gone has nothing to put back.
+ */
+#include "private.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+static const char *const status_names[] = {
+	[TUNE_PLANNED] = "planned",
+	[TUNE_EFFECTIVE] = "effective",
+	[TUNE_UNCHANGED] = "unchanged",
+	[TUNE_SKIPPED] = "skipped",
+	[TUNE_FAILED] = "failed",
+	[TUNE_REVERTED] = "reverted",
+	[TUNE_LEFT] = "left",
+};
+
+const char *tune_status_name(enum tune_status status)
+{
+	return status_names[status];
+}
+
+struct entry *tune_entry_add(
+	struct tune_plan *plan, const char *knob, const char *executor, const char *object)
+{
+	if (plan->n == plan->room) {
+		plan->room = plan->room ? plan->room * 2 : 32;
+		plan->entries = mem_grow(plan->entries, plan->room, sizeof(*plan->entries));
+	}
+	struct entry *entry = &plan->entries[plan->n++];
+	*entry = (struct entry){.knob = str_dup(knob), .object = str_dup(object), .netns_fd = -1};
+	entry->executor = tune_executor(executor);
+	assert(entry->executor);
+	return entry;
+}
+
+static void set_text(char **slot, const char *text)
+{
+	char *copy = str_dup(text); /* text may be what is there now */
+
+	free(*slot);
+	*slot = copy;
+}
+
+void tune_entry_values(struct entry *entry, const char *before, const char *after)
+{
+	set_text(&entry->before, before);
+	set_text(&entry->after, after);
+}
+
+void tune_entry_stand(struct entry *entry, enum tune_status status, const char *format, ...)
+{
+	AUTO_FREE char *text = NULL;
+	va_list args;
+
+	entry->status = status;
+	if (format) {
+		va_start(args, format);
+		if (vasprintf(&text, format, args) < 0)
+			text = NULL;
+		va_end(args);
+	}
+	set_text(&entry->reason, text);
+}
+
+bool tune_entry_due(const struct entry *entry, unsigned choice)
+{
+	return entry->status == TUNE_PLANNED && (entry->choice == 0 || entry->choice == choice);
+}
+
+void tune_entry_clear(struct entry *entry)
+{
+	free(entry->knob);
+	free(entry->object);
+	free(entry->before);
+	free(entry->after);
+	free(entry->detail);
+	free(entry->reason);
+	if (entry->netns_fd >= 0)
+		close(entry->netns_fd);
+}
+
+void tune_plan_free(struct tune_plan *plan)
+{
+	if (!plan)
+		return;
+	for (size_t i = 0; i < plan->n; i++)
+		tune_entry_clear(&plan->entries[i]);
+	free(plan->entries);
+	free(plan->journal);
+	free(plan);
+}
+
+size_t tune_plan_entries(const struct tune_plan *plan)
+{
+	return plan->n;
+}
+
+json_t *tune_plan_json(const struct tune_plan *plan)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct entry *entry = &plan->entries[i];
+		json_array_append_new(
+			array, json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:s?}", "id", entry->knob, "object",
+				       entry->object, "before", entry->before, "value", entry->after,
+				       "status", tune_status_name(entry->status), "reason", entry->reason));
+	}
+	return array;
+}
+
+static bool is_gone(int rc)
+{
+	return rc == -ENOENT || rc == -ESRCH || rc == -ENODEV;
+}
+
+int tune_entry_apply(const struct tune_host *host, struct entry *entry, struct err *e)
+{
+	AUTO_FREE char *now = NULL;
+	int rc;
+
+	entry->written = true;
+	rc = entry->executor->write(host, entry, entry->after, e);
+	if (rc < 0)
+		return rc;
+	if (entry->executor->read) {
+		rc = entry->executor->read(host, entry, &now, e);
+		if (rc < 0)
+			return rc;
+		if (!tune_same(entry->executor->format, now, entry->after)) {
+			tune_entry_stand(entry, TUNE_FAILED, "reads back '%s'", now);
+			return 0;
+		}
+	}
+	tune_entry_stand(entry, TUNE_EFFECTIVE, NULL);
+	return 0;
+}
+
+int tune_three_way(const struct tune_host *host, struct entry *entry, struct err *e)
+{
+	AUTO_FREE char *now = NULL;
+	enum format format = entry->executor->format;
+	int rc = entry->executor->read(host, entry, &now, e);
+
+	if (is_gone(rc)) {
+		tune_entry_stand(entry, TUNE_REVERTED, "gone");
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	if (tune_same(format == FORMAT_ATLEAST ? FORMAT_TEXT : format, now, entry->before)) {
+		tune_entry_stand(entry, TUNE_UNCHANGED, NULL);
+		return 0;
+	}
+	/* A value that read back otherwise right after our write is ours as well. */
+	if (entry->status != TUNE_FAILED &&
+		!tune_same(format == FORMAT_ATLEAST ? FORMAT_TEXT : format, now, entry->after)) {
+		tune_entry_stand(entry, TUNE_LEFT,
+			"'%s' was set by somebody else (ours was '%s', before it '%s')", now, entry->after,
+			entry->before);
+		return 0;
+	}
+	rc = entry->executor->write(host, entry, entry->before, e);
+	if (rc < 0 && !is_gone(rc))
+		return rc;
+	tune_entry_stand(entry, TUNE_REVERTED, NULL);
+	return 0;
+}
+
+int tune_entry_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+{
+	int rc = entry->executor->revert ? entry->executor->revert(host, entry, e)
+					 : tune_three_way(host, entry, e);
+
+	if (rc == 0)
+		entry->written = false;
+	return rc;
+}
+
+int tune_plan_undo(const struct tune_host *host, struct tune_plan *plan, unsigned choice, struct err *e)
+{
+	int first = 0;
+
+	for (size_t i = plan->n; i-- > 0;) {
+		struct entry *entry = &plan->entries[i];
+		struct err why = ERR_INIT;
+		if (!entry->written || (choice && entry->choice != choice))
+			continue;
+		int rc = tune_entry_revert(host, entry, &why);
+		if (rc == 0)
+			continue;
+		tune_entry_stand(entry, TUNE_FAILED, "%s", why.text);
+		log_warn("%s", why.text);
+		if (!first && e)
+			*e = why;
+		first = first ? first : rc;
+	}
+	return first;
+}

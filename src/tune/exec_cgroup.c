@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A cgroup (v1) of our own, and tasks that live in it for a while.
+ *
+ * cgroup-dir: the object is its path, the value "absent" or the settings it is made with ("cpuset.cpus=0
+ * cpuset.mems=0"). cgroup-join: `before` and `after` are the paths of two cgroups, `detail` lists the tasks
+ * that go from one to the other.  What they fork while they are there is born there, so undoing either does
+ * not go by the list: whatever is inside is moved to where they came from.  That makes undoing safe at any
+ * moment, and again.
+ *
+ * A task can fork between being read and being moved: joining looks a second time for the children of such,
+ * and undoing repeats until the cgroup is empty.
+ */
+#include "private.h"
+
+#include <stdio.h>
+
+#define ROUNDS_MAX 100
+
+static int by_number(const void *a, const void *b)
+{
+	pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+int tune_group_tids(const struct tune_host *host, const char *dir, pid_t **out, size_t *n, struct err *e)
+{
+	AUTO_FREE char *path = str_format("%s/tasks", dir);
+	AUTO_FREE char *text = NULL;
+	size_t count = 0, room = 0;
+	pid_t *tids = NULL;
+	int rc = root_read_all(host->root, path, &text, NULL, e);
+
+	if (rc < 0)
+		return rc;
+	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save)) {
+		if (count == room)
+			tids = mem_grow(tids, room = room ? room * 2 : 128, sizeof(*tids));
+		tids[count++] = atoi(line);
+	}
+	if (count)
+		qsort(tids, count, sizeof(*tids), by_number);
+	*out = tids;
+	*n = count;
+	return 0;
+}
+
+bool tune_tid_in(const pid_t *tids, size_t n, pid_t tid)
+{
+	return n && bsearch(&tid, tids, n, sizeof(*tids), by_number);
+}
+
+static int move_tid(const struct tune_host *host, const char *dir, pid_t tid)
+{
+	char path[512], number[16];
+
+	snprintf(path, sizeof(path), "%s/tasks", dir);
+	snprintf(number, sizeof(number), "%d", tid);
+	return host->calls->write_file(host->calls_arg, host->root, path, number);
+}
+
+/* Moves everything from one cgroup to another; returns how many tasks. */
+static int drain(const struct tune_host *host, const char *from, const char *to, struct err *e)
+{
+	int moved = 0, rc;
+
+	for (int round = 0; round < ROUNDS_MAX; round++) {
+		AUTO_FREE pid_t *tids = NULL;
+		size_t n;
+		rc = tune_group_tids(host, from, &tids, &n, e);
+		if (rc == -ENOENT || (rc == 0 && n == 0))
+			return moved;
+		if (rc < 0)
+			return rc;
+		for (size_t i = 0; i < n; i++) {
+			rc = move_tid(host, to, tids[i]);
+			if (rc < 0 && rc != -ESRCH)
+				return err_code(
+					e, -rc, "cannot move task %d from %s to %s", tids[i], from, to);
+			moved += rc == 0;
+		}
+	}
+	return err_code(e, EBUSY, "cannot empty %s", from);
+}
+
+/* --- cgroup-dir -------------------------------------------------------------------------------- */
+
+/* Calls fn with every "file=value" of the settings. */
+static int each_setting(
+	const char *settings, int (*fn)(const char *file, const char *value, void *arg), void *arg)
+{
+	AUTO_FREE char *text = str_dup(settings);
+
+	for (char *save = NULL, *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		char *equals = strchr(word, '=');
+		if (!equals)
+			return -EINVAL;
+		*equals = 0;
+		int rc = fn(word, equals + 1, arg);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+struct group {
+	const struct tune_host *host;
+	const struct entry *entry;
+	struct buf text;
+	struct err *e;
+};
+
+static int read_setting(const char *file, const char *value, void *arg)
+{
+	struct group *group = arg;
+	char path[512], now[1024];
+
+	(void)value;
+	snprintf(path, sizeof(path), "%s/%s", group->entry->object, file);
+	int rc = root_read(group->host->root, path, now, sizeof(now), group->e);
+	if (rc >= 0)
+		buf_add(&group->text, "%s%s=%s", group->text.len ? " " : "", file, now);
+	return rc < 0 ? rc : 0;
+}
+
+int tune_group_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+{
+	struct group group = {.host = host, .entry = entry, .e = e};
+
+	if (!root_exists(host->root, entry->object)) {
+		*out = str_dup("absent");
+		return 0;
+	}
+	int rc = each_setting(entry->after ? entry->after : "", read_setting, &group);
+	if (rc == 0)
+		*out = group.text.data ? steal_ptr(&group.text.data) : str_dup("present");
+	buf_free(&group.text);
+	return rc;
+}
+
+static int write_setting(const char *file, const char *value, void *arg)
+{
+	struct group *group = arg;
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", group->entry->object, file);
+	int rc = group->host->calls->write_file(group->host->calls_arg, group->host->root, path, value);
+	return rc < 0 ? err_code(group->e, -rc, "cannot write '%s' to %s", value, path) : 0;
+}
+
+int tune_group_write(
+	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+{
+	struct group group = {.host = host, .entry = entry, .e = e};
+	int rc = host->calls->make_dir(host->calls_arg, host->root, entry->object);
+
+	if (rc < 0)
+		return err_code(e, -rc, "cannot make the cgroup %s", entry->object);
+	return each_setting(value, write_setting, &group);
+}
+
+int tune_group_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+{
+	AUTO_FREE char *parent = str_dup(entry->object);
+	int rc;
+
+	*strrchr(parent, '/') = 0;
+	if (!root_exists(host->root, entry->object)) {
+		tune_entry_stand(entry, TUNE_UNCHANGED, NULL);
+		return 0;
+	}
+	rc = drain(host, entry->object, parent, e);
+	if (rc < 0)
+		return rc;
+	rc = host->calls->remove_dir(host->calls_arg, host->root, entry->object);
+	if (rc < 0 && rc != -ENOENT)
+		return err_code(e, -rc, "cannot remove the cgroup %s", entry->object);
+	tune_entry_stand(entry, TUNE_REVERTED, NULL);
+	return 0;
+}
+
+/* --- cgroup-join ------------------------------------------------------------------------------- */
+
+/* `after` when every listed task that lives is there; else how many are not. */
+int tune_join_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+{
+	AUTO_FREE struct member *members = NULL;
+	AUTO_FREE pid_t *tids = NULL;
+	size_t n, tids_n, astray = 0;
+	uint64_t since;
+	struct task task;
+	int rc = tune_members_parse(entry->detail, &since, &members, &n, e);
+
+	if (rc < 0 || (rc = tune_group_tids(host, entry->after, &tids, &tids_n, e)) < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++)
+		astray += !tune_tid_in(tids, tids_n, members[i].tid) &&
+			  task_read(host->root, members[i].tid, members[i].tid, &task, NULL) == 0 &&
+			  task.start == members[i].start;
+	*out = astray ? str_format("%zu of %zu tasks elsewhere", astray, n) : str_dup(entry->after);
+	return 0;
+}
+
+/* Unpinned tasks that were born in the old cgroup while their parents were being moved. */
+static void move_late(const struct tune_host *host, const struct entry *entry, uint64_t since)
+{
+	AUTO_FREE pid_t *tids = NULL;
+	size_t n;
+
+	if (tune_group_tids(host, entry->before, &tids, &n, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct task task;
+		if (task_read(host->root, tids[i], tids[i], &task, NULL) == 0 && task.start >= since &&
+			!(task.flags & TASK_KTHREAD) && tune_task_unpinned(host, &task))
+			move_tid(host, entry->after, task.tid);
+	}
+}
+
+int tune_join_write(const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+{
+	AUTO_FREE struct member *members = NULL;
+	uint64_t since;
+	size_t n;
+	int rc = tune_members_parse(entry->detail, &since, &members, &n, e);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t start;
+		if (task_start_time(host->root, members[i].tid, &start, NULL) < 0 ||
+			start != members[i].start)
+			continue;
+		rc = move_tid(host, value, members[i].tid);
+		if (rc < 0 && rc != -ESRCH)
+			return err_code(e, -rc, "cannot move task %d to %s", members[i].tid, value);
+	}
+	move_late(host, entry, since);
+	return 0;
+}
+
+int tune_join_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+{
+	int moved = drain(host, entry->after, entry->before, e);
+
+	if (moved < 0)
+		return moved;
+	tune_entry_stand(entry, TUNE_REVERTED, "%d tasks moved back", moved);
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The user's own tuning, as two shell commands.  Nothing can be read back: what they do is theirs.  The
+ * journal holds the revert command before the other runs, so after a crash it is run even when the first had
+ * not begun; it must bear that.
+ */
+#include "private.h"
+
+int tune_command_write(
+	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+{
+	AUTO_FREE char *output = NULL;
+	int rc = host->calls->run(host->calls_arg, value, &output);
+
+	(void)entry;
+	if (rc == -ETIMEDOUT)
+		return err_set(e, ETIMEDOUT, "cannot run '%s': it did not end within 60 s%s%s", value,
+			output && *output ? "; it said: " : "", output ? output : "");
+	if (rc < 0)
+		return err_code(e, -rc, "cannot run '%s'", value);
+	if (rc > 0)
+		return err_set(e, ECHILD, "cannot run '%s': exit status %d%s%s", value, rc,
+			output && *output ? ": " : "", output ? output : "");
+	return 0;
+}
+
+int tune_command_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+{
+	int rc = tune_command_write(host, entry, entry->before, e);
+
+	if (rc == 0)
+		tune_entry_stand(entry, TUNE_REVERTED, NULL);
+	return rc;
+}

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Files of procfs, sysfs, cgroupfs and debugfs, and what their texts mean.
+ *
+ * A file rarely reads back as it was written: selectors show every choice and mark one, masks grow commas and
+ * leading zeroes, lists are merged. So values are kept as the kernel wants them written, and compared by
+ * meaning.
+ */
+#include "private.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+/* "always [madvise] never" → "madvise", "none (voluntary) full" → "voluntary"; text without a mark stays. */
+static void keep_marked(char *text)
+{
+	char *open = strpbrk(text, "[("), *close = open ? strpbrk(open, "])") : NULL;
+
+	if (!close)
+		return;
+	size_t len = (size_t)(close - open - 1);
+	memmove(text, open + 1, len);
+	text[len] = 0;
+}
+
+int tune_file_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+{
+	const char *path = entry->object;
+	int root = tune_root_of(host, &path);
+	char text[4096];
+	int rc = root_read(root, path, text, sizeof(text), e);
+
+	if (rc < 0)
+		return rc;
+	if (entry->executor->format == FORMAT_SELECTOR)
+		keep_marked(text);
+	*out = str_dup(text);
+	return 0;
+}
+
+int tune_file_write(const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+{
+	const char *path = entry->object;
+	int root = tune_root_of(host, &path);
+	int rc = host->calls->write_file(host->calls_arg, root, path, value);
+
+	return rc < 0 ? err_code(e, -rc, "cannot write '%s' to %s", value, entry->object) : 0;
+}
+
+/* "+cpuset" or "-cpuset", just as they are written; the controller is the one that `after` names. */
+int tune_controller_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+{
+	const char *word = entry->after ? entry->after + 1 : "";
+	char text[1024];
+	int rc = root_read(host->root, entry->object, text, sizeof(text), e);
+
+	if (rc < 0)
+		return rc;
+	bool on = false;
+	for (char *save = NULL, *w = strtok_r(text, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
+		on |= !strcmp(w, word);
+	*out = str_format("%c%s", on ? '+' : '-', word);
+	return 0;
+}
+
+/* A run of white space is as good as one (tcp_rmem has tabs), and at the end it does not count. */
+static bool same_text(const char *a, const char *b)
+{
+	for (;;) {
+		while (isspace((unsigned char)*a) && (!a[1] || isspace((unsigned char)a[1])))
+			a++;
+		while (isspace((unsigned char)*b) && (!b[1] || isspace((unsigned char)b[1])))
+			b++;
+		bool blank = isspace((unsigned char)*a) && isspace((unsigned char)*b);
+		if (!blank && *a != *b)
+			return false;
+		if (!*a)
+			return true;
+		a++;
+		b++;
+	}
+}
+
+bool tune_same(enum format format, const char *a, const char *b)
+{
+	int (*parse)(const char *, cpus *) = format == FORMAT_MASK ? cpus_parse_mask : cpus_parse_list;
+	uint64_t have, want;
+	cpus x, y;
+
+	switch (format) {
+	case FORMAT_MASK:
+	case FORMAT_LIST: /* a text that is no set, such as "(null)", is compared as text */
+		if (parse(a, &x) == 0 && parse(b, &y) == 0)
+			return CPU_EQUAL(&x, &y);
+		break;
+	case FORMAT_ATLEAST:
+		if (str_u64(a, &have) == 0 && str_u64(b, &want) == 0)
+			return have >= want;
+		break;
+	case FORMAT_TEXT:
+	case FORMAT_SELECTOR:
+		break;
+	}
+	return same_text(a, b);
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One task: its affinity, its scheduling, the realtime limit of its process.  The object reads "tid 123 start
+ * 456"; a task with another start time is another task that got the number, and as good as gone (-ESRCH).
+ */
+#include "private.h"
+
+#include <stdio.h>
+
+static int task_of(const struct tune_host *host, const struct entry *entry, struct task *out, struct err *e)
+{
+	unsigned long long start;
+	int tid, rc;
+
+	if (sscanf(entry->object, "tid %d start %llu", &tid, &start) != 2 || tid <= 0)
+		return err_set(e, EINVAL, "cannot find the task '%s'", entry->object);
+	rc = task_read(host->root, tid, tid, out, e);
+	if (rc == 0 && out->start != start)
+		rc = err_code(e, ESRCH, "cannot find %s", entry->object);
+	return rc;
+}
+
+int tune_affinity_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+{
+	char list[4096];
+	struct task task;
+	int rc = task_of(host, entry, &task, e);
+
+	if (rc < 0)
+		return rc;
+	*out = str_dup(cpus_format_list(&task.affinity, list, sizeof(list)));
+	return 0;
+}
+
+int tune_affinity_write(
+	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+{
+	struct task task;
+	cpus set;
+	int rc = task_of(host, entry, &task, e);
+
+	if (rc < 0)
+		return rc;
+	if (cpus_parse_list(value, &set))
+		return err_set(e, EINVAL, "cannot pin %s: '%s' is not a CPU list", entry->object, value);
+	rc = host->calls->set_affinity(host->calls_arg, task.tid, &set);
+	if (rc < 0)
+		return err_code(e, -rc, "cannot pin task %d (%s) to CPUs %s", task.tid, task.comm, value);
+	return 0;
+}
+
+int tune_sched_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+{
+	struct task task;
+	int rc = task_of(host, entry, &task, e);
+
+	if (rc < 0)
+		return rc;
+	*out = str_format("%s:%d", policy_name(task.policy), task.priority);
+	return 0;
+}
+
+static int parse_sched(const char *text, int *policy, int *priority)
+{
+	static const int known[] = {SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE};
+	const char *colon = strchr(text, ':');
+	uint64_t n;
+
+	if (!colon || str_u64(colon + 1, &n) || n > 99)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_LEN(known); i++) {
+		const char *name = policy_name(known[i]);
+		if (strlen(name) == (size_t)(colon - text) && str_starts(text, name)) {
+			*policy = known[i];
+			*priority = (int)n;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int tune_sched_write(
+	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+{
+	int policy, priority, rc;
+	struct task task;
+
+	if (parse_sched(value, &policy, &priority))
+		return err_set(e, EINVAL, "cannot schedule %s: '%s' is no policy", entry->object, value);
+	rc = task_of(host, entry, &task, e);
+	if (rc < 0)
+		return rc;
+	rc = host->calls->set_sched(host->calls_arg, task.tid, policy, priority);
+	if (rc < 0)
+		return err_code(e, -rc, "cannot schedule task %d (%s) as %s", task.tid, task.comm, value);
+	return 0;
+}
+
+/* The soft limit in µs, or "unlimited": "Max realtime timeout      unlimited            unlimited us". */
+int tune_rttime_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+{
+	char path[64], text[4096], soft[32];
+	struct task task;
+	int rc = task_of(host, entry, &task, e);
+
+	if (rc < 0)
+		return rc;
+	snprintf(path, sizeof(path), "/proc/%d/limits", task.tid);
+	rc = root_read(host->root, path, text, sizeof(text), e);
+	if (rc < 0)
+		return rc;
+	const char *line = strstr(text, "Max realtime timeout");
+	if (!line || sscanf(line, "Max realtime timeout %31s", soft) != 1)
+		return err_set(e, ENOENT, "cannot read the realtime limit in %s", path);
+	*out = str_dup(soft);
+	return 0;
+}
+
+int tune_rttime_write(
+	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+{
+	uint64_t soft_us = UINT64_MAX;
+	struct task task;
+	int rc;
+
+	if (strcmp(value, "unlimited") && str_u64(value, &soft_us))
+		return err_set(e, EINVAL, "cannot limit %s: '%s' is not a time", entry->object, value);
+	rc = task_of(host, entry, &task, e);
+	if (rc < 0)
+		return rc;
+	rc = host->calls->set_rttime(host->calls_arg, task.tid, soft_us);
+	if (rc < 0)
+		return err_code(
+			e, -rc, "cannot limit the realtime run of process %d (%s)", task.tid, task.comm);
+	return 0;
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The machine as tuning sees it, and the calls that change it.
+ *
+ * Some scheduler knobs exist only in debugfs, which a small machine may not have mounted.  Mounting it for
+ * everybody would be a change of its own, so taut makes a mount that is attached nowhere and lives as long as
+ * its fd; paths below /sys/kernel/debug are looked up there. Only on the real root: a fixture tree must never
+ * reach the machine beneath it.
+ */
+#include "private.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define DEBUGFS         "/sys/kernel/debug"
+#define COMMAND_TIME_NS (60 * NS_PER_S)
+#define OUTPUT_MAX      4096
+
+static const char *below(const char *path)
+{
+	while (*path == '/')
+		path++;
+	return *path ? path : ".";
+}
+
+/* O_TRUNC as a shell's > does it: nothing to procfs and sysfs, and right for the plain files of a fixture
+ * tree. */
+static int write_file(void *arg, int root, const char *path, const char *text)
+{
+	AUTO_CLOSE int fd = openat(root, below(path), O_WRONLY | O_TRUNC | O_CLOEXEC);
+	size_t len = strlen(text);
+	ssize_t n;
+
+	(void)arg;
+	if (fd < 0)
+		return -errno;
+	if (len == 0) { /* a write of nothing never reaches the kernel's handler */
+		text = "\n";
+		len = 1;
+	}
+	do
+		n = write(fd, text, len);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	return (size_t)n == len ? 0 : -EIO;
+}
+
+static int make_dir(void *arg, int root, const char *path)
+{
+	(void)arg;
+	return mkdirat(root, below(path), 0755) < 0 ? -errno : 0;
+}
+
+static int remove_dir(void *arg, int root, const char *path)
+{
+	(void)arg;
+	return unlinkat(root, below(path), AT_REMOVEDIR) < 0 ? -errno : 0;
+}
+
+static int set_affinity(void *arg, pid_t tid, const cpus *set)
+{
+	(void)arg;
+	return sched_setaffinity(tid, sizeof(*set), set) < 0 ? -errno : 0;
+}
+
+static int set_sched(void *arg, pid_t tid, int policy, int priority)
+{
+	struct sched_param param = {.sched_priority = priority};
+	int now = sched_getscheduler(tid);
+
+	(void)arg;
+	if (now < 0)
+		return -errno;
+	return sched_setscheduler(tid, policy | (now & SCHED_RESET_ON_FORK), &param) < 0 ? -errno : 0;
+}
+
+/* The soft limit only: the hard one could not be raised again without CAP_SYS_RESOURCE, and SIGXCPU at the
+ * soft one ends an endpoint. */
+static int set_rttime(void *arg, pid_t pid, uint64_t soft_us)
+{
+	struct rlimit limit;
+
+	(void)arg;
+	if (prlimit(pid, RLIMIT_RTTIME, NULL, &limit) < 0)
+		return -errno;
+	limit.rlim_cur = soft_us == UINT64_MAX ? RLIM_INFINITY : soft_us;
+	return prlimit(pid, RLIMIT_RTTIME, &limit, NULL) < 0 ? -errno : 0;
+}
+
+/*
+ * The output goes to a memory file and not through a pipe: a command may leave a daemon behind that keeps its
+ * end open.  A session of its own keeps the user's Ctrl-C away from a revert that is under way.
+ */
+static int run(void *arg, const char *command, char **output)
+{
+	const char *const argv[] = {"/bin/sh", "-c", command, NULL};
+	AUTO_CHILD struct child child = CHILD_NONE;
+	AUTO_CLOSE int memory = memfd_create("output", MFD_CLOEXEC);
+	struct spawn spawn = SPAWN_INIT;
+	char text[OUTPUT_MAX];
+	int status = 0, rc;
+
+	(void)arg;
+	if (memory < 0)
+		return -errno;
+	spawn.argv = argv;
+	spawn.stdout_fd = spawn.stderr_fd = memory;
+	spawn.new_group = true;
+	rc = child_spawn(&child, &spawn, NULL);
+	if (rc < 0)
+		return rc;
+	rc = child_wait(&child, time_now_ns() + COMMAND_TIME_NS, &status, NULL);
+	if (rc == 0)
+		kill(-child.pid, SIGKILL); /* its session: the shell and what it started */
+	ssize_t n = pread(memory, text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = 0;
+	*output = str_dup(str_trim(text));
+	if (rc <= 0)
+		return rc < 0 ? rc : -ETIMEDOUT;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+const struct tune_calls tune_real_calls = {
+	write_file, make_dir, remove_dir, set_affinity, set_sched, set_rttime, run};
+
+static bool is_real_root(int root)
+{
+	struct stat here, real;
+
+	return fstat(root, &here) == 0 && stat("/", &real) == 0 && here.st_dev == real.st_dev &&
+	       here.st_ino == real.st_ino;
+}
+
+static int debugfs_open(void)
+{
+	AUTO_CLOSE int fs = fsopen("debugfs", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return fsmount(fs, FSMOUNT_CLOEXEC, 0);
+}
+
+int tune_root_of(const struct tune_host *host, const char **path)
+{
+	if (host->debugfs < 0 || !str_starts(*path, DEBUGFS "/"))
+		return host->root;
+	*path += strlen(DEBUGFS);
+	return host->debugfs;
+}
+
+int tune_host_open(struct tune_host *host, int root, struct err *e)
+{
+	struct tune_host made = TUNE_HOST_NONE;
+	int rc;
+
+	made.root = root;
+	made.privileged = is_privileged();
+	made.calls = &tune_real_calls;
+	if ((rc = cgroups_find(root, &made.cgroups, e)) < 0 ||
+		(rc = cpus_online(root, &made.online, e)) < 0 ||
+		(rc = state_dir(made.state, sizeof(made.state), e)) < 0)
+		return rc;
+	if (made.privileged && is_real_root(root) && !root_exists(root, DEBUGFS "/sched"))
+		made.debugfs = debugfs_open();
+	*host = made;
+	return 0;
+}
+
+void tune_host_close(struct tune_host *host)
+{
+	if (host->debugfs >= 0)
+		close(host->debugfs);
+	*host = TUNE_HOST_NONE;
+}
+
+uint64_t tune_ticks_now(const struct tune_host *host)
+{
+	char text[64];
+	double seconds;
+
+	/* From the root, so that a fixture's tasks and its time agree; hundredths, as the kernel shows start
+	 * times. */
+	if (root_read(host->root, "/proc/uptime", text, sizeof(text), NULL) < 0 ||
+		sscanf(text, "%lf", &seconds) != 1)
+		return 0;
+	return (uint64_t)(seconds * 100.0 + 0.5);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The user's own tuning. */
+#include "private.h"
+
+static int plan_command(struct planning *p, const struct knob *knob, struct err *e)
+{
+	if (!*p->settings->apply || !*p->settings->revert)
+		return err_usage(e, "cannot use the profile command without %s",
+			*p->settings->apply ? "revert: the shell command that undoes it"
+					    : "apply: the shell command that tunes");
+	struct entry *entry = tune_entry_add(p->plan, knob->id, "command", knob->object);
+	tune_entry_values(entry, p->settings->revert, p->settings->apply);
+	return 0;
+}
+
+static const struct knob rows[] = {
+	{.id = "command",
+		.help = "Runs your own command to tune, and the other one to undo it.",
+		.expand = EXPAND_OWN,
+		.object = "/bin/sh -c",
+		.executor = "command",
+		.value[PROFILE_COMMAND] = {.text = ""},
+		.anyone = true,
+		.plan = plan_command},
+};
+
+const struct knob_table tune_knobs_command = {rows, ARRAY_LEN(rows)};

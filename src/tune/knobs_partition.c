@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * CPUs of their own for the measured work, by the best of three ways that the machine offers (choices 1 to 3,
+ * see apply.c).
+ *
+ * 1. A cgroup v2 partition of the target's cgroup, "isolated": the kernel takes the CPUs out of its
+ * scheduling domains and moves unbound work off them; one write undoes it.  A write can succeed into
+ * "isolated invalid (why)", which is then no partition.  A machine booted with isolcpus is left to the next
+ * way: unmaking a partition there would widen masks that the boot narrowed.
+ * 2. cgroup v1: the target's cpuset gets the isolated CPUs; every unpinned normal task of the root cpuset
+ * goes to one of ours with the housekeeping CPUs, where what it forks stays and is found again; and the root
+ * no longer balances over all CPUs, so each side becomes a scheduling domain of its own.  Kernel threads stay
+ * in the root (kthreadd may not leave it) and get an affinity instead.
+ * 3. Affinity alone: every unpinned normal task, but for those of others' containers.  Children inherit it.
+ *
+ * Unpinned means allowed on every online CPU: who has chosen CPUs keeps them.
+ */
+#include "private.h"
+
+#include <stdio.h>
+
+#define HOUSEKEEPING_GROUP "/taut-housekeeping"
+
+static int skip(struct planning *p, const struct knob *knob, const char *reason)
+{
+	struct entry *entry = tune_entry_add(p->plan, knob->id, knob->executor, knob->object);
+
+	tune_entry_stand(entry, TUNE_SKIPPED, "%s", reason);
+	return 0;
+}
+
+static struct entry *want(struct planning *p, const struct knob *knob, unsigned choice, const char *executor,
+	const char *object)
+{
+	struct entry *entry = tune_entry_add(p->plan, knob->id, executor, object);
+
+	entry->choice = choice;
+	return entry;
+}
+
+/* The value of a file; where it is not there yet (a controller must be enabled first) it counts as `absent`.
+ */
+static void want_value(const struct planning *p, struct entry *entry, const char *after, const char *absent)
+{
+	AUTO_FREE char *before = NULL;
+
+	entry->after = str_dup(after); /* a reader may want to know what for */
+	if (entry->executor->read(p->host, entry, &before, NULL) < 0 || !*before) {
+		free(before);
+		before = str_dup(absent);
+	}
+	tune_entry_values(entry, before, after);
+	if (tune_same(entry->executor->format, before, after))
+		tune_entry_stand(entry, TUNE_UNCHANGED, NULL);
+}
+
+/* What keeps every way from being taken; NULL: nothing. */
+static const char *obstacle(const struct planning *p)
+{
+	if (CPU_COUNT(&p->isolated) == 0)
+		return "only one CPU is online";
+	return p->host->privileged ? NULL : "needs root";
+}
+
+static const char *subject_root(const struct planning *p)
+{
+	return p->subject ? p->subject->cgroup_root : "";
+}
+
+/* The CPUs that the target's cgroup must allow: an end may be placed outside of the isolated ones. */
+static void subject_cpus(const struct planning *p, cpus *out)
+{
+	*out = p->isolated;
+	if (p->settings->client_cpu >= 0)
+		CPU_SET((size_t)p->settings->client_cpu, out);
+	if (p->settings->server_cpu >= 0)
+		CPU_SET((size_t)p->settings->server_cpu, out);
+}
+
+/* --- cgroup v2 --------------------------------------------------------------------------------- */
+
+/* Why this way is closed; NULL: it is open. */
+static const char *obstacle_v2(const struct planning *p, const char *parent)
+{
+	AUTO_FREE char *controllers = str_format("%s/cgroup.controllers", parent);
+	const char *why = obstacle(p);
+	char text[1024];
+	cpus allowed;
+
+	subject_cpus(p, &allowed);
+	if (why)
+		return why;
+	if (p->host->cgroups.version != CGROUP_V2)
+		return "the cpuset controller is not in cgroup v2";
+	if (!*subject_root(p))
+		return "the target has no cgroup";
+	if (root_read(p->host->root, controllers, text, sizeof(text), NULL) < 0 || !strstr(text, "cpuset"))
+		return "the cpuset controller is not to be had here";
+	if (!CPU_EQUAL(&allowed, &p->isolated))
+		return "an end is placed outside of the isolated CPUs";
+	if (root_read(p->host->root, "/sys/devices/system/cpu/isolated", text, sizeof(text), NULL) > 0)
+		return "booted with isolcpus: a partition could not be undone exactly";
+	return NULL;
+}
+
+static int plan_v2(struct planning *p, const struct knob *knob, struct err *e)
+{
+	AUTO_FREE char *group = str_format("%s%s", p->host->cgroups.cpuset, subject_root(p));
+	AUTO_FREE char *parent = str_dup(group);
+	char *slash = strrchr(parent, '/'), list[1024];
+
+	(void)e;
+	if (slash)
+		*slash = 0;
+	const char *why = obstacle_v2(p, parent);
+	if (why)
+		return skip(p, knob, why);
+	AUTO_FREE char *control = str_format("%s/cgroup.subtree_control", parent);
+	AUTO_FREE char *allowed = str_format("%s/cpuset.cpus", group);
+	AUTO_FREE char *partition = str_format("%s/cpuset.cpus.partition", group);
+	want_value(p, want(p, knob, 1, "cgroup-controller", control), "+cpuset", "-cpuset");
+	cpus_format_list(&p->isolated, list, sizeof(list));
+	want_value(p, want(p, knob, 1, "file-list", allowed), list, "");
+	want_value(p, want(p, knob, 1, "file", partition), "isolated", "member");
+	return 0;
+}
+
+/* --- tasks ------------------------------------------------------------------------------------- */
+
+static bool is_subject(const struct planning *p, pid_t tid)
+{
+	for (size_t i = 0; p->subject && i < p->subject->threads_n; i++)
+		if (p->subject->threads[i].tid == tid || p->subject->threads[i].pid == tid)
+			return true;
+	return false;
+}
+
+struct crowd {
+	struct buf detail;
+	size_t n;
+};
+
+static struct crowd crowd_new(uint64_t since)
+{
+	struct crowd crowd = {0};
+
+	buf_add(&crowd.detail, "since=%llu", (unsigned long long)since);
+	return crowd;
+}
+
+static void crowd_add(struct crowd *crowd, const struct task *task)
+{
+	tune_members_add(&crowd->detail, task);
+	crowd->n++;
+}
+
+/* The crowd as one entry; takes its detail.  Nobody in it: no entry. */
+static void want_crowd(
+	struct planning *p, const struct knob *knob, unsigned choice, struct crowd *crowd, const char *what)
+{
+	char before[1024], after[1024];
+
+	if (crowd->n == 0) {
+		buf_free(&crowd->detail);
+		return;
+	}
+	AUTO_FREE char *object = str_format("%zu %s", crowd->n, what);
+	struct entry *entry = want(p, knob, choice, "tasks-affinity", object);
+	cpus_format_list(&p->host->online, before, sizeof(before));
+	cpus_format_list(&p->housekeeping, after, sizeof(after));
+	tune_entry_values(entry, before, after);
+	entry->detail = steal_ptr(&crowd->detail.data);
+}
+
+/* --- cgroup v1 --------------------------------------------------------------------------------- */
+
+static void want_join(
+	struct planning *p, const struct knob *knob, const pid_t *tids, size_t tids_n, const char *group)
+{
+	struct crowd users = crowd_new(tune_ticks_now(p->host)), kernel = crowd_new(0);
+
+	for (size_t i = 0; i < p->tasks_n; i++) {
+		const struct task *task = &p->tasks[i];
+		if (!tune_task_unpinned(p->host, task) || is_subject(p, task->tid) ||
+			!tune_tid_in(tids, tids_n, task->tid))
+			continue;
+		crowd_add(task->flags & TASK_KTHREAD ? &kernel : &users, task);
+	}
+	AUTO_FREE char *object = str_format("%zu tasks", users.n);
+	struct entry *entry = want(p, knob, 2, "cgroup-join", object);
+	tune_entry_values(entry, p->host->cgroups.cpuset, group);
+	entry->detail = steal_ptr(&users.detail.data);
+	want_crowd(p, knob, 2, &kernel, "kernel threads");
+}
+
+/* A cpuset that has no CPUs yet gets all of them back: with tasks inside it could not have none again. */
+static void want_subject_cpus(struct planning *p, const struct knob *knob, const char *path)
+{
+	char list[1024], all[1024];
+	cpus allowed;
+
+	subject_cpus(p, &allowed);
+	cpus_format_list(&allowed, list, sizeof(list));
+	cpus_format_list(&p->host->online, all, sizeof(all));
+	want_value(p, want(p, knob, 2, "file-list", path), list, all);
+}
+
+static int plan_v1(struct planning *p, const struct knob *knob, struct err *e)
+{
+	const char *mount = p->host->cgroups.cpuset, *why = obstacle(p);
+	AUTO_FREE char *group = str_format("%s" HOUSEKEEPING_GROUP, mount);
+	AUTO_FREE char *mems_path = str_format("%s/cpuset.mems", mount);
+	AUTO_FREE char *balance = str_format("%s/cpuset.sched_load_balance", mount);
+	AUTO_FREE char *subject = str_format("%s%s/cpuset.cpus", mount, subject_root(p));
+	AUTO_FREE pid_t *tids = NULL;
+	char mems[1024], list[1024];
+	size_t tids_n;
+	int rc;
+
+	if (why)
+		return skip(p, knob, why);
+	if (p->host->cgroups.version != CGROUP_V1 || !*mount)
+		return skip(p, knob, "there is no cpuset hierarchy of cgroup v1");
+	if (!*subject_root(p) || !root_exists(p->host->root, subject))
+		return skip(p, knob, "the target has no cgroup there");
+	if (root_exists(p->host->root, group))
+		return skip(p, knob, "the cgroup " HOUSEKEEPING_GROUP " is there already");
+	if ((rc = tune_planning_tasks(p, e)) < 0 ||
+		(rc = root_read(p->host->root, mems_path, mems, sizeof(mems), e)) < 0 ||
+		(rc = tune_group_tids(p->host, mount, &tids, &tids_n, e)) < 0)
+		return rc;
+	struct entry *dir = want(p, knob, 2, "cgroup-dir", group);
+	AUTO_FREE char *made = str_format("cpuset.cpus=%s cpuset.mems=%s",
+		cpus_format_list(&p->housekeeping, list, sizeof(list)), mems);
+	tune_entry_values(dir, "absent", made);
+	want_subject_cpus(p, knob, subject);
+	want_join(p, knob, tids, tids_n, group);
+	struct entry *root_balance = want(p, knob, 2, "file", balance);
+	root_balance->optional = true;
+	want_value(p, root_balance, "0", "1");
+	return 0;
+}
+
+/* --- affinity ---------------------------------------------------------------------------------- */
+
+static int plan_affinity(struct planning *p, const struct knob *knob, struct err *e)
+{
+	struct crowd crowd = crowd_new(tune_ticks_now(p->host));
+	const char *why = obstacle(p);
+	pid_t asked = 0;
+	bool foreign = false;
+	int rc;
+
+	if (why) {
+		buf_free(&crowd.detail);
+		return skip(p, knob, why);
+	}
+	if ((rc = tune_planning_tasks(p, e)) < 0) {
+		buf_free(&crowd.detail);
+		return rc;
+	}
+	for (size_t i = 0; i < p->tasks_n; i++) {
+		const struct task *task = &p->tasks[i];
+		if (!tune_task_unpinned(p->host, task) || is_subject(p, task->tid))
+			continue;
+		if (task->pid != asked) { /* threads of a process follow one another */
+			asked = task->pid;
+			foreign = !(task->flags & TASK_KTHREAD) && tune_is_contained(p->host, asked);
+		}
+		if (!foreign)
+			crowd_add(&crowd, task);
+	}
+	want_crowd(p, knob, 3, &crowd, "tasks");
+	return 0;
+}
+
+static const struct knob rows[] = {
+	{.id = "partition-cgroup2",
+		.help = "The isolated CPUs become a cgroup v2 partition of the target: nothing else is "
+			"scheduled there.",
+		.risk = "the CPUs are taken from everybody else",
+		.expand = EXPAND_OWN,
+		.object = "cpuset.cpus.partition",
+		.executor = "file",
+		LOW_LATENCY_TEXT(""),
+		.plan = plan_v2},
+	{.id = "partition-cgroup1",
+		.help = "The same with cgroup v1: the target's cpuset gets the isolated CPUs, unpinned tasks "
+			"move to one "
+			"with the rest.",
+		.risk = "the CPUs are taken from everybody else",
+		.expand = EXPAND_OWN,
+		.object = "cpuset.cpus",
+		.executor = "file",
+		LOW_LATENCY_TEXT(""),
+		.plan = plan_v1},
+	{.id = "partition-affinity",
+		.help = "Where no cpuset can be had: unpinned tasks get the affinity of the housekeeping "
+			"CPUs.",
+		.risk = "a task that pins itself can come back",
+		.expand = EXPAND_OWN,
+		.object = "tasks",
+		.executor = "tasks-affinity",
+		LOW_LATENCY_TEXT(""),
+		.plan = plan_affinity},
+};
+
+const struct knob_table tune_knobs_partition = {rows, ARRAY_LEN(rows)};

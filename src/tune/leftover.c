@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a taut that was killed has left: journals whose owner is dead.  They are undone by the same rule as
+ * our own, the newest of each owner first. A journal of another boot is void and only removed.
+ */
+#include "private.h"
+
+static bool owner_lives(const struct tune_host *host, const struct journal *journal)
+{
+	uint64_t start;
+
+	return task_start_time(host->root, journal->pid, &start, NULL) == 0 && start == journal->start;
+}
+
+int tune_leftover(const struct tune_host *host, struct buf *what, struct err *e)
+{
+	struct journal *journals = NULL;
+	size_t n = 0, found = 0;
+	char boot[40];
+	int rc;
+
+	if ((rc = boot_id(host->root, boot, e)) < 0 || (rc = tune_journals_load(host, &journals, &n, e)) < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(journals[i].boot, boot) || owner_lives(host, &journals[i]))
+			continue;
+		for (size_t j = 0; j < journals[i].plan->n; j++, found++) {
+			const struct entry *entry = &journals[i].plan->entries[j];
+			if (what)
+				buf_add(what, "%s: set to '%s' by process %d, before it '%s'\n",
+					entry->object, entry->after, journals[i].pid, entry->before);
+		}
+	}
+	tune_journals_free(journals, n);
+	return (int)found;
+}
+
+static void say(struct buf *said, const struct tune_plan *plan)
+{
+	for (size_t i = plan->n; said && i-- > 0;) {
+		const struct entry *entry = &plan->entries[i];
+		switch (entry->status) {
+		case TUNE_REVERTED:
+			buf_add(said, "put back %s to '%s'%s%s\n", entry->object, entry->before,
+				entry->reason ? ": " : "", entry->reason ? entry->reason : "");
+			break;
+		case TUNE_LEFT:
+			buf_add(said, "left %s as it is: %s\n", entry->object, entry->reason);
+			break;
+		case TUNE_FAILED:
+			buf_add(said, "could not put back %s: %s\n", entry->object, entry->reason);
+			break;
+		default: /* it never came to the write */
+			break;
+		}
+	}
+}
+
+int tune_revert_leftover(const struct tune_host *host, struct buf *said, struct err *e)
+{
+	struct err first = ERR_INIT;
+	struct journal *journals = NULL;
+	size_t n = 0;
+	char boot[40];
+	int rc;
+
+	if ((rc = boot_id(host->root, boot, e)) < 0 || (rc = tune_journals_load(host, &journals, &n, e)) < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++) {
+		struct journal *journal = &journals[i];
+		struct err one = ERR_INIT;
+		if (!strcmp(journal->boot, boot)) {
+			if (owner_lives(host, journal))
+				continue;
+			rc = tune_plan_undo(host, journal->plan, 0, &one);
+			say(said, journal->plan);
+		} else {
+			rc = 0;
+			if (said)
+				buf_add(said, "removed %s: it is of another boot\n", journal->path);
+		}
+		if (rc == 0)
+			rc = tune_journal_remove(journal->plan, &one);
+		if (rc < 0 && !first.code)
+			first = one;
+	}
+	tune_journals_free(journals, n);
+	if (!first.code)
+		return 0;
+	if (e)
+		*e = first;
+	err_wrap(e, "cannot put everything back");
+	if (e)
+		e->exit = EXIT_PARTLY_APPLIED;
+	return -EIO;
+}

@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Planning: the rows of a profile become entries on this machine.
+ *
+ * A row is expanded to its objects (one file, one for each isolated CPU, IRQ, queue, cgroup, thread, …).  Of
+ * each the value now is read and the value wanted is asked for; what is not there, not permitted or not
+ * sensible becomes a skipped entry that says so, what is right already an unchanged one.  Nothing is written
+ * here.
+ */
+#include "private.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+
+int tune_planning_tasks(struct planning *p, struct err *e)
+{
+	int rc;
+
+	if (p->tasks_read)
+		return 0;
+	rc = tasks_list(p->host->root, 0, &p->tasks, &p->tasks_n, e);
+	p->tasks_read = rc == 0;
+	return rc;
+}
+
+/* --- one object -------------------------------------------------------------------------------- */
+
+static void drop_last(struct tune_plan *plan)
+{
+	tune_entry_clear(&plan->entries[--plan->n]);
+}
+
+/* The value cannot be read: mostly an answer (not there, not allowed), for a task that has ended an error. */
+static int unreadable(struct entry *entry, const struct knob *knob, int rc, struct err *why, struct err *e)
+{
+	if (rc == -ESRCH && knob->mandatory) {
+		if (e)
+			*e = *why;
+		return err_wrap(e, "cannot plan %s", knob->id);
+	}
+	if (rc == -ENOENT)
+		tune_entry_stand(entry, TUNE_SKIPPED, "this machine does not have it");
+	else if (rc == -EPERM || rc == -EACCES)
+		tune_entry_stand(entry, TUNE_SKIPPED, "the kernel does not permit it");
+	else
+		tune_entry_stand(entry, TUNE_SKIPPED, "%s", why->text);
+	return 0;
+}
+
+static void settle(
+	struct entry *entry, const struct planning *p, const struct knob *knob, struct asked *asked)
+{
+	const struct value *value = &knob->value[p->profile];
+	enum answer answer = ANSWER_VALUE;
+	char text[4096];
+
+	asked->before = entry->before;
+	asked->executor = entry->executor;
+	if (value->formula)
+		answer = value->formula(asked, text, sizeof(text));
+	else
+		str_copy(text, sizeof(text), value->text);
+	if (answer == ANSWER_NONE) {
+		drop_last(p->plan);
+	} else if (answer == ANSWER_SKIP) {
+		tune_entry_stand(entry, TUNE_SKIPPED, "%s", text);
+	} else {
+		tune_entry_values(entry, entry->before, text);
+		if (tune_same(entry->executor->format, entry->before, text))
+			tune_entry_stand(entry, TUNE_UNCHANGED, NULL);
+		else if (!p->host->privileged && !knob->anyone)
+			tune_entry_stand(entry, TUNE_SKIPPED, "needs root");
+	}
+}
+
+static int plan_object(
+	struct planning *p, const struct knob *knob, struct asked *asked, const char *object, struct err *e)
+{
+	bool inside = asked->link && asked->link->netns_fd >= 0;
+	AUTO_FREE char *executor = str_format("%s%s", inside ? "netns-" : "", knob->executor);
+	struct entry *entry = tune_entry_add(p->plan, knob->id, executor, object);
+	struct err why = ERR_INIT;
+	int rc;
+
+	entry->optional = !knob->mandatory;
+	if (inside && (entry->netns_fd = fcntl(asked->link->netns_fd, F_DUPFD_CLOEXEC, 3)) < 0)
+		return err_sys(e, "cannot keep the namespace of %s", asked->link->name);
+	asked->p = p;
+	rc = entry->executor->read(p->host, entry, &entry->before, &why);
+	if (rc < 0)
+		return unreadable(entry, knob, rc, &why, e);
+	settle(entry, p, knob, asked);
+	return 0;
+}
+
+/* The template with # replaced by a number and @ by a name. */
+static char *fill(const char *template, int number, const char *name)
+{
+	struct buf text = {0};
+
+	for (const char *c = template; *c; c++) {
+		if (*c == '#')
+			buf_add(&text, "%d", number);
+		else if (*c == '@')
+			buf_add(&text, "%s", name);
+		else
+			buf_put(&text, c, 1);
+	}
+	return text.data;
+}
+
+static int plan_path(
+	struct planning *p, const struct knob *knob, struct asked *asked, const char *name, struct err *e)
+{
+	AUTO_FREE char *path = fill(knob->object, asked->number, name);
+
+	return plan_object(p, knob, asked, path, e);
+}
+
+/* --- what a row expands to --------------------------------------------------------------------- */
+
+static int expand_cpus(struct planning *p, const struct knob *knob, struct err *e)
+{
+	int rc = 0;
+
+	for (int cpu = 0; cpu < CPU_SETSIZE && rc == 0; cpu++) {
+		struct asked asked = {.number = cpu};
+		if (CPU_ISSET(cpu, &p->isolated))
+			rc = plan_path(p, knob, &asked, "", e);
+	}
+	return rc;
+}
+
+struct irqs {
+	struct planning *p;
+	const struct knob *knob;
+	struct err *e;
+};
+
+static int expand_irq(const char *name, void *arg)
+{
+	struct irqs *irqs = arg;
+	struct asked asked = {0};
+	uint64_t number;
+
+	if (str_u64(name, &number))
+		return 0;
+	asked.number = (int)number;
+	return plan_path(irqs->p, irqs->knob, &asked, "", irqs->e);
+}
+
+static int expand_irqs(struct planning *p, const struct knob *knob, struct err *e)
+{
+	struct irqs irqs = {p, knob, e};
+	int rc = root_each(p->host->root, "/proc/irq", expand_irq, &irqs, NULL);
+
+	return rc == -ENOENT || rc == -EACCES ? 0 : rc;
+}
+
+/* Queues are numbered without gaps; the first that is not there ends them. */
+static int expand_queues(struct planning *p, const struct knob *knob, struct err *e)
+{
+	for (size_t i = 0; p->subject && i < p->subject->links_n; i++) {
+		for (int queue = 0;; queue++) {
+			struct asked asked = {.number = queue, .link = &p->subject->links[i]};
+			size_t was = p->plan->n;
+			int rc = plan_path(p, knob, &asked, asked.link->name, e);
+			if (rc < 0)
+				return rc;
+			if (p->plan->n == was || p->plan->entries[was].before)
+				continue;
+			if (queue > 0) /* one entry says that a link has none at all */
+				drop_last(p->plan);
+			break;
+		}
+	}
+	return 0;
+}
+
+/* Every cgroup on the way from the top to an endpoint, parents first, each once. */
+static int expand_groups(struct planning *p, const struct knob *knob, struct err *e)
+{
+	const char *mount = p->host->cgroups.cpu;
+
+	for (size_t i = 0; p->subject && *mount && i < p->subject->cgroups_n; i++) {
+		AUTO_FREE char *group = str_dup(p->subject->cgroups[i]);
+		for (char *slash = group; slash && *slash;) {
+			slash = strchr(slash + 1, '/');
+			if (slash)
+				*slash = 0;
+			AUTO_FREE char *path = str_format("%s%s/%s", mount, group, knob->object);
+			struct asked asked = {.group = group};
+			bool known = false;
+			for (size_t j = 0; j < p->plan->n; j++)
+				known |= !strcmp(p->plan->entries[j].object, path);
+			int rc = known ? 0 : plan_object(p, knob, &asked, path, e);
+			if (rc < 0)
+				return rc;
+			if (slash)
+				*slash = '/';
+		}
+	}
+	return 0;
+}
+
+static bool process_seen(const struct subject *subject, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (subject->threads[i].pid == subject->threads[index].pid)
+			return true;
+	return false;
+}
+
+static int expand_threads(struct planning *p, const struct knob *knob, struct err *e)
+{
+	for (size_t i = 0; p->subject && i < p->subject->threads_n; i++) {
+		const struct subject_thread *thread = &p->subject->threads[i];
+		struct asked asked = {.thread = thread};
+		char object[64];
+		uint64_t start = thread->start;
+		int tid = thread->tid;
+		if (!(knob->roles & ROLE_BIT(thread->role)))
+			continue;
+		if (knob->expand == EXPAND_PROCESS) {
+			tid = thread->pid;
+			if (process_seen(p->subject, i) ||
+				task_start_time(p->host->root, tid, &start, NULL) < 0)
+				continue;
+		}
+		snprintf(object, sizeof(object), "tid %d start %llu", tid, (unsigned long long)start);
+		int rc = plan_object(p, knob, &asked, object, e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+int tune_knob_expand(struct planning *p, const struct knob *knob, struct err *e)
+{
+	struct asked one = {0};
+
+	switch (knob->expand) {
+	case EXPAND_ONE:
+		return plan_path(p, knob, &one, "", e);
+	case EXPAND_CPU:
+		return expand_cpus(p, knob, e);
+	case EXPAND_IRQ:
+		return expand_irqs(p, knob, e);
+	case EXPAND_QUEUE:
+		return expand_queues(p, knob, e);
+	case EXPAND_GROUP:
+		return expand_groups(p, knob, e);
+	case EXPAND_THREAD:
+	case EXPAND_PROCESS:
+		return expand_threads(p, knob, e);
+	case EXPAND_OWN:
+		return knob->plan(p, knob, e);
+	}
+	return 0;
+}
+
+/* --- the plan ---------------------------------------------------------------------------------- */
+
+struct expanding {
+	struct planning *p;
+	struct err *e;
+};
+
+static int expand_row(const struct knob *knob, void *arg)
+{
+	struct expanding *x = arg;
+	const struct value *value = &knob->value[x->p->profile];
+
+	if (knob->stage != x->p->stage || (!value->text && !value->formula))
+		return 0;
+	return tune_knob_expand(x->p, knob, x->e);
+}
+
+static int check_cpu(const struct tune_host *host, const char *key, int64_t cpu, struct err *e)
+{
+	char online[256];
+
+	if (cpu < 0 || (cpu < CPU_SETSIZE && CPU_ISSET((size_t)cpu, &host->online)))
+		return 0;
+	return err_usage(e, "cannot use %s %lld: online are CPUs %s", key, (long long)cpu,
+		cpus_format_list(&host->online, online, sizeof(online)));
+}
+
+static int prepare(struct planning *p, struct err *e)
+{
+	int rc = tune_profile_find(p->settings->profile), policy, priority;
+
+	if (rc < 0)
+		return err_usage(e, "cannot tune by '%s': no such profile", p->settings->profile);
+	p->profile = (enum profile)rc;
+	if ((rc = check_cpu(p->host, "client_cpu", p->settings->client_cpu, e)) < 0 ||
+		(rc = check_cpu(p->host, "server_cpu", p->settings->server_cpu, e)) < 0)
+		return rc;
+	if (*p->settings->sched && (rc = sched_parse(p->settings->sched, &policy, &priority, e)) < 0)
+		return rc;
+	p->housekeeping = p->host->online;
+	if (p->profile != PROFILE_LOW_LATENCY || (CPU_COUNT(&p->host->online) == 1 && !*p->settings->isolate))
+		return 0;
+	return tune_partition(p->host, p->settings->isolate, &p->isolated, &p->housekeeping, e);
+}
+
+int tune_plan_make(struct tune_plan **out, const struct tune_host *host, enum tune_stage stage,
+	const struct settings *settings, const struct subject *subject, struct err *e)
+{
+	struct planning p = {.host = host, .settings = settings, .subject = subject, .stage = stage};
+	struct expanding expanding = {&p, e};
+	int rc = prepare(&p, e);
+
+	if (rc < 0)
+		return rc;
+	p.plan = mem_alloc(sizeof(*p.plan));
+	rc = tune_rows_each(expand_row, &expanding);
+	free(p.tasks);
+	if (rc < 0) {
+		tune_plan_free(p.plan);
+		return rc;
+	}
+	*out = p.plan;
+	return 0;
+}

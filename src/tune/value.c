@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Value formulas that several knob families use. */
+#include "private.h"
+
+/*
+ * CPUs that may be used, without the isolated ones.  Who kept off them already is left as he is, whatever
+ * else he chose; who had nothing but isolated CPUs gets the housekeeping ones.
+ */
+enum answer tune_value_off_isolated(const struct asked *asked, char *out, size_t size)
+{
+	bool mask = asked->executor->format == FORMAT_MASK;
+	cpus now, both;
+
+	if (mask ? cpus_parse_mask(asked->before, &now) : cpus_parse_list(asked->before, &now)) {
+		str_copy(out, size, "what it holds is no set of CPUs");
+		return ANSWER_SKIP;
+	}
+	CPU_AND(&both, &now, &asked->p->isolated);
+	if (CPU_COUNT(&both) == 0) {
+		str_copy(out, size, asked->before);
+		return ANSWER_VALUE;
+	}
+	CPU_XOR(&now, &now, &both);
+	CPU_AND(&both, &now, &asked->p->housekeeping);
+	if (CPU_COUNT(&both) == 0)
+		now = asked->p->housekeeping;
+	(mask ? cpus_format_mask : cpus_format_list)(&now, out, size);
+	return ANSWER_VALUE;
+}
+
+#define FIFO_PRIORITY 50
+
+bool tune_sched_wanted(const struct planning *p, int *policy, int *priority)
+{
+	if (*p->settings->sched)
+		return sched_parse(p->settings->sched, policy, priority, NULL) == 0;
+	*policy = SCHED_FIFO;
+	*priority = FIFO_PRIORITY;
+	return p->profile == PROFILE_LOW_LATENCY;
+}
+
+bool tune_fifo_wanted(const struct planning *p)
+{
+	int policy, priority;
+
+	return tune_sched_wanted(p, &policy, &priority) && policy == SCHED_FIFO;
+}

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A taut that dies at any moment can be undone by another one from the journal alone. */
+#include "test_tune_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+
+#define DIED 42
+#define OWNER_STAT                                                                                           \
+	"%d (taut) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
+
+#define assert_text(got_, want_)                                                                             \
+	do {                                                                                                 \
+		AUTO_FREE char *got = (got_);                                                                \
+		assert_string_equal(got, want_);                                                             \
+	} while (0)
+
+/* The life of a taut: tunes, and tunes back unless it shall be killed while all is in force. */
+static int live(struct world *w, const char *profile, const struct subject *subject, bool back)
+{
+	struct settings s;
+	struct tune *tune;
+
+	settings_init(&s);
+	str_copy(s.profile, sizeof(s.profile), profile);
+	snprintf(s.apply, sizeof(s.apply), "echo on > %s/theirs", w->path);
+	snprintf(s.revert, sizeof(s.revert), "rm -f %s/theirs", w->path);
+	world_enter(w);
+	if (tune_open(&tune, &w->host, NULL))
+		return 1;
+	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
+		struct tune_plan *plan;
+		if (tune_plan_make(&plan, &w->host, (enum tune_stage)stage, &s, subject, NULL) < 0 ||
+			tune_apply(tune, plan, NULL) < 0)
+			return 2;
+	}
+	if (!back)
+		return DIED;
+	return tune_revert(tune, NULL) < 0 ? 3 : 0;
+}
+
+/* Runs it in a child that dies at the n-th change; returns how it ended. */
+static int life_of(struct world *w, const char *profile, const struct subject *subject, int before, int after)
+{
+	int status;
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		w->calls_n = 0;
+		w->die_before = before;
+		w->die_after = after;
+		_exit(live(w, profile, subject, before > 0 || after > 0));
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	world_task_forget(w, pid);
+	return WEXITSTATUS(status);
+}
+
+/* Undoes what is left, dying at the first change, the second, the third …, until it gets through. */
+static void revert_with_deaths(struct world *w)
+{
+	for (int n = 1; n < 1000; n++) {
+		int status;
+		pid_t pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			w->calls_n = 0;
+			w->die_after = n;
+			_exit(tune_revert_leftover(&w->host, NULL, NULL) < 0 ? 1 : 0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		if (WEXITSTATUS(status) == 0)
+			return;
+		assert_int_equal(WEXITSTATUS(status), DIED);
+	}
+	fail_msg("never got through");
+}
+
+static void revert_once(struct world *w)
+{
+	struct err e = ERR_INIT;
+
+	if (tune_revert_leftover(&w->host, NULL, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static const struct {
+	const char *name, *profile;
+	enum world_kind kind;
+	const char *invalid;
+} machines[] = {
+	{"cgroup v1", "low-latency", WORLD_V1, NULL},
+	{"cgroup v2", "low-latency", WORLD_V2, NULL},
+	{"no cgroups", "low-latency", WORLD_NONE, NULL},
+	{"cgroup v2, then affinity", "low-latency", WORLD_V2, "cpuset.cpus.partition"},
+	{"command", "command", WORLD_NONE, NULL},
+};
+
+/* From the line where the second departs from the first. */
+static const char *difference(const char *was, const char *is)
+{
+	size_t same = 0;
+
+	while (was[same] && was[same] == is[same])
+		same++;
+	while (same > 0 && is[same - 1] != '\n')
+		same--;
+	static char text[400];
+	snprintf(text, sizeof(text), "\nwas: %.150s\nis: %.150s", was + same, is + same);
+	return text;
+}
+
+static void a_death_at_any_change_is_undone(void (*undo)(struct world *w))
+{
+	for (size_t i = 0; i < ARRAY_LEN(machines); i++) {
+		struct subject subject;
+		struct world w;
+		world_make(&w, machines[i].kind, 2);
+		w.invalid = machines[i].invalid;
+		world_subject(&w, &subject);
+		AUTO_FREE char *before = world_picture(&w);
+		for (int n = 1, ended = DIED; ended == DIED; n++) {
+			for (int after = 0; after < 2; after++) {
+				ended = life_of(
+					&w, machines[i].profile, &subject, after ? 0 : n, after ? n : 0);
+				if (ended != 0 && ended != DIED)
+					fail_msg("%s, change %d: ended with %d", machines[i].name, n, ended);
+				undo(&w);
+				AUTO_FREE char *now = world_picture(&w);
+				if (strcmp(now, before))
+					fail_msg("%s, death %s change %d: %s", machines[i].name,
+						after ? "after" : "before", n, difference(before, now));
+				assert_int_equal(tune_leftover(&w.host, NULL, NULL), 0);
+			}
+		}
+		world_end(&w);
+	}
+}
+
+static void a_killed_taut_is_undone(void **state)
+{
+	(void)state;
+	a_death_at_any_change_is_undone(revert_once);
+}
+
+static void a_killed_revert_is_resumed(void **state)
+{
+	(void)state;
+	a_death_at_any_change_is_undone(revert_with_deaths);
+}
+
+/* --- whose journal it is ----------------------------------------------------------------------- */
+
+struct left {
+	struct world w;
+	struct subject subject;
+	char *before;
+};
+
+/* A machine on which a taut was killed with everything in force. */
+static void leave(struct left *left)
+{
+	world_make(&left->w, WORLD_V1, 2);
+	world_subject(&left->w, &left->subject);
+	left->before = world_picture(&left->w);
+	assert_int_equal(life_of(&left->w, "low-latency", &left->subject, 0, 0), DIED);
+}
+
+static void left_end(struct left *left)
+{
+	free(left->before);
+	world_end(&left->w);
+}
+
+static void what_is_left_is_told_and_undone(void **state)
+{
+	AUTO(buf_free) struct buf what = {0}, said = {0};
+	struct left left;
+
+	(void)state;
+	leave(&left);
+	assert_true(tune_leftover(&left.w.host, &what, NULL) > 10);
+	assert_non_null(strstr(what.data, "/proc/sys/kernel/watchdog_cpumask: set to '0' by process"));
+	world_put(&left.w, "/proc/irq/24/smp_affinity", "2\n"); /* an administrator, meanwhile */
+	assert_int_equal(tune_revert_leftover(&left.w.host, &said, NULL), 0);
+	assert_non_null(strstr(said.data, "put back /proc/sys/kernel/watchdog_cpumask to '0-1'"));
+	assert_non_null(
+		strstr(said.data, "left /proc/irq/24/smp_affinity as it is: '2' was set by somebody else"));
+	assert_text(world_get(&left.w, "/proc/irq/24/smp_affinity"), "2");
+	left_end(&left);
+}
+
+static void a_journal_of_another_boot_is_void(void **state)
+{
+	AUTO(buf_free) struct buf said = {0};
+	struct left left;
+
+	(void)state;
+	leave(&left);
+	world_put(&left.w, "/proc/sys/kernel/random/boot_id", "99999999-2222-3333-4444-555555555555\n");
+	AUTO_FREE char *tuned = world_picture(&left.w);
+	assert_int_equal(tune_leftover(&left.w.host, NULL, NULL), 0);
+	assert_int_equal(tune_revert_leftover(&left.w.host, &said, NULL), 0);
+	assert_non_null(strstr(said.data, "it is of another boot"));
+	assert_text(world_picture(&left.w), tuned);
+	left_end(&left);
+}
+
+static void a_living_owner_keeps_his_journal(void **state)
+{
+	struct left left;
+	struct journal *journals;
+	size_t n;
+
+	(void)state;
+	leave(&left);
+	assert_int_equal(tune_journals_load(&left.w.host, &journals, &n, NULL), 0);
+	assert_int_equal(n, 2);
+	pid_t owner = journals[0].pid;
+	tune_journals_free(journals, n);
+	char path[64], stat[256];
+	snprintf(path, sizeof(path), "/proc/%d/stat", owner);
+	snprintf(stat, sizeof(stat), OWNER_STAT, owner, 78); /* the number again, another start time */
+	world_put(&left.w, path, stat);
+	assert_true(tune_leftover(&left.w.host, NULL, NULL) > 10);
+	snprintf(stat, sizeof(stat), OWNER_STAT, owner, 77);
+	world_put(&left.w, path, stat); /* the owner himself */
+	assert_int_equal(tune_leftover(&left.w.host, NULL, NULL), 0);
+	AUTO_FREE char *tuned = world_picture(&left.w);
+	assert_int_equal(tune_revert_leftover(&left.w.host, NULL, NULL), 0);
+	assert_text(world_picture(&left.w), tuned);
+	left_end(&left);
+}
+
+static void a_task_that_got_the_number_of_another_is_left_alone(void **state)
+{
+	struct left left;
+	struct task task;
+
+	(void)state;
+	leave(&left);
+	world_task_forget(&left.w, 5000501);
+	world_put(&left.w, "/proc/5000501/task/5000501/stat",
+		"5000501 (new) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 8888 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 "
+		"0 7 1 0 0 0\n");
+	world_put(&left.w, "/proc/5000501/task/5000501/status", "Name:\tnew\nCpus_allowed:\t2\n");
+	assert_int_equal(tune_revert_leftover(&left.w.host, NULL, NULL), 0);
+	assert_int_equal(task_read(left.w.host.root, 5000501, 5000501, &task, NULL), 0);
+	assert_int_equal(task.policy, SCHED_FIFO);
+	assert_int_equal(task.priority, 7);
+	assert_int_equal(CPU_COUNT(&task.affinity), 1);
+	left_end(&left);
+}
+
+static void a_journal_that_others_can_write_is_not_trusted(void **state)
+{
+	struct err e = ERR_INIT;
+	struct world w;
+
+	(void)state;
+	world_make(&w, WORLD_NONE, 2);
+	AUTO_FREE char *path = str_format("%s/journal-1-1.json", w.host.state);
+	assert_int_equal(file_write_synced(path, "{}", 2, 0600, NULL), 0);
+	assert_int_equal(tune_revert_leftover(&w.host, NULL, &e), -EPROTO);
+	assert_int_equal(chmod(path, 0666), 0);
+	assert_int_equal(tune_revert_leftover(&w.host, NULL, &e), -EPERM);
+	assert_int_equal(e.exit, EXIT_REFUSED);
+	world_end(&w);
+}
+
+static void what_cannot_be_put_back_keeps_its_journal(void **state)
+{
+	struct err e = ERR_INIT;
+	struct left left;
+
+	(void)state;
+	leave(&left);
+	left.w.refuse = "watchdog";
+	left.w.refuse_with = EIO;
+	assert_int_equal(tune_revert_leftover(&left.w.host, NULL, &e), -EIO);
+	assert_int_equal(e.exit, EXIT_PARTLY_APPLIED);
+	assert_text(world_get(&left.w, "/proc/irq/24/smp_affinity"), "3"); /* the rest is back */
+	left.w.refuse = NULL;
+	assert_int_equal(tune_revert_leftover(&left.w.host, NULL, &e), 0);
+	assert_text(world_picture(&left.w), left.before);
+	left_end(&left);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_killed_taut_is_undone),
+		cmocka_unit_test(a_killed_revert_is_resumed),
+		cmocka_unit_test(what_is_left_is_told_and_undone),
+		cmocka_unit_test(a_journal_of_another_boot_is_void),
+		cmocka_unit_test(a_living_owner_keeps_his_journal),
+		cmocka_unit_test(a_task_that_got_the_number_of_another_is_left_alone),
+		cmocka_unit_test(a_journal_that_others_can_write_is_not_trusted),
+		cmocka_unit_test(what_cannot_be_put_back_keeps_its_journal),
+	};
+
+	return cmocka_run_group_tests_name("tune_journal", tests, NULL, NULL);
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A machine made of plain files, for tests of tune: /proc and /sys in a temporary folder, and the calls that
+ * change a machine answered as the kernel would.  The program can be made to die before or after the n-th of
+ * them.
+ */
+#pragma once
+
+#include "tune/private.h"
+
+/* Beyond every PID that a kernel gives: tests fork. */
+#define WORLD_TID 5000000
+
+enum world_kind { WORLD_V1, WORLD_V2, WORLD_NONE };
+
+struct world {
+	char path[64]; /* of the tree; the state folder is beside it */
+	enum world_kind kind;
+	int cpus;
+	struct tune_host host;
+	struct tune_calls calls;
+	int calls_n;    /* so far */
+	int die_before; /* this one; 0: none */
+	int die_after;
+	const char *refuse; /* a write to a path that holds this is refused */
+	int refuse_with;
+	const char *invalid; /* a write to a path that holds this reads back as "… invalid" */
+};
+
+void world_make(struct world *w, enum world_kind kind, int cpus_n);
+void world_end(struct world *w);
+void world_put(const struct world *w, const char *path, const char *text);
+char *world_get(const struct world *w, const char *path);
+/* A user task (flags 0) or kernel thread that may run where `mask` says, in the root cgroups. */
+void world_task(const struct world *w, int tid, const char *comm, unsigned flags, const char *mask);
+void world_task_forget(const struct world *w, int tid);
+/* Puts the calling process there too, so that it can own a journal. */
+void world_enter(const struct world *w);
+/* The cgroup of the target with client (TID 5000501) and server (TID 5000502) in it. */
+void world_subject(const struct world *w, struct subject *subject);
+/* The whole tree as one text. */
+char *world_picture(const struct world *w);
