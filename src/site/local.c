@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One trial on this host.  A session holds what the trial has made so far; each step adds to it, and whatever
+ * happens the session is taken down in the opposite order: endpoints, target, tuning.  Everything that can go
+ * wrong with one trial (an agent that dies, lies or says nothing, a port in use) ends in its record; only
+ * what makes the whole run pointless (an interrupt, a machine that cannot be put back) is an error.
+ *
+ * Nobody listens for control: frames go over the stream that each agent inherited.  Every wait has a
+ * deadline.  While the endpoints measure this process sleeps, and wakes every WITNESS_PERIOD_NS for a sample.
+ */
+#include "site.h"
+
+#include "noise.h"
+#include "stat/stat.h"
+#include "witness.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+#define HANDSHAKE_NS (10 * NS_PER_S)
+#define SLACK_NS     (5 * NS_PER_S)
+#define RATE_LEAST   0.98 /* of the offered rate; below, the rate counts as missed */
+
+struct site {
+	int root;
+	struct tune_host host;
+	struct site_options options;
+	struct noise noise;
+};
+
+struct session {
+	struct site *site;
+	const struct settings *settings;
+	struct trial_record *record;
+	struct target *target;
+	struct tune *tune;
+	struct witness *witness;
+};
+
+/* --- the site itself --------------------------------------------------------------------------- */
+
+static int refuse_leftover(struct site *site, struct err *e)
+{
+	int n = tune_leftover(&site->host, NULL, e);
+
+	if (n <= 0)
+		return n;
+	err_refused(e,
+		"cannot measure: %d changes of an earlier taut are still in force on this machine, so "
+		"`stock` would be a lie",
+		n);
+	return err_try(e, "taut tune revert");
+}
+
+int site_open(struct site **out, const struct site_options *options, struct err *e)
+{
+	struct site *site = mem_alloc(sizeof(*site));
+	int rc;
+
+	*site = (struct site){.root = -1, .host = TUNE_HOST_NONE, .options = *options, .noise = NOISE_NONE};
+	rc = site->root = root_open("/", e);
+	if (rc >= 0)
+		rc = tune_host_open(&site->host, site->root, e);
+	if (rc >= 0)
+		rc = refuse_leftover(site, e);
+	if (rc < 0) {
+		site_close(site);
+		return rc;
+	}
+	*out = site;
+	return 0;
+}
+
+void site_close(struct site *site)
+{
+	if (!site)
+		return;
+	noise_stop(&site->noise);
+	tune_host_close(&site->host);
+	if (site->root >= 0)
+		close(site->root);
+	free(site);
+}
+
+static int check_cpu(const struct site *site, const char *what, int64_t cpu, struct err *e)
+{
+	char list[256];
+
+	if (cpu < 0 || CPU_ISSET((size_t)cpu, &site->host.online))
+		return 0;
+	return err_usage(e, "cannot pin the %s to CPU %lld: the CPUs of this machine are %s", what,
+		(long long)cpu, cpus_format_list(&site->host.online, list, sizeof(list)));
+}
+
+int site_check(struct site *site, struct settings *s, struct err *e)
+{
+	cpus isolated, housekeeping;
+	int rc = settings_check(s, e);
+
+	if (rc == 0)
+		rc = target_check(s, e);
+	if (rc == 0)
+		rc = check_cpu(site, "client", s->client_cpu, e);
+	if (rc == 0)
+		rc = check_cpu(site, "server", s->server_cpu, e);
+	if (rc == 0 && !tune_profile_known(s->profile)) {
+		err_usage(e, "cannot use profile '%s': there is no such profile", s->profile);
+		return err_try(e, "stock, low-latency or command");
+	}
+	if (rc == 0 && s->isolate[0] &&
+		(rc = tune_partition(&site->host, s->isolate, &isolated, &housekeeping, e)) < 0)
+		e->exit = EXIT_USAGE;
+	if (rc == 0 && strcmp(s->profile, "stock"))
+		rc = tune_allowed(&site->host, site->options.yes, e);
+	return rc;
+}
+
+enum target_answer site_probe(
+	struct site *site, const struct settings *s, char *reason, size_t size, bool *privilege)
+{
+	(void)site;
+	*privilege = false;
+	if (!noise_possible(s->noise, reason, size))
+		return TARGET_NO;
+	return target_probe(s, reason, size, privilege);
+}
+
+int site_plan_json(struct site *site, const struct settings *settings, json_t **out, struct err *e)
+{
+	static const struct subject nobody;
+	json_t *all = json_array();
+
+	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
+		struct tune_plan *plan = NULL;
+		int rc = tune_plan_make(&plan, &site->host, (enum tune_stage)stage, settings, &nobody, e);
+		if (rc < 0) {
+			json_decref(all);
+			return rc;
+		}
+		json_t *part = tune_plan_json(plan);
+		json_array_extend(all, part);
+		json_decref(part);
+		tune_plan_free(plan);
+	}
+	*out = all;
+	return 0;
+}
+
+/* --- the steps of a trial ---------------------------------------------------------------------- */
+
+/* Plans and applies one stage.  The plan belongs to s->tune afterwards. */
+static int tune_stage(struct session *s, enum tune_stage stage, struct err *e)
+{
+	struct subject *subject = mem_alloc(sizeof(*subject));
+	struct tune_plan *plan = NULL;
+	int rc = target_subject(s->target, subject, e);
+
+	if (rc == 0)
+		rc = tune_plan_make(&plan, &s->site->host, stage, s->settings, subject, e);
+	if (rc == 0)
+		rc = tune_apply(s->tune, plan, e);
+	if (rc == 0 && stage == TUNE_LIVE)
+		rc = witness_start(&s->witness, s->site->root, subject, &s->site->host.cgroups, e);
+	free(subject);
+	return rc;
+}
+
+/* An error on a control stream is worth more together with how the agent ended. */
+static int agent_failed(struct session *s, const char *who, struct err *e)
+{
+	char ended[256];
+
+	target_ended(s->target, ended, sizeof(ended));
+	err_wrap(e, "%s", who);
+	if (ended[0]) {
+		size_t n = strlen(e->text);
+		snprintf(e->text + n, sizeof(e->text) - n, " (%s)", ended);
+	}
+	return -e->code;
+}
+
+/* Tells one endpoint its plan and waits until it is ready; a server's ports are put into the plan. */
+static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struct err *e)
+{
+	uint64_t deadline = time_now_ns() + HANDSHAKE_NS;
+	int fd = target_control(s->target, plan->server);
+	json_t *body = NULL;
+	const char *version;
+	int rc = frame_expect(fd, FRAME_HELLO, &body, deadline, e);
+
+	if (rc < 0)
+		return rc;
+	version = json_string_value(json_object_get(body, "version"));
+	if (!version || strcmp(version, TAUT_VERSION))
+		rc = err_set(e, EPROTO, "the agent is version %.20s, this is %s (try: build both together)",
+			version ? version : "?", TAUT_VERSION);
+	json_decref(body);
+	if (rc == 0)
+		rc = frame_send(fd, FRAME_PLAN, endpoint_plan_json(plan), deadline, e);
+	if (rc == 0)
+		rc = frame_expect(fd, FRAME_READY, &body, deadline, e);
+	if (rc < 0 || !plan->server) {
+		if (rc == 0)
+			json_decref(body);
+		return rc;
+	}
+	const json_t *ports = json_object_get(body, "ports");
+	for (size_t i = 0; i < s->settings->flows; i++) {
+		json_int_t port = json_integer_value(json_array_get(ports, i));
+		if (port < 1 || port > 65535)
+			rc = err_set(e, EPROTO, "the server is ready, but does not say on which ports");
+		plan->ports[i] = (uint16_t)port;
+	}
+	json_decref(body);
+	return rc;
+}
+
+static int prepare_endpoints(struct session *s, struct err *e)
+{
+	struct endpoint_plan plan = {
+		.server = true, .lock_memory = tune_wants_memory_lock(s->settings), .settings = *s->settings};
+	int rc = rng_token(plan.token, e);
+
+	if (rc == 0 && str_copy(plan.address, sizeof(plan.address), target_address(s->target)))
+		rc = err_set(e, EINVAL, "cannot use an address of that length");
+	if (rc == 0 && (rc = prepare_endpoint(s, &plan, e)) < 0)
+		rc = agent_failed(s, "server endpoint", e);
+	plan.server = false;
+	if (rc == 0 && (rc = prepare_endpoint(s, &plan, e)) < 0)
+		rc = agent_failed(s, "client endpoint", e);
+	return rc;
+}
+
+/* Sleeps until the fd can be read, taking samples; -EINTR when the user wants to stop. */
+static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
+{
+	while (!stop_flag) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int n = poll(&p, 1, (int)(WITNESS_PERIOD_NS / NS_PER_MS));
+		witness_sample(s->witness);
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return err_sys(e, "cannot watch the control stream");
+		if (time_now_ns() >= deadline)
+			return err_set(e, ETIMEDOUT, "it did not finish in time");
+	}
+	return err_set(e, EINTR, "interrupted");
+}
+
+static int take_record(struct session *s, bool server, uint64_t deadline, struct err *e)
+{
+	struct endpoint_record *record = server ? &s->record->server : &s->record->client;
+	int fd = target_control(s->target, server);
+	json_t *body = NULL;
+	int rc = watch(s, fd, deadline, e);
+
+	if (rc == 0)
+		rc = frame_expect(fd, FRAME_RECORD, &body, deadline, e);
+	if (rc == 0) {
+		rc = endpoint_record_from_json(record, body, e);
+		json_decref(body);
+	}
+	if (rc < 0 && rc != -EINTR)
+		agent_failed(s, server ? "server endpoint" : "client endpoint", e);
+	return rc;
+}
+
+static int measure(struct session *s, struct err *e)
+{
+	const struct settings *set = s->settings;
+	const struct workload_row *row = workload_find(set->workload);
+	bool counted = row->kind == WORKLOAD_RR && set->transactions;
+	uint64_t begin = time_now_ns(), grace = begin + HANDSHAKE_NS;
+	uint64_t deadline = begin + set->warmup_ns + (counted ? set->max_duration_ns : set->duration_ns) +
+			    2 * set->timeout_ns + SLACK_NS;
+	int rc = frame_send(target_control(s->target, true), FRAME_GO, json_object(), grace, e);
+
+	if (rc == 0)
+		rc = frame_send(target_control(s->target, false), FRAME_GO, json_object(), grace, e);
+	if (rc == 0)
+		rc = take_record(s, false, deadline, e);
+	/* The server ends by itself when the client has gone; STOP makes sure.  It may have gone before STOP
+	 * arrives. */
+	if (rc == 0)
+		frame_send(target_control(s->target, true), FRAME_STOP, json_object(), deadline, NULL);
+	if (rc == 0)
+		rc = take_record(s, true, time_now_ns() + set->timeout_ns + SLACK_NS, e);
+	witness_sample(s->witness);
+	return rc;
+}
+
+/* --- what the records mean --------------------------------------------------------------------- */
+
+static void judge_steadiness(struct trial_record *r)
+{
+	const struct endpoint_record *m = trial_measured(r);
+	AUTO_FREE double *x = mem_array(m->windows_n, sizeof(*x));
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->windows_n; i++)
+		if (m->receiver || m->windows[i].count)
+			x[n++] = m->receiver ? (double)m->windows[i].bytes : (double)m->windows[i].median_ns;
+	struct stat_warmup warmup = stat_mser5(x, n);
+	r->warmup_more = warmup.cut;
+	r->not_steady = !warmup.steady;
+}
+
+static void judge_outcome(struct trial_record *r)
+{
+	const struct endpoint_record *ends[] = {&r->client, &r->server}, *m = trial_measured(r);
+	const struct settings *s = &r->settings;
+	double stretch_s = (double)(m->ended_ns - m->started_ns) / 1e9;
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (ends[i]->mistake[0] && !r->reason[0]) {
+			r->outcome = TRIAL_FAILED;
+			snprintf(r->reason, sizeof(r->reason), "%s endpoint: %s", i ? "server" : "client",
+				ends[i]->mistake);
+		}
+	if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes) {
+		r->outcome = TRIAL_FAILED;
+		str_copy(r->reason, sizeof(r->reason), "nothing came through");
+	}
+	if (settings_open_loop(s) && stretch_s > 0)
+		r->rate_missed = (double)m->transactions / stretch_s < RATE_LEAST * (double)s->rate;
+	judge_steadiness(r);
+}
+
+/* --- one trial --------------------------------------------------------------------------------- */
+
+static int carry_out(struct session *s, struct err *e)
+{
+	bool before = false, after = false;
+	int rc = noise_ensure(&s->site->noise, s->settings->noise, e);
+
+	if (rc == 0)
+		rc = target_create(&s->target, s->settings, e);
+	if (rc == 0)
+		rc = tune_stage(s, TUNE_HOST, e);
+	if (rc == 0)
+		rc = target_start(s->target, time_now_ns() + HANDSHAKE_NS, e);
+	if (rc == 0)
+		rc = prepare_endpoints(s, e);
+	if (rc == 0)
+		rc = tune_stage(s, TUNE_LIVE, e);
+	if (rc == 0)
+		rc = tune_verify(s->tune, &before, e);
+	if (rc == 0)
+		rc = measure(s, e);
+	if (rc == 0)
+		rc = tune_verify(s->tune, &after, e);
+	if (rc < 0)
+		return rc;
+	s->record->verified = before && after;
+	witness_testify(s->witness, s->record);
+	judge_outcome(s->record);
+	return 0;
+}
+
+/* Only what concerns the machine is an error here; a target that resists is worth a warning, lab clean finds
+ * it. */
+static int take_down(struct session *s, struct err *e)
+{
+	struct err problem = ERR_INIT;
+	char text[1024];
+	int rc;
+
+	if (s->tune) {
+		json_decref(s->record->knobs);
+		s->record->knobs = tune_effective_json(s->tune);
+	}
+	if (s->target && target_destroy(s->target, &problem) < 0)
+		log_warn("%s", err_string(&problem, text, sizeof(text)));
+	s->target = NULL;
+	witness_free(s->witness);
+	rc = s->tune ? tune_revert(s->tune, e) : 0;
+	tune_free(s->tune);
+	return rc;
+}
+
+int site_trial(struct site *site, const struct settings *settings, struct trial_record *record, struct err *e)
+{
+	struct session s = {.site = site, .settings = settings, .record = record};
+	struct err why = ERR_INIT;
+	char text[1024];
+	uint64_t begin = time_now_ns();
+
+	record->settings = *settings;
+	record->outcome = TRIAL_DONE;
+	record->wall_started_ns = time_wall_ns();
+	int rc = tune_open(&s.tune, &site->host, &why);
+	if (rc == 0)
+		rc = carry_out(&s, &why);
+	int down = take_down(&s, e);
+	record->duration_ns = time_now_ns() - begin;
+	if (down < 0)
+		return down;
+	if (rc == -EINTR || stop_flag)
+		return err_set(e, EINTR, "interrupted");
+	if (rc < 0) {
+		record->outcome = TRIAL_FAILED;
+		snprintf(record->reason, sizeof(record->reason), "%s", err_string(&why, text, sizeof(text)));
+		if (why.exit == EXIT_USAGE || why.exit == EXIT_REFUSED || why.code == ENOSPC) {
+			*e = why;
+			return rc;
+		}
+	}
+	return 0;
+}
