@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Carries an experiment out: block by block, over all cells, arms in random order; every trial is stored
+ * before the next one begins.  Resuming goes on with the run's own seed after its last complete block; the
+ * trials of the block that was cut off are dropped and done again, for a block is comparable only when its
+ * trials lie close together in time.
+ */
+#include "run.h"
+
+#include <stdio.h>
+
+struct progress {
+	uint64_t done, total;
+	double *spent_ns; /* cells × arms: sum over the trials that are done */
+	uint64_t *n;      /* cells × arms: how many */
+};
+
+struct execution {
+	struct experiment *x;
+	struct store *store;
+	struct site *site;
+	const struct run_options *options;
+	struct store_run *run;
+	int64_t *cell_ids;
+	struct progress progress;
+};
+
+/* --- order and time ---------------------------------------------------------------------------- */
+
+/* Fisher and Yates, from a generator that depends on seed, block and cell only. */
+void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t *order)
+{
+	uint64_t state = seed;
+
+	state = rng_next(&state) ^ (block * 0x9e3779b97f4a7c15u);
+	state = rng_next(&state) ^ cell;
+	rng_next(&state);
+	for (size_t i = 0; i < arms_n; i++)
+		order[i] = i;
+	for (size_t i = arms_n; i > 1; i--) {
+		size_t j = rng_below(&state, (uint32_t)i), other = order[j];
+		order[j] = order[i - 1];
+		order[i - 1] = other;
+	}
+}
+
+/* Before anything is known: set-up, warm-up, and the time of a stream or of 20 000 transactions a second. */
+static double estimate_trial_ns(const struct settings *s)
+{
+	const struct workload_row *w = workload_find(s->workload);
+	double measured = (double)s->duration_ns;
+
+	if (w->kind == WORKLOAD_RR && s->transactions) {
+		double rate = s->rate ? (double)s->rate : 20000.0 * (double)s->flows;
+		measured = (double)s->transactions / rate * 1e9;
+		measured = MIN(measured, (double)s->max_duration_ns);
+	}
+	return measured + (double)s->warmup_ns + 150e6;
+}
+
+uint64_t run_estimate_ns(const struct experiment *x)
+{
+	double sum = 0;
+
+	for (size_t c = 0; c < x->cells_n; c++)
+		for (size_t a = 0; !x->cells[c].skipped && a < x->arms_n; a++)
+			sum += estimate_trial_ns(&x->cells[c].settings[a]);
+	return (uint64_t)(sum * (double)x->blocks);
+}
+
+static uint64_t time_left_ns(const struct execution *ex)
+{
+	const struct experiment *x = ex->x;
+	double left = 0;
+
+	for (size_t c = 0; c < x->cells_n; c++)
+		for (size_t a = 0; !x->cells[c].skipped && a < x->arms_n; a++) {
+			size_t i = c * x->arms_n + a;
+			uint64_t n = ex->progress.n[i];
+			double each = n ? ex->progress.spent_ns[i] / (double)n
+					: estimate_trial_ns(&x->cells[c].settings[a]);
+			left += each * (double)(x->blocks - MIN(n, x->blocks));
+		}
+	return (uint64_t)left;
+}
+
+/* --- before the first trial -------------------------------------------------------------------- */
+
+int run_probe(struct experiment *x, struct site *site, struct err *e)
+{
+	for (size_t c = 0; c < x->cells_n; c++) {
+		struct cell *cell = &x->cells[c];
+		for (size_t a = 0; a < x->arms_n; a++)
+			if (site_check(site, &cell->settings[a], e) < 0) {
+				enum err_exit exit_code = e->exit;
+				err_wrap(e, "cell %s, arm %s", cell->name, x->arms[a].name);
+				e->exit = exit_code;
+				return -e->code;
+			}
+		for (size_t a = 0; !cell->skipped && a < x->arms_n; a++)
+			cell->skipped = site_probe(site, &cell->settings[a], cell->reason,
+						sizeof(cell->reason), &cell->privilege) == TARGET_NO;
+	}
+	return 0;
+}
+
+/* FNV-1a, twice with different beginnings: enough to tell experiments apart, and nobody's security rests on
+ * it. */
+static void hash_text(const char *text, char out[33])
+{
+	uint64_t a = 0xcbf29ce484222325u, b = 0x84222325cbf29ce4u;
+
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		a = (a ^ *p) * 0x100000001b3u;
+		b = (b ^ *p) * 0x100000001b3u + 1;
+	}
+	snprintf(out, 33, "%016llx%016llx", (unsigned long long)a, (unsigned long long)b);
+}
+
+static int describe_run(const struct experiment *x, struct store_run *run, json_t **spec, struct err *e)
+{
+	AUTO_CLOSE int root = root_open("/", e);
+	int rc = root < 0 ? root : boot_id(root, run->boot_id, e);
+
+	if (rc < 0)
+		return rc;
+	*spec = experiment_json(x);
+	AUTO_FREE char *text = json_dumps(*spec, JSON_COMPACT | JSON_SORT_KEYS);
+	hash_text(text, run->spec_hash);
+	str_copy(run->name, sizeof(run->name), x->name);
+	run->blocks = x->blocks;
+	run->seed = x->seed;
+	run->started_ns = time_wall_ns();
+	return 0;
+}
+
+static int begin_cell(struct execution *ex, size_t c, struct err *e)
+{
+	const struct cell *cell = &ex->x->cells[c];
+	struct store_cell stored = {.skipped = cell->skipped, .privilege = cell->privilege};
+	struct store_arm *arms = mem_array(ex->x->arms_n, sizeof(*arms));
+
+	str_copy(stored.name, sizeof(stored.name), cell->name);
+	str_copy(stored.reason, sizeof(stored.reason), cell->reason);
+	for (size_t a = 0; a < ex->x->arms_n; a++) {
+		str_copy(arms[a].name, sizeof(arms[a].name), ex->x->arms[a].name);
+		arms[a].baseline = a == 0;
+		arms[a].settings = settings_json(&cell->settings[a]);
+	}
+	int rc = store_cell_add(ex->store, ex->run->id, &stored, arms, ex->x->arms_n, e);
+	ex->cell_ids[c] = stored.id;
+	for (size_t a = 0; a < ex->x->arms_n; a++)
+		json_decref(arms[a].settings);
+	free(arms);
+	return rc;
+}
+
+static int begin_new(struct execution *ex, json_t *spec, struct err *e)
+{
+	struct store_run *run = ex->run;
+	json_t *environment = site_environment();
+	char token[33];
+	int rc = 0;
+
+	if (!run->seed && (rc = rng_token(token, e)) == 0) {
+		token[15] = 0; /* 60 bits: as much as strtoull() takes */
+		run->seed = strtoull(token, NULL, 16) % 1000000000u + 1;
+	}
+	if (rc == 0)
+		rc = store_run_begin(ex->store, run, spec, environment, e);
+	json_decref(environment);
+	for (size_t c = 0; rc == 0 && c < ex->x->cells_n; c++)
+		rc = begin_cell(ex, c, e);
+	return rc;
+}
+
+/* --- resuming ---------------------------------------------------------------------------------- */
+
+struct earlier {
+	struct execution *ex;
+	size_t c;
+	uint64_t *complete; /* per block: trials found, all cells */
+};
+
+static int earlier_trial(const struct store_trial *trial, const struct trial_record *record, void *arg)
+{
+	struct earlier *earlier = arg;
+	struct execution *ex = earlier->ex;
+
+	if (trial->block >= ex->x->blocks)
+		return 0;
+	earlier->complete[trial->block]++;
+	for (size_t a = 0; a < ex->x->arms_n; a++)
+		if (!strcmp(ex->x->arms[a].name, trial->arm)) {
+			ex->progress.n[earlier->c * ex->x->arms_n + a]++;
+			ex->progress.spent_ns[earlier->c * ex->x->arms_n + a] += (double)record->duration_ns;
+		}
+	return 0;
+}
+
+static int earlier_cell(const struct store_cell *cell, const struct store_arm *arms, size_t arms_n, void *arg)
+{
+	struct earlier *earlier = arg;
+	struct execution *ex = earlier->ex;
+
+	(void)arms;
+	(void)arms_n;
+	for (size_t c = 0; c < ex->x->cells_n; c++)
+		if (!strcmp(ex->x->cells[c].name, cell->name)) {
+			ex->cell_ids[c] = cell->id;
+			ex->x->cells[c].skipped = cell->skipped;
+		}
+	return 0;
+}
+
+/* The block to go on with; what stands of it and after it is dropped. */
+static int resume_at(struct execution *ex, uint64_t *block, struct err *e)
+{
+	uint64_t *complete = mem_array(ex->x->blocks, sizeof(*complete)), wanted = 0;
+	struct earlier earlier = {.ex = ex, .complete = complete};
+	int rc = store_cells_each(ex->store, ex->run->id, earlier_cell, &earlier, e);
+
+	for (size_t c = 0; rc == 0 && c < ex->x->cells_n; c++) {
+		if (ex->x->cells[c].skipped)
+			continue;
+		wanted += ex->x->arms_n;
+		earlier.c = c;
+		rc = store_trials_each(ex->store, ex->run->id, ex->cell_ids[c], earlier_trial, &earlier, e);
+	}
+	for (*block = 0; rc == 0 && *block < ex->x->blocks && complete[*block] == wanted;)
+		(*block)++;
+	for (uint64_t b = *block; rc == 0 && b < ex->x->blocks; b++)
+		if (complete[b])
+			rc = store_block_drop(ex->store, ex->run->id, b, e);
+	ex->progress.done = *block * wanted;
+	free(complete);
+	return rc;
+}
+
+/* Is there an unfinished run of this very experiment, on this boot of this kernel? */
+static bool find_unfinished(struct execution *ex, const struct store_run *wanted)
+{
+	struct store_run found;
+
+	if (store_run_find(ex->store, wanted->name, &found, NULL) < 0 || !strcmp(found.state, "done") ||
+		strcmp(found.spec_hash, wanted->spec_hash) || strcmp(found.boot_id, wanted->boot_id))
+		return false;
+	*ex->run = found;
+	return true;
+}
+
+/* --- trials ------------------------------------------------------------------------------------ */
+
+static int one_trial(struct execution *ex, size_t c, size_t a, struct store_trial *stored, struct err *e)
+{
+	AUTO(auto_trial_record) struct trial_record *record = trial_record_new();
+	const struct cell *cell = &ex->x->cells[c];
+	struct run_trial said = {.done = ex->progress.done + 1,
+		.total = ex->progress.total,
+		.cell = cell,
+		.arm = ex->x->arms[a].name,
+		.block = stored->block,
+		.left_ns = time_left_ns(ex)};
+	size_t i = c * ex->x->arms_n + a;
+
+	if (ex->options->on_begin)
+		ex->options->on_begin(&said, ex->options->arg);
+	int rc = site_trial(ex->site, &cell->settings[a], record, e);
+	if (rc < 0)
+		return rc;
+	stored->cell = ex->cell_ids[c];
+	str_copy(stored->arm, sizeof(stored->arm), ex->x->arms[a].name);
+	rc = store_trial_add(ex->store, ex->run->id, stored, record, e);
+	if (rc < 0)
+		return rc;
+	ex->progress.done++;
+	ex->progress.n[i]++;
+	ex->progress.spent_ns[i] += (double)record->duration_ns;
+	said.left_ns = time_left_ns(ex);
+	if (ex->options->on_trial)
+		ex->options->on_trial(&said, record, ex->options->arg);
+	return 0;
+}
+
+static int one_block(struct execution *ex, uint64_t block, struct err *e)
+{
+	size_t *order = mem_array(ex->x->arms_n, sizeof(*order));
+	uint64_t position = 0;
+	int rc = 0;
+
+	for (size_t c = 0; rc == 0 && c < ex->x->cells_n; c++) {
+		if (ex->x->cells[c].skipped)
+			continue;
+		run_order(ex->run->seed, block, c, ex->x->arms_n, order);
+		for (size_t i = 0; rc == 0 && i < ex->x->arms_n; i++) {
+			struct store_trial stored = {.block = block, .position = position++};
+			rc = stop_flag ? err_set(e, EINTR, "interrupted")
+				       : one_trial(ex, c, order[i], &stored, e);
+		}
+	}
+	free(order);
+	return rc;
+}
+
+static int all_blocks(struct execution *ex, struct err *e)
+{
+	size_t usable = 0;
+	uint64_t block = 0;
+	int rc = ex->progress.done == 0 && ex->options->resume ? resume_at(ex, &block, e) : 0;
+
+	for (size_t c = 0; c < ex->x->cells_n; c++) {
+		usable += !ex->x->cells[c].skipped;
+		if (ex->x->cells[c].skipped && ex->options->on_skip)
+			ex->options->on_skip(&ex->x->cells[c], ex->options->arg);
+	}
+	ex->progress.total = ex->x->blocks * usable * ex->x->arms_n;
+	if (rc == 0 && ex->options->on_start)
+		ex->options->on_start(ex->run, ex->progress.total, ex->options->arg);
+	for (; rc == 0 && usable && block < ex->x->blocks; block++)
+		rc = one_block(ex, block, e);
+	return rc;
+}
+
+int run_execute(struct experiment *x, struct store *store, struct site *site,
+	const struct run_options *options, struct store_run *run, struct err *e)
+{
+	struct run_options chosen = *options;
+	struct execution ex = {.x = x, .store = store, .site = site, .options = &chosen, .run = run};
+	struct store_run wanted = {0};
+	json_t *spec = NULL;
+	int rc = describe_run(x, &wanted, &spec, e);
+
+	if (rc < 0)
+		return rc;
+	ex.cell_ids = mem_array(x->cells_n, sizeof(*ex.cell_ids));
+	ex.progress.spent_ns = mem_array(x->cells_n * x->arms_n, sizeof(double));
+	ex.progress.n = mem_array(x->cells_n * x->arms_n, sizeof(uint64_t));
+	*run = wanted;
+	chosen.resume = options->resume && find_unfinished(&ex, &wanted);
+	if (!chosen.resume)
+		rc = begin_new(&ex, spec, e);
+	json_decref(spec);
+	if (rc == 0) {
+		struct err end = ERR_INIT;
+		rc = all_blocks(&ex, e);
+		const char *state = rc == 0 ? "done" : rc == -EINTR ? "interrupted" : "failed";
+		int ended = store_run_end(store, run->id, state, &end);
+		if (rc == 0 && ended < 0) {
+			*e = end;
+			rc = ended;
+		}
+		if (rc == -EINTR)
+			e->exit = EXIT_INTERRUPTED;
+	}
+	free(ex.cell_ids);
+	free(ex.progress.spent_ns);
+	free(ex.progress.n);
+	return rc;
+}

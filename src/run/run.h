@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * run: an experiment file → cells × arms → blocks → trials, given to the site one by one and recorded.
+ *
+ * Whole blocks come first: in every block each cell has one trial of each arm, arms in random order, so that
+ * an interrupted run is balanced.  The order follows from the seed alone.
+ */
+#pragma once
+
+#include "site/site.h"
+#include "store/store.h"
+
+/* --- experiments ------------------------------------------------------------------------------- */
+
+struct arm {
+	char name[64];
+	json_t *overrides; /* object of texts: setting → value */
+};
+
+struct cell {
+	char name[192];
+	struct settings *settings; /* one for each arm, in the order of the arms */
+	bool skipped, privilege;
+	char reason[512];
+};
+
+struct experiment {
+	char name[64];
+	uint64_t blocks, seed; /* seed 0: none was given */
+	struct arm *arms;      /* the first one is the baseline */
+	size_t arms_n;
+	struct cell *cells;
+	size_t cells_n;
+};
+
+struct setting_override {
+	const char *key, *value;
+};
+
+/*
+ * Loads a built-in experiment by name, or a file (anything with a '/' or a ".yaml").  EXIT_USAGE with
+ * file:line for whatever is wrong in it.  The overrides (--set) come last: for every cell and arm.
+ */
+int experiment_load(struct experiment *x, const char *which, const struct setting_override *overrides,
+	size_t overrides_n, struct err *e);
+/* Parses a text; `origin` stands in messages. */
+int experiment_parse(struct experiment *x, const char *origin, const char *text, size_t len,
+	const struct setting_override *overrides, size_t overrides_n, struct err *e);
+void experiment_free(struct experiment *x);
+/* The resolved experiment: what the store keeps and what resume compares. */
+json_t *experiment_json(const struct experiment *x);
+/* Calls fn for every built-in experiment. */
+void experiments_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
+
+/* --- carrying one out -------------------------------------------------------------------------- */
+
+struct run_trial {
+	uint64_t done, total; /* this one included */
+	const struct cell *cell;
+	const char *arm;
+	uint64_t block;
+	uint64_t left_ns; /* estimated, for the rest of the run */
+};
+
+struct run_options {
+	bool resume;
+	void (*on_start)(const struct store_run *run, uint64_t trials, void *arg);
+	void (*on_skip)(const struct cell *cell, void *arg);
+	void (*on_begin)(const struct run_trial *trial, void *arg);
+	void (*on_trial)(const struct run_trial *trial, const struct trial_record *record, void *arg);
+	void *arg;
+};
+
+/* Checks every cell and arm on this machine (EXIT_USAGE when one makes no sense) and marks what must be
+ * skipped, with the reason. */
+int run_probe(struct experiment *x, struct site *site, struct err *e);
+/* The order of arms within one block and cell: a permutation of 0..arms−1, from the seed. */
+void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t *order);
+/* An estimate of the whole run, ns. */
+uint64_t run_estimate_ns(const struct experiment *x);
+/*
+ * Carries it out; fills *run.  0 when it is complete; -EINTR (EXIT_INTERRUPTED) when stopped: what was
+ * measured is stored in both cases.  A trial that fails is stored as failed, and the run goes on.
+ */
+int run_execute(struct experiment *x, struct store *store, struct site *site,
+	const struct run_options *options, struct store_run *run, struct err *e);

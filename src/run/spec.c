@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Reads an experiment.  The file is YAML, read with libyaml's document API, since arms have names of the
+ * user's own.  Whatever is wrong is said with file:line.
+ *
+ * Values are layered: defaults, then the top (`trial:` and any setting), then the cell, then the arm, then
+ * --set.  In a cell any setting may be a list; the cell then stands for every combination.  Setting values
+ * are texts until setting_set() has seen them, so the file and the command line follow the same rules.
+ */
+#include "run.h"
+#include "builtin.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <yaml.h>
+
+#define BLOCKS_MAX 1000
+#define CELLS_MAX  500
+#define ARMS_MAX   16
+#define FILE_MAX   (1u << 20)
+
+struct reader {
+	const char *origin;
+	yaml_document_t document;
+	struct experiment *x;
+	struct settings top;
+	/* cells as read: an array of {"line": n, "cell": {setting: text}} */
+	json_t *cells;
+	const struct setting_override *overrides;
+	size_t overrides_n;
+};
+
+/* --- messages ---------------------------------------------------------------------------------- */
+
+static int bad(const struct reader *r, const yaml_node_t *node, struct err *e, const char *format, ...)
+	PRINTF(4, 5);
+
+static int bad(const struct reader *r, const yaml_node_t *node, struct err *e, const char *format, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	return err_usage(e, "%s:%zu: %s", r->origin, node ? node->start_mark.line + 1 : 1, text);
+}
+
+static int at_line(const struct reader *r, size_t line, struct err *e)
+{
+	enum err_exit exit_code = e->exit;
+	char advice[sizeof(e->advice)];
+
+	memcpy(advice, e->advice, sizeof(advice));
+	err_wrap(e, "%s:%zu", r->origin, line);
+	memcpy(e->advice, advice, sizeof(advice));
+	e->exit = exit_code;
+	return -e->code;
+}
+
+/* --- nodes ------------------------------------------------------------------------------------- */
+
+static yaml_node_t *node_at(struct reader *r, int index)
+{
+	return yaml_document_get_node(&r->document, index);
+}
+
+static const char *scalar(const yaml_node_t *node)
+{
+	return node && node->type == YAML_SCALAR_NODE ? (const char *)node->data.scalar.value : NULL;
+}
+
+/* Calls fn for every key of a mapping; keys must be scalars and may stand only once. */
+static int each_pair(struct reader *r, yaml_node_t *map, struct err *e,
+	int (*fn)(struct reader *r, const yaml_node_t *key, yaml_node_t *value, void *arg, struct err *e),
+	void *arg)
+{
+	yaml_node_pair_t *first = map->data.mapping.pairs.start, *end = map->data.mapping.pairs.top;
+
+	for (yaml_node_pair_t *pair = first; pair < end; pair++) {
+		yaml_node_t *key = node_at(r, pair->key), *value = node_at(r, pair->value);
+		if (!scalar(key) || !*scalar(key))
+			return bad(r, key, e, "a key must be a word");
+		for (yaml_node_pair_t *before = first; before < pair; before++)
+			if (!strcmp(scalar(node_at(r, before->key)), scalar(key)))
+				return bad(r, key, e, "'%s' stands here twice", scalar(key));
+		int rc = fn(r, key, value, arg, e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int want(
+	struct reader *r, const yaml_node_t *node, yaml_node_type_t type, const char *what, struct err *e)
+{
+	if (node && node->type == type)
+		return 0;
+	return bad(r, node, e, "%s must be %s", what,
+		type == YAML_MAPPING_NODE    ? "a mapping (key: value)"
+		: type == YAML_SEQUENCE_NODE ? "a list (- …)"
+					     : "a single value");
+}
+
+/* --- settings in the file ---------------------------------------------------------------------- */
+
+/* Tries the value on a scratch copy, so that what is wrong is said where it stands. */
+static int check_value(struct reader *r, const yaml_node_t *key, const yaml_node_t *value, struct err *e)
+{
+	struct settings scratch = r->top;
+
+	if (!setting_find(scalar(key))) {
+		setting_set(&scratch, scalar(key), "", e);
+		return at_line(r, key->start_mark.line + 1, e);
+	}
+	if (!scalar(value))
+		return bad(r, value, e, "%s must be a single value", scalar(key));
+	if (setting_set(&scratch, scalar(key), scalar(value), e) < 0)
+		return at_line(r, value->start_mark.line + 1, e);
+	return 0;
+}
+
+static int take_top(struct reader *r, const yaml_node_t *key, yaml_node_t *value, void *arg, struct err *e)
+{
+	int rc = check_value(r, key, value, e);
+
+	(void)arg;
+	return rc < 0 ? rc : setting_set(&r->top, scalar(key), scalar(value), e);
+}
+
+static int take_arm_value(
+	struct reader *r, const yaml_node_t *key, yaml_node_t *value, void *arg, struct err *e)
+{
+	int rc = check_value(r, key, value, e);
+
+	if (rc == 0)
+		json_object_set_new(arg, scalar(key), json_string(scalar(value)));
+	return rc;
+}
+
+static int take_arm(struct reader *r, const yaml_node_t *key, yaml_node_t *value, void *arg, struct err *e)
+{
+	struct experiment *x = r->x;
+	struct arm *arm;
+
+	(void)arg;
+	if (x->arms_n == ARMS_MAX)
+		return bad(r, key, e, "more than %d arms", ARMS_MAX);
+	x->arms = mem_grow(x->arms, x->arms_n + 1, sizeof(*x->arms));
+	arm = &x->arms[x->arms_n++];
+	*arm = (struct arm){.overrides = json_object()};
+	if (str_copy(arm->name, sizeof(arm->name), scalar(key)))
+		return bad(r, key, e, "the name of an arm has at most %zu characters", sizeof(arm->name) - 1);
+	if (scalar(value) && str_in(scalar(value), "|~|null"))
+		return 0;
+	if (want(r, value, YAML_MAPPING_NODE, "an arm", e) < 0)
+		return -e->code;
+	return each_pair(r, value, e, take_arm_value, arm->overrides);
+}
+
+/* --- cells: lists multiply --------------------------------------------------------------------- */
+
+/* For every cell that is there so far, one copy with each of the values. */
+static void multiply(json_t *variants, const char *key, json_t *values)
+{
+	json_t *made = json_array();
+	size_t i, j;
+	json_t *variant, *value;
+
+	json_array_foreach (variants, i, variant)
+		json_array_foreach (values, j, value) {
+			json_t *copy = json_copy(variant);
+			json_object_set(copy, key, value);
+			json_array_append_new(made, copy);
+		}
+	json_array_clear(variants);
+	json_array_extend(variants, made);
+	json_decref(made);
+}
+
+static int take_cell_value(
+	struct reader *r, const yaml_node_t *key, yaml_node_t *value, void *arg, struct err *e)
+{
+	json_t *values = json_array(), *variants = arg;
+	int rc = 0;
+
+	if (value->type == YAML_SEQUENCE_NODE && setting_find(scalar(key))) {
+		yaml_node_item_t *item = value->data.sequence.items.start,
+				 *end = value->data.sequence.items.top;
+		if (item == end)
+			rc = bad(r, value, e, "the list of %s is empty", scalar(key));
+		for (; rc == 0 && item < end; item++)
+			if ((rc = check_value(r, key, node_at(r, *item), e)) == 0)
+				json_array_append_new(values, json_string(scalar(node_at(r, *item))));
+	} else if ((rc = check_value(r, key, value, e)) == 0) {
+		json_array_append_new(values, json_string(scalar(value)));
+	}
+	if (rc == 0 && json_array_size(variants) * json_array_size(values) > CELLS_MAX)
+		rc = bad(r, key, e, "more than %d cells", CELLS_MAX);
+	if (rc == 0)
+		multiply(variants, scalar(key), values);
+	json_decref(values);
+	return rc;
+}
+
+static int take_cells(struct reader *r, yaml_node_t *list, struct err *e)
+{
+	int rc = want(r, list, YAML_SEQUENCE_NODE, "cells", e);
+
+	if (rc < 0)
+		return rc;
+	yaml_node_item_t *item = list->data.sequence.items.start, *end = list->data.sequence.items.top;
+	for (; item < end; item++) {
+		yaml_node_t *node = node_at(r, *item);
+		json_t *variants = json_pack("[{}]"), *variant;
+		size_t i;
+
+		rc = want(r, node, YAML_MAPPING_NODE, "a cell", e);
+		if (rc == 0)
+			rc = each_pair(r, node, e, take_cell_value, variants);
+		json_array_foreach (variants, i, variant)
+			json_array_append_new(
+				r->cells, json_pack("{s:I, s:O}", "line",
+						  (json_int_t)node->start_mark.line + 1, "cell", variant));
+		json_decref(variants);
+		if (rc < 0)
+			return rc;
+	}
+	if (json_array_size(r->cells) == 0 || json_array_size(r->cells) > CELLS_MAX)
+		return bad(r, list, e, "an experiment has 1 to %d cells, not %zu", CELLS_MAX,
+			json_array_size(r->cells));
+	return 0;
+}
+
+/* --- the top ----------------------------------------------------------------------------------- */
+
+static int take_number(struct reader *r, const yaml_node_t *key, yaml_node_t *value, uint64_t max,
+	uint64_t *out, struct err *e)
+{
+	uint64_t n;
+
+	if (!scalar(value) || str_u64(scalar(value), &n) || n < 1 || n > max)
+		return bad(r, value, e, "%s must be a whole number from 1 to %llu%s%s", scalar(key),
+			(unsigned long long)max, scalar(value) ? ", not " : "",
+			scalar(value) ? scalar(value) : "");
+	*out = n;
+	return 0;
+}
+
+static int take_name(struct reader *r, yaml_node_t *value, struct err *e)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	const char *name = scalar(value);
+
+	if (!name || !*name || strlen(name) >= sizeof(r->x->name) || name[strspn(name, allowed)] ||
+		name[strspn(name, "0123456789")] == 0)
+		return bad(r, value, e,
+			"name must be a word of letters, digits, '_', '.' and '-', not longer than %zu and "
+			"not a number",
+			sizeof(r->x->name) - 1);
+	return str_copy(r->x->name, sizeof(r->x->name), name);
+}
+
+/* The keys of the top that are not settings; `cells` and `arms` wait until the settings of the top are known.
+ */
+enum top_key { TOP_NAME, TOP_BLOCKS, TOP_SEED, TOP_TRIAL, TOP_CELLS, TOP_ARMS };
+static const char *const top_keys[] = {"name", "blocks", "seed", "trial", "cells", "arms"};
+
+static int take_key(struct reader *r, const yaml_node_t *key, yaml_node_t *value, void *arg, struct err *e)
+{
+	yaml_node_t **later = arg;
+	size_t which = 0;
+
+	while (which < ARRAY_LEN(top_keys) && strcmp(top_keys[which], scalar(key)))
+		which++;
+	switch (which) {
+	case TOP_NAME:
+		return take_name(r, value, e);
+	case TOP_BLOCKS:
+		return take_number(r, key, value, BLOCKS_MAX, &r->x->blocks, e);
+	case TOP_SEED:
+		return take_number(r, key, value, INT64_MAX, &r->x->seed, e);
+	case TOP_TRIAL:
+		if (want(r, value, YAML_MAPPING_NODE, "trial", e) < 0)
+			return -e->code;
+		return each_pair(r, value, e, take_top, NULL);
+	case TOP_CELLS:
+	case TOP_ARMS:
+		later[which - TOP_CELLS] = value;
+		return 0;
+	default:
+		if (setting_find(scalar(key)))
+			return take_top(r, key, value, NULL, e);
+		const char *near = str_closest(scalar(key), top_keys, ARRAY_LEN(top_keys));
+		bad(r, key, e, "'%s' is not known here", scalar(key));
+		return near ? err_try(e, "%s", near) : err_try(e, "taut-experiment(5) lists the keys");
+	}
+}
+
+/* --- from values to cells with settings -------------------------------------------------------- */
+
+static int override_all(struct settings *s, const json_t *texts, struct err *e)
+{
+	const char *key;
+	json_t *value;
+
+	json_object_foreach ((json_t *)(uintptr_t)texts, key, value) {
+		int rc = setting_set(s, key, json_string_value(value), e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* container/oci/bridge/tcp_rr@2000/request=64: where it runs, what, the rate of an open loop, and whatever
+ * else the cell sets. */
+static int name_cell(struct cell *cell, const json_t *texts, struct err *e)
+{
+	const struct settings *s = &cell->settings[0];
+	AUTO(buf_free) struct buf b = {0};
+	const char *key;
+	json_t *value;
+
+	buf_add(&b, "%s%s%s/%s%s%s/%s", s->target, s->runtime[0] ? "/" : "", s->runtime, s->attachment,
+		s->path[0] ? "/" : "", s->path, s->workload);
+	if (s->rate)
+		buf_add(&b, "@%llu", (unsigned long long)s->rate);
+	json_object_foreach ((json_t *)(uintptr_t)texts, key, value)
+		if (!str_in(key, "target|runtime|attachment|path|workload|pacing|rate"))
+			buf_add(&b, "/%s=%s", key, json_string_value(value));
+	if (str_copy(cell->name, sizeof(cell->name), b.data))
+		return err_usage(e, "the name of the cell %.60s… is too long", b.data);
+	return 0;
+}
+
+static int resolve_cell(struct reader *r, const json_t *texts, struct err *e)
+{
+	struct experiment *x = r->x;
+	struct cell *cell;
+
+	x->cells = mem_grow(x->cells, x->cells_n + 1, sizeof(*x->cells));
+	cell = &x->cells[x->cells_n++];
+	*cell = (struct cell){.settings = mem_array(x->arms_n, sizeof(struct settings))};
+	for (size_t a = 0; a < x->arms_n; a++) {
+		struct settings *s = &cell->settings[a];
+		*s = r->top;
+		int rc = override_all(s, texts, e);
+		if (rc == 0)
+			rc = override_all(s, x->arms[a].overrides, e);
+		for (size_t i = 0; rc == 0 && i < r->overrides_n; i++)
+			rc = setting_set(s, r->overrides[i].key, r->overrides[i].value, e);
+		if (rc == 0)
+			rc = settings_check(s, e);
+		if (rc < 0)
+			return err_wrap(e, "arm %s", x->arms[a].name);
+	}
+	int rc = name_cell(cell, texts, e);
+	for (size_t i = 0; rc == 0 && i + 1 < x->cells_n; i++)
+		if (!strcmp(x->cells[i].name, cell->name))
+			rc = err_usage(e, "the cell %s is there twice", cell->name);
+	return rc;
+}
+
+static int resolve(struct reader *r, yaml_node_t *root, struct err *e)
+{
+	yaml_node_t *later[2] = {NULL, NULL};
+	size_t i;
+	json_t *item;
+	int rc = want(r, root, YAML_MAPPING_NODE, "an experiment", e);
+
+	if (rc == 0)
+		rc = each_pair(r, root, e, take_key, later);
+	if (rc == 0 && (!r->x->name[0] || !later[0] || !later[1]))
+		rc = bad(r, root, e, "'%s' is missing",
+			!r->x->name[0] ? "name"
+			: !later[0]    ? "cells"
+				       : "arms");
+	if (rc == 0)
+		rc = want(r, later[1], YAML_MAPPING_NODE, "arms", e);
+	if (rc == 0)
+		rc = each_pair(r, later[1], e, take_arm, NULL);
+	if (rc == 0 && r->x->arms_n == 0)
+		rc = bad(r, later[1], e, "an experiment needs at least one arm");
+	if (rc == 0)
+		rc = take_cells(r, later[0], e);
+	if (rc < 0)
+		return rc;
+	json_array_foreach (r->cells, i, item) {
+		rc = resolve_cell(r, json_object_get(item, "cell"), e);
+		if (rc < 0)
+			return at_line(r, (size_t)json_integer_value(json_object_get(item, "line")), e);
+	}
+	return 0;
+}
+
+int experiment_parse(struct experiment *x, const char *origin, const char *text, size_t len,
+	const struct setting_override *overrides, size_t overrides_n, struct err *e)
+{
+	struct experiment made = {.blocks = 10};
+	struct reader r = {.origin = origin, .x = &made, .overrides = overrides, .overrides_n = overrides_n};
+	yaml_parser_t parser;
+	int rc;
+
+	if (!yaml_parser_initialize(&parser))
+		return err_code(e, ENOMEM, "cannot read %s", origin);
+	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
+	if (!yaml_parser_load(&parser, &r.document)) {
+		rc = err_usage(e, "%s:%zu: %s", origin, parser.problem_mark.line + 1,
+			parser.problem ? parser.problem : "not YAML");
+		yaml_parser_delete(&parser);
+		return rc;
+	}
+	settings_init(&r.top);
+	r.cells = json_array();
+	rc = resolve(&r, yaml_document_get_root_node(&r.document), e);
+	json_decref(r.cells);
+	yaml_document_delete(&r.document);
+	yaml_parser_delete(&parser);
+	if (rc < 0)
+		experiment_free(&made);
+	else
+		*x = made;
+	return rc;
+}
+
+/*
+ * An experiment may hold commands to be run as root.  So as root a file counts only if root or the user
+ * behind sudo owns it and nobody else can write it.
+ */
+static int check_owner(int fd, const char *path, struct err *e)
+{
+	const char *sudo = getenv("SUDO_UID");
+	uint64_t uid = 0;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_sys(e, "cannot read %s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_usage(e, "cannot read %s: it is not a file", path);
+	if (geteuid() != 0 || !is_privileged())
+		return 0;
+	if (st.st_uid != 0 && !(sudo && str_u64(sudo, &uid) == 0 && uid == st.st_uid)) {
+		err_refused(e, "cannot use %s as root: it belongs to user %u", path, st.st_uid);
+		return err_try(e, "chown root %s", path);
+	}
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		err_refused(e, "cannot use %s as root: others can write it", path);
+		return err_try(e, "chmod go-w %s", path);
+	}
+	return 0;
+}
+
+static int load_file(struct experiment *x, const char *path, const struct setting_override *overrides,
+	size_t overrides_n, struct err *e)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	AUTO_FREE char *text = mem_alloc(FILE_MAX + 1);
+	size_t len = 0;
+	ssize_t n;
+	int rc;
+
+	if (fd < 0) {
+		rc = err_sys(e, "cannot read %s", path);
+		e->exit = EXIT_USAGE;
+		return rc;
+	}
+	if ((rc = check_owner(fd, path, e)) < 0)
+		return rc;
+	while (len <= FILE_MAX && (n = read(fd, text + len, FILE_MAX + 1 - len)) > 0)
+		len += (size_t)n;
+	if (len > FILE_MAX)
+		return err_usage(e, "cannot read %s: it is larger than %u bytes", path, FILE_MAX);
+	return experiment_parse(x, path, text, len, overrides, overrides_n, e);
+}
+
+int experiment_load(struct experiment *x, const char *which, const struct setting_override *overrides,
+	size_t overrides_n, struct err *e)
+{
+	const char *names[16];
+	size_t len = strlen(which), n = 0;
+
+	for (const struct builtin *b = builtins; b->name; b++) {
+		if (!strcmp(b->name, which))
+			return experiment_parse(
+				x, which, b->text, strlen(b->text), overrides, overrides_n, e);
+		if (n < ARRAY_LEN(names))
+			names[n++] = b->name;
+	}
+	if (strchr(which, '/') || (len > 5 && !strcmp(which + len - 5, ".yaml")) ||
+		(len > 4 && !strcmp(which + len - 4, ".yml")))
+		return load_file(x, which, overrides, overrides_n, e);
+	const char *near = str_closest(which, names, n);
+	err_usage(e,
+		"cannot run '%s': no built-in experiment has this name, and a file has a '/' or ends in "
+		".yaml",
+		which);
+	return near ? err_try(e, "taut run %s", near) : err_try(e, "taut list experiments");
+}
+
+void experiments_each(void (*fn)(const char *name, const char *help, void *arg), void *arg)
+{
+	for (const struct builtin *b = builtins; b->name; b++)
+		fn(b->name, b->help, arg);
+}
+
+void experiment_free(struct experiment *x)
+{
+	for (size_t i = 0; i < x->arms_n; i++)
+		json_decref(x->arms[i].overrides);
+	for (size_t i = 0; i < x->cells_n; i++)
+		free(x->cells[i].settings);
+	free(x->arms);
+	free(x->cells);
+	*x = (struct experiment){0};
+}
+
+json_t *experiment_json(const struct experiment *x)
+{
+	json_t *cells = json_array(), *arms = json_array();
+
+	for (size_t i = 0; i < x->arms_n; i++)
+		json_array_append_new(arms,
+			json_pack("{s:s, s:O}", "name", x->arms[i].name, "overrides", x->arms[i].overrides));
+	for (size_t i = 0; i < x->cells_n; i++) {
+		json_t *settings = json_array();
+		for (size_t a = 0; a < x->arms_n; a++)
+			json_array_append_new(settings, settings_json(&x->cells[i].settings[a]));
+		json_array_append_new(
+			cells, json_pack("{s:s, s:o}", "name", x->cells[i].name, "settings", settings));
+	}
+	return json_pack("{s:s, s:I, s:o, s:o}", "name", x->name, "blocks", (json_int_t)x->blocks, "arms",
+		arms, "cells", cells);
+}
