@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Two runs that were made apart.  Whatever drifted between them is in the difference, and no statistics can
+ * take it out: so trials are compared unpaired (exact Mann-Whitney, Hodges-Lehmann ratio) under a banner that
+ * says so.  What is compared is one arm of one cell in the old run with the arm of the same name in the cell
+ * of the same name in the new one.
+ */
+#include "figures.h"
+#include "text.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define BANNER                                                                                               \
+	"NOT INTERLEAVED: these runs were made at different times. What drifted between them counts as a "   \
+	"difference; "                                                                                       \
+	"an experiment with both as arms tells them apart."
+
+struct match {
+	const struct report_cell *old_cell, *new_cell;
+	const struct report_arm *old, *new;
+	struct report_effects effects;
+};
+
+static uint64_t fewest_transactions(const struct report_arm *arm)
+{
+	uint64_t least = UINT64_MAX;
+
+	for (size_t i = 0; i < arm->trials_n; i++)
+		if (arm->trials[i].usable)
+			least = MIN(least, arm->trials[i].transactions);
+	return least;
+}
+
+/* Every usable trial's value, NaN where it has none. */
+static double *values_of(const struct report_arm *arm, enum stat_metric metric)
+{
+	double *values = mem_array(arm->usable, sizeof(*values));
+	size_t n = 0;
+
+	for (size_t i = 0; i < arm->trials_n; i++)
+		if (arm->trials[i].usable)
+			values[n++] = arm->trials[i].value[metric];
+	return values;
+}
+
+static void judge(struct match *m, const struct report_options *options)
+{
+	struct stat_cell cell = {.kind = m->old_cell->kind,
+		.unpaired = true,
+		.transactions = MIN(fewest_transactions(m->old), fewest_transactions(m->new)),
+		.n_a = m->old->usable,
+		.n_b = m->new->usable};
+	double *a[STAT_METRICS] = {NULL}, *b[STAT_METRICS] = {NULL};
+
+	for (int i = 0; i < STAT_METRICS; i++) {
+		if (!isfinite(m->old->figure[i]) || !isfinite(m->new->figure[i]))
+			continue;
+		cell.a[i] = a[i] = values_of(m->old, (enum stat_metric)i);
+		cell.b[i] = b[i] = values_of(m->new, (enum stat_metric)i);
+	}
+	m->effects.n = stat_cell_compare(&cell, &options->deltas, m->effects.effects);
+	if (m->old_cell->flag[REPORT_RATE_MISSED] || m->new_cell->flag[REPORT_RATE_MISSED])
+		report_effects_refuse(&m->effects, "the rate asked for was missed");
+	m->effects.judged = stat_effects_judged(m->effects.effects, m->effects.n);
+	for (int i = 0; i < STAT_METRICS; i++) {
+		free(a[i]);
+		free(b[i]);
+	}
+}
+
+static void match_arms(const struct report_cell *old, const struct report_cell *new,
+	const struct report_options *options, struct match **out, size_t *n)
+{
+	for (size_t i = 0; i < old->arms_n; i++)
+		for (size_t k = 0; k < new->arms_n; k++) {
+			if (strcmp(old->arms[i].name, new->arms[k].name) || !old->arms[i].usable ||
+				!new->arms[k].usable)
+				continue;
+			*out = mem_grow(*out, *n + 1, sizeof(**out));
+			(*out)[*n] = (struct match){old, new, &old->arms[i], &new->arms[k], {0}};
+			judge(&(*out)[(*n)++], options);
+		}
+}
+
+/* All matches, malloc'd. */
+static struct match *matches(const struct report *old, const struct report *new, size_t *n)
+{
+	struct match *out = NULL;
+
+	*n = 0;
+	for (size_t i = 0; i < old->cells_n; i++)
+		for (size_t k = 0; k < new->cells_n; k++) {
+			const struct report_cell *a = &old->cells[i], *b = &new->cells[k];
+
+			if (!strcmp(a->cell.name, b->cell.name) && a->workload && a->workload == b->workload)
+				match_arms(a, b, &new->options, &out, n);
+		}
+	return out;
+}
+
+static int nothing_in_common(const struct report *old, const struct report *new, struct err *e)
+{
+	err_set(e, ENOENT,
+		"cannot compare run %lld with run %lld: they have no measured cell and arm in common",
+		(long long)old->run.id, (long long)new->run.id);
+	return err_try(e, "two runs of the same experiment");
+}
+
+/* What is set differently on the two sides, "request 1 → 64"; "" when nothing is. */
+static void differences(const struct match *m, struct buf *out)
+{
+	char a[SETTING_WORD_MAX + 32], b[SETTING_WORD_MAX + 32];
+
+	for (size_t i = 0; i < setting_rows_n; i++) {
+		const struct setting_row *row = &setting_rows[i];
+
+		if (setting_equal(&m->old->settings, &m->new->settings, row))
+			continue;
+		buf_add(out, "%s%s %s → %s", out->len ? ", " : "", row->key,
+			setting_text(&m->old->settings, row, a, sizeof(a)),
+			setting_text(&m->new->settings, row, b, sizeof(b)));
+	}
+}
+
+int report_compare_terminal(const struct report *old, const struct report *new,
+	const struct report_style *style, struct buf *out, struct err *e)
+{
+	size_t n;
+	AUTO_FREE struct match *all = matches(old, new, &n);
+	char a[32], b[32];
+
+	if (!n)
+		return nothing_in_common(old, new, e);
+	buf_add(out, "old: %s, run %lld, %s · new: %s, run %lld, %s\n", old->run.name, (long long)old->run.id,
+		time_iso8601(old->run.started_ns, a, sizeof(a)), new->run.name, (long long)new->run.id,
+		time_iso8601(new->run.started_ns, b, sizeof(b)));
+	text_wrap(out, "", BANNER);
+	if (!json_equal(old->environment, new->environment))
+		text_wrap(out, "",
+			"The machine, its kernel or its state differ between the two (--json shows both).");
+	for (size_t i = 0; i < n; i++) {
+		const struct match *m = &all[i];
+		AUTO_FREE char *title = str_format("%s, %s", m->old_cell->cell.name, m->old->name);
+		AUTO_FREE char *trials = str_format("%zu and %zu trials", m->old->usable, m->new->usable);
+		struct buf other = {0};
+
+		buf_add(out, "\n");
+		text_paint(out, style, TEXT_BOLD, title);
+		buf_add(out, "  %s\n", trials);
+		text_comparison(&(struct text_comparison){.kind = m->old_cell->kind,
+					.closed_loop = !settings_open_loop(&m->old->settings),
+					.old_name = "old",
+					.new_name = "new",
+					.old_figures = m->old->figure,
+					.new_figures = m->new->figure,
+					.effects = m->effects.effects,
+					.n = m->effects.n},
+			style, out);
+		differences(m, &other);
+		if (other.len)
+			text_wrap(out, "  set differently: ", other.data);
+		buf_free(&other);
+	}
+	return 0;
+}
+
+int report_compare_json(const struct report *old, const struct report *new, json_t **out, struct err *e)
+{
+	size_t n;
+	AUTO_FREE struct match *all = matches(old, new, &n);
+
+	if (!n)
+		return nothing_in_common(old, new, e);
+	json_t *o = json_object(), *cells = json_array();
+	for (size_t i = 0; i < n; i++) {
+		const struct match *m = &all[i];
+		json_t *cell = json_object(), *effects = json_array();
+		struct buf other = {0};
+
+		for (size_t k = 0; k < m->effects.n; k++)
+			json_array_append_new(
+				effects, report_effect_json(&m->effects.effects[k], "old", "new"));
+		differences(m, &other);
+		json_object_set_new(cell, "cell", report_text(m->old_cell->cell.name));
+		json_object_set_new(cell, "arm", report_text(m->old->name));
+		json_object_set_new(cell, "trials",
+			json_pack("{s:I, s:I}", "old", (json_int_t)m->old->usable, "new",
+				(json_int_t)m->new->usable));
+		json_object_set_new(
+			cell, "set_differently", other.len ? report_text(other.data) : json_null());
+		json_object_set_new(cell, "effects", effects);
+		json_array_append_new(cells, cell);
+		buf_free(&other);
+	}
+	json_object_set_new(o, "schema", json_string("taut.compare/1"));
+	json_object_set_new(o, "interleaved", json_false());
+	json_object_set_new(o, "warning", json_string(BANNER));
+	json_object_set_new(o, "old", report_run_json(&old->run));
+	json_object_set_new(o, "new", report_run_json(&new->run));
+	json_object_set_new(o, "old_machine", report_machine_json(old->environment));
+	json_object_set_new(o, "new_machine", report_machine_json(new->environment));
+	json_object_set_new(o, "cells", cells);
+	*out = o;
+	return 0;
+}
+
+enum err_exit report_compare_exit_code(const struct report *old, const struct report *new)
+{
+	size_t n;
+	AUTO_FREE struct match *all = matches(old, new, &n);
+	bool open = false;
+
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < all[i].effects.n; k++)
+			if (all[i].effects.effects[k].primary &&
+				all[i].effects.effects[k].verdict == STAT_REGRESSED)
+				return EXIT_GATE;
+		open |= !all[i].effects.judged;
+	}
+	return !n ? EXIT_FAILED : open ? EXIT_NOT_ASSESSED : EXIT_DONE;
+}

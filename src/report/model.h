@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A run as plain structs: what every format writes from.  model.c reads it, values.c turns a record into
+ * figures, judge.c compares the arms.
+ */
+#pragma once
+
+#include "report.h"
+
+/* Fewer transactions than this have no quartile with ten values beyond it; such a trial is left out, with its
+ * block. */
+#define REPORT_TRANSACTIONS_LEAST 40
+/* A maximum so many times p99.9 was a stall that a closed loop keeps out of its percentiles. */
+#define REPORT_STALL_FACTOR 10
+#define REPORT_SKIPPED      "skipped: "
+
+#define REPORT_FLAGS(ROW)                                                                                    \
+	ROW(LINE_RATE, "line-rate", "at the line rate: no gain can show here")                               \
+	ROW(BIMODAL, "bimodal", "two groups of values: median and SD both mislead")                          \
+	ROW(NOT_STEADY, "not-steady", "still settling when the trial ended")                                 \
+	ROW(CAPPED, "capped", "fewer transactions than asked for when the time was up")                      \
+	ROW(RATE_MISSED, "rate-missed", "the schedule was not kept: no verdict")
+
+#define REPORT_FLAG_ENUM(id, word, help) REPORT_##id,
+enum report_flag { REPORT_FLAGS(REPORT_FLAG_ENUM) REPORT_FLAGS_N };
+
+struct report_flag_row {
+	const char *name, *help;
+};
+extern const struct report_flag_row report_flag_rows[REPORT_FLAGS_N];
+
+struct report_trial {
+	int64_t id;
+	uint64_t block, position;
+	enum trial_outcome outcome;
+	bool usable;               /* its block can be paired */
+	char why[560];             /* "" or why it is not usable */
+	bool flag[REPORT_FLAGS_N]; /* but line-rate and bimodal, which are of the cell */
+	bool verified;
+	uint64_t started_ns, duration_ns, sent, transactions, bytes;
+	uint64_t lost, timeouts, reordered, dead_flows, retransmits;
+	uint64_t client_cpu_ns, server_cpu_ns, system_cpu_ns, steal_ns, context_switches, mtu;
+	double stretch_s;           /* measured */
+	double min_ns, max_ns;      /* NaN without latencies */
+	double throughput_iqr;      /* over the windows; NaN when it is no stream */
+	double value[STAT_METRICS]; /* NaN where there is none, or too few transactions for it */
+};
+
+/* One of the slowest transactions of an arm, and what owned it. */
+struct report_worst {
+	uint64_t response_ns;
+	char owner[32], evidence[128];
+};
+
+struct report_arm {
+	char name[64];
+	struct settings settings;
+	struct report_trial *trials; /* by block */
+	size_t trials_n, usable;
+	double *paired[STAT_METRICS]; /* of the complete blocks, in order; NULL where the arm has none */
+	double figure[STAT_METRICS];  /* median over the usable trials */
+	double throughput_iqr;        /* the same */
+	double min_ns, max_ns;        /* over all usable trials */
+	struct hist *service, *response, *lateness; /* merged over usable trials; NULL where there is none */
+	struct report_worst worst[WORST_MAX];       /* slowest first, over all usable trials */
+	size_t worst_n;
+	bool bimodal_trials, bimodal_values;
+};
+
+/* One arm against the baseline. */
+struct report_effects {
+	size_t arm;
+	struct stat_effect effects[STAT_METRICS];
+	size_t n, judged;
+	struct stat_run_to_run run_to_run; /* of the medians, or throughputs */
+};
+
+struct report_cell {
+	struct store_cell cell;
+	const struct workload_row *workload; /* NULL for a skipped cell without arms */
+	enum stat_kind kind;
+	struct report_arm *arms; /* the baseline first */
+	size_t arms_n;
+	struct report_effects *pairs; /* arms_n − 1 */
+	size_t pairs_n;
+	size_t blocks_seen, blocks_complete;
+	bool flag[REPORT_FLAGS_N];
+};
+
+struct report {
+	struct store_run run;
+	struct report_options options;
+	json_t *spec, *environment;
+	struct report_cell *cells;
+	size_t cells_n;
+	size_t families; /* pairs of arms in which something was judged */
+};
+
+/* values.c */
+void report_trial_fill(struct report_trial *out, const struct trial_record *record);
+/* The latencies of an end: response times; NULL when it has none. */
+const struct hist *report_latencies(const struct endpoint_record *end);
+/* The value of quantile q, NaN where fewer than ten values lie beyond it. */
+double report_quantile(const struct hist *h, double q);
+
+/* judge.c */
+void report_cell_judge(const struct report *report, struct report_cell *cell);
+/* No verdict on anything, for this reason. */
+void report_effects_refuse(struct report_effects *pair, const char *reason);
+
+/* arm.c: what a trial adds to its arm; and what the arm's trials come to. */
+void report_arm_add(
+	struct report_arm *arm, const struct store_trial *place, const struct trial_record *record);
+void report_arm_close(struct report_arm *arm, enum stat_kind kind);
+void report_arm_clear(struct report_arm *arm);
+/* The arm's usable trials' values of one metric, in order of block, malloc'd; missing ones are left out. */
+double *report_arm_values(const struct report_arm *arm, enum stat_metric metric, size_t *n);
+
+/* Counts over the trials of an arm. */
+struct report_counts {
+	size_t trials, usable, verified, failed;
+	uint64_t transactions, sent, lost, timeouts, reordered, dead_flows, retransmits;
+	size_t flag[REPORT_FLAGS_N];
+};
+void report_arm_count(const struct report_arm *arm, struct report_counts *out);
+
+/* Who owned how many of the arm's worst transactions, most first; returns how many owners. */
+struct report_owner {
+	char name[32];
+	size_t count;
+	uint64_t worst_ns;
+	const char *evidence; /* of the worst */
+};
+size_t report_arm_owners(const struct report_arm *arm, struct report_owner owners[WORST_MAX]);
+
+/* shape.c: the keys of a cell in JSON and CSV, by arm; a new reference. */
+struct report_key {
+	const char *name;
+	const char *setting; /* whose row it is made from, or NULL */
+	json_t *(*value)(const struct settings *s, const json_t *environment);
+};
+extern const struct report_key report_keys[];
+extern const size_t report_keys_n;
+/* Is this setting the same in every arm of the cell? */
+bool report_setting_common(const struct report_cell *cell, const struct setting_row *row);
+/* Is this cell skipped, and why: as such, or because every one of its trials was. */
+const char *report_cell_skipped(const struct report_cell *cell);
+
+/* numbers in JSON: null where there is none */
+json_t *report_number(double value);

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A run for a terminal: the head, a section for each cell (table, checks, what owned the extremes), what was
+ * skipped, and how to read it.  Nothing is left out silently: what could not be measured, paired or judged
+ * says why.
+ */
+#include "text.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static void head(const struct report *r, const struct report_style *style, struct buf *out)
+{
+	char when[32], took[32];
+	AUTO_FREE char *title = str_format("%s, run %lld", r->run.name, (long long)r->run.id);
+	const json_t *cpus = json_object_get(r->environment, "cpus");
+	struct buf machine = {0};
+
+	text_paint(out, style, TEXT_BOLD, title);
+	buf_add(out, " · %s", time_iso8601(r->run.started_ns, when, sizeof(when)));
+	if (r->run.ended_ns > r->run.started_ns)
+		buf_add(out, " · took %s",
+			text_ns((double)(r->run.ended_ns - r->run.started_ns), took, sizeof(took)));
+	buf_add(out, " · %llu blocks · seed %llu\n", (unsigned long long)r->run.blocks,
+		(unsigned long long)r->run.seed);
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const keys[] = {"kernel", "preempt", "hypervisor"};
+		const char *value = json_string_value(json_object_get(r->environment, keys[i]));
+
+		if (value && *value)
+			buf_add(&machine, "%s%s", machine.len ? " · " : "", value);
+	}
+	if (json_is_integer(cpus))
+		buf_add(&machine, "%s%lld CPUs", machine.len ? " · " : "",
+			(long long)json_integer_value(cpus));
+	if (machine.len)
+		text_wrap(out, "", machine.data);
+	buf_free(&machine);
+	if (strcmp(r->run.state, "done"))
+		buf_add(out, "This run is %s: what follows is from the blocks that are complete.\n",
+			strcmp(r->run.state, "running") ? r->run.state : "not finished");
+}
+
+/* "closed loop · request 1 B · reply 1 B · …": what every arm shares. */
+static void cell_head(const struct report_cell *cell, const struct report_style *style, struct buf *out)
+{
+	const struct settings *s = &cell->arms[0].settings;
+	struct buf line = {0};
+	char a[32], b[32];
+
+	buf_add(out, "\n");
+	text_paint(out, style, TEXT_BOLD, cell->cell.name);
+	buf_add(out, "\n");
+	if (cell->kind == STAT_STREAM)
+		buf_add(&line, "writes of %s", text_bytes(s->size_bytes, a, sizeof(a)));
+	else if (settings_open_loop(s))
+		buf_add(&line, "open loop at %s /s", text_count(s->rate, a, sizeof(a)));
+	else
+		buf_add(&line, "closed loop");
+	if (cell->kind == STAT_REQUESTS)
+		buf_add(&line, ", request %s, reply %s", text_bytes(s->request_bytes, a, sizeof(a)),
+			text_bytes(s->reply_bytes, b, sizeof(b)));
+	if (s->flows > 1)
+		buf_add(&line, ", %llu flows", (unsigned long long)s->flows);
+	if (s->transactions)
+		buf_add(&line, ", %s transactions a trial", text_count(s->transactions, a, sizeof(a)));
+	else
+		buf_add(&line, ", %s a trial", text_ns((double)s->duration_ns, a, sizeof(a)));
+	if (strcmp(s->noise, "none"))
+		buf_add(&line, ", noise: %s", s->noise);
+	text_wrap(out, "  ", line.data);
+	buf_free(&line);
+}
+
+/* Arms that differ in more than their name: "tuned: profile low-latency, sched fifo:50". */
+static void arms_line(const struct report_cell *cell, struct buf *out)
+{
+	struct buf line = {0};
+	char text[SETTING_WORD_MAX + 32];
+
+	for (size_t i = 0; i < cell->arms_n; i++) {
+		bool any = false;
+
+		buf_add(&line, "%s%s:", i ? " · " : "", cell->arms[i].name);
+		for (size_t k = 0; k < setting_rows_n; k++) {
+			if (report_setting_common(cell, &setting_rows[k]))
+				continue;
+			setting_text(&cell->arms[i].settings, &setting_rows[k], text, sizeof(text));
+			if (!*text)
+				continue;
+			buf_add(&line, "%s %s %s", any ? "," : "", setting_rows[k].key, text);
+			any = true;
+		}
+		if (!any)
+			buf_add(&line, " as the cell");
+	}
+	text_wrap(out, "  arms      ", line.data);
+	buf_free(&line);
+}
+
+static void add_flags(
+	const struct report_cell *cell, const struct report_counts *counts, size_t trials, struct buf *line)
+{
+	for (int f = 0; f < REPORT_FLAGS_N; f++) {
+		if (!cell->flag[f])
+			continue;
+		buf_add(line, " · %s", report_flag_rows[f].name);
+		if (counts->flag[f])
+			buf_add(line, " in %zu of %zu trials", counts->flag[f], trials);
+		buf_add(line, " (%s)", report_flag_rows[f].help);
+	}
+	if (!cell->flag[REPORT_NOT_STEADY])
+		buf_add(line, " · steady");
+}
+
+static void checks(const struct report *r, const struct report_cell *cell, struct buf *out)
+{
+	struct report_counts all = {0}, one;
+	struct buf line = {0};
+	char a[32], b[32];
+
+	for (size_t i = 0; i < cell->arms_n; i++) {
+		report_arm_count(&cell->arms[i], &one);
+		all.trials += one.trials;
+		all.verified += one.verified;
+		all.sent += one.sent;
+		all.lost += one.lost;
+		all.retransmits += one.retransmits;
+		all.dead_flows += one.dead_flows;
+		for (int f = 0; f < REPORT_FLAGS_N; f++)
+			all.flag[f] += one.flag[f];
+	}
+	buf_add(&line, "%zu of %llu blocks complete", cell->blocks_complete,
+		(unsigned long long)r->run.blocks);
+	if (cell->blocks_seen > cell->blocks_complete)
+		buf_add(&line, " (%zu left out as a whole)", cell->blocks_seen - cell->blocks_complete);
+	buf_add(&line, " · configuration verified %zu of %zu", all.verified, all.trials);
+	if (cell->workload->datagrams)
+		buf_add(&line, " · lost %s of %s", text_count(all.lost, a, sizeof(a)),
+			text_count(all.sent, b, sizeof(b)));
+	else
+		buf_add(&line, " · retransmitted %s", text_count(all.retransmits, a, sizeof(a)));
+	if (all.dead_flows)
+		buf_add(&line, " · dead flows %llu", (unsigned long long)all.dead_flows);
+	add_flags(cell, &all, all.trials, &line);
+	text_wrap(out, "  checks    ", line.data);
+	buf_free(&line);
+}
+
+static void left_out(const struct report_cell *cell, struct buf *out)
+{
+	for (size_t a = 0; a < cell->arms_n; a++)
+		for (size_t i = 0; i < cell->arms[a].trials_n; i++) {
+			const struct report_trial *t = &cell->arms[a].trials[i];
+			if (t->usable)
+				continue;
+			AUTO_FREE char *line = str_format("block %llu, %s: %s",
+				(unsigned long long)t->block + 1, cell->arms[a].name, t->why);
+			text_wrap(out, "  left out  ", line);
+		}
+}
+
+/* The merged histogram and the largest value: what no percentile of a single trial shows. */
+static void merged(const struct report_cell *cell, struct buf *out)
+{
+	static const struct {
+		const char *name;
+		double q;
+	} tails[] = {{"p99.9", 0.999}, {"p99.99", 0.9999}, {"p99.999", 0.99999}};
+	struct buf line = {0};
+	char text[32];
+
+	for (size_t i = 0; i < cell->arms_n; i++) {
+		const struct report_arm *arm = &cell->arms[i];
+		const struct hist *h = arm->response ? arm->response : arm->service;
+
+		if (!h)
+			continue;
+		buf_add(&line, "%s%s", line.len ? " · " : "", arm->name);
+		for (size_t k = 0; k < ARRAY_LEN(tails); k++)
+			if (isfinite(report_quantile(h, tails[k].q)))
+				buf_add(&line, " %s %s,", tails[k].name,
+					text_ns(report_quantile(h, tails[k].q), text, sizeof(text)));
+		buf_add(&line, " max %s", text_ns((double)h->max, text, sizeof(text)));
+		if (arm->lateness)
+			buf_add(&line, ", sent late by at most %s",
+				text_ns((double)arm->lateness->max, text, sizeof(text)));
+	}
+	if (line.len)
+		text_wrap(out, "  merged    ", line.data);
+	buf_free(&line);
+}
+
+static void extremes(const struct report_cell *cell, struct buf *out)
+{
+	struct report_owner owners[WORST_MAX];
+	struct buf line = {0};
+	char text[32];
+
+	for (size_t i = 0; i < cell->arms_n; i++) {
+		size_t n = report_arm_owners(&cell->arms[i], owners);
+
+		for (size_t k = 0; k < n && k < 3; k++)
+			buf_add(&line, "%s%s%s %zu of %zu (worst %s)",
+				k          ? ", "
+				: line.len ? " · "
+					   : "",
+				k ? "" : cell->arms[i].name, k ? owners[k].name : "", owners[k].count,
+				cell->arms[i].worst_n,
+				text_ns((double)owners[k].worst_ns, text, sizeof(text)));
+	}
+	if (line.len)
+		text_wrap(out, "  extremes  ", line.data);
+	buf_free(&line);
+}
+
+static void run_to_run(const struct report_cell *cell, const struct report_effects *pair, struct buf *out)
+{
+	const struct stat_run_to_run *s = &pair->run_to_run;
+	enum stat_metric unit = cell->kind == STAT_STREAM ? STAT_THROUGHPUT : STAT_LATENCY_MEDIAN;
+	char a[32], b[32];
+
+	if (!isfinite(s->sd_a) || !isfinite(s->sd_b))
+		return;
+	AUTO_FREE char *line = str_format("SD of the trials' %ss %s → %s%s", text_metric(unit),
+		text_value(unit, s->sd_a, a, sizeof(a)), text_value(unit, s->sd_b, b, sizeof(b)),
+		!s->judged   ? " (a number; a verdict needs 20 trials)"
+		: s->differs ? ": differs"
+			     : ": no difference shown");
+	text_wrap(out, "  between   ", line);
+}
+
+static void cell_section(const struct report *r, const struct report_cell *cell,
+	const struct report_style *style, struct buf *out)
+{
+	cell_head(cell, style, out);
+	arms_line(cell, out);
+	for (size_t p = 0; p < cell->pairs_n; p++) {
+		const struct report_effects *pair = &cell->pairs[p];
+		const struct report_arm *old = &cell->arms[0], *new = &cell->arms[pair->arm];
+
+		if (p)
+			buf_add(out, "\n");
+		text_comparison(&(struct text_comparison){.kind = cell->kind,
+					.closed_loop = !settings_open_loop(&old->settings),
+					.old_name = old->name,
+					.new_name = new->name,
+					.old_figures = old->figure,
+					.new_figures = new->figure,
+					.effects = pair->effects,
+					.n = pair->n},
+			style, out);
+		run_to_run(cell, pair, out);
+	}
+	if (!cell->pairs_n)
+		report_arm_alone(&cell->arms[0], style, out);
+	merged(cell, out);
+	extremes(cell, out);
+	checks(r, cell, out);
+	left_out(cell, out);
+}
+
+static void skipped(const struct report *r, const struct report_style *style, struct buf *out)
+{
+	struct text_table t = {.align = "ll"};
+	bool any = false;
+
+	for (size_t i = 0; i < r->cells_n; i++) {
+		const char *reason = report_cell_skipped(&r->cells[i]);
+
+		if (!reason)
+			continue;
+		if (!any) {
+			buf_add(out, "\n");
+			text_paint(out, style, TEXT_BOLD, "skipped");
+			buf_add(out, "\n");
+		}
+		any = true;
+		text_row(&t);
+		text_cell(&t, 0, TEXT_PLAIN, r->cells[i].cell.name);
+		text_cell(&t, 1, TEXT_PLAIN, reason);
+	}
+	text_table_print(&t, 2, style, out);
+}
+
+void report_terminal(const struct report *r, const struct report_style *style, struct buf *out)
+{
+	head(r, style, out);
+	for (size_t i = 0; i < r->cells_n; i++)
+		if (!report_cell_skipped(&r->cells[i]))
+			cell_section(r, &r->cells[i], style, out);
+	skipped(r, style, out);
+	report_legend(r, style, out);
+}

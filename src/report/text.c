@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "text.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define NOTHING "–"
+#define MINUS   "−"
+
+char *text_ns(double ns, char *out, size_t size)
+{
+	if (isfinite(ns))
+		return time_format_ns(ns, out, size);
+	snprintf(out, size, NOTHING);
+	return out;
+}
+
+char *text_bps(double bps, char *out, size_t size)
+{
+	static const struct {
+		double bps;
+		const char *unit;
+	} scales[] = {{1e9, "Gb/s"}, {1e6, "Mb/s"}, {1e3, "kb/s"}, {1, "b/s"}};
+	size_t i = 0;
+
+	if (!isfinite(bps)) {
+		snprintf(out, size, NOTHING);
+		return out;
+	}
+	while (i + 1 < ARRAY_LEN(scales) && fabs(bps) < scales[i].bps * 0.9995)
+		i++;
+	double value = bps / scales[i].bps;
+	int digits = fabs(value) >= 99.95 ? 0 : fabs(value) >= 9.995 ? 1 : 2;
+	snprintf(out, size, "%.*f %s", digits, value, scales[i].unit);
+	return out;
+}
+
+char *text_count(uint64_t n, char *out, size_t size)
+{
+	char digits[24];
+	size_t len = (size_t)snprintf(digits, sizeof(digits), "%llu", (unsigned long long)n), at = 0;
+
+	/* Groups of three from five digits on. */
+	for (size_t i = 0; i < len && at + 2 < size; i++) {
+		if (len > 4 && i && (len - i) % 3 == 0)
+			out[at++] = ' ';
+		out[at++] = digits[i];
+	}
+	out[at] = 0;
+	return out;
+}
+
+char *text_bytes(uint64_t n, char *out, size_t size)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB"};
+	size_t i = 0;
+
+	while (i + 1 < ARRAY_LEN(units) && n >= 1024 && n % 1024 == 0) {
+		n /= 1024;
+		i++;
+	}
+	snprintf(out, size, "%llu %s", (unsigned long long)n, units[i]);
+	return out;
+}
+
+char *text_value(enum stat_metric metric, double value, char *out, size_t size)
+{
+	if (!isfinite(value))
+		snprintf(out, size, NOTHING);
+	else if (metric == STAT_THROUGHPUT || metric == STAT_THROUGHPUT_SD)
+		text_bps(value, out, size);
+	else if (metric == STAT_LOSS)
+		snprintf(out, size, "%.3g %%", value * 100);
+	else if (metric == STAT_RATE)
+		snprintf(out, size, "%.0f /s", value);
+	else
+		text_ns(value, out, size);
+	return out;
+}
+
+char *text_change(double change, char *out, size_t size)
+{
+	double percent = fabs(change) * 100;
+	const char *sign = change < 0 ? MINUS : "+";
+
+	if (!isfinite(change))
+		snprintf(out, size, NOTHING);
+	else if (change >= 9)
+		snprintf(out, size, "×%.*f", change >= 99 ? 0 : 1, change + 1);
+	else if (percent < 0.05)
+		snprintf(out, size, "0.0 %%");
+	else
+		snprintf(out, size, "%s%.*f %%", sign, percent >= 99.95 ? 0 : 1, percent);
+	return out;
+}
+
+char *text_difference(enum stat_metric metric, double value, char *out, size_t size)
+{
+	char number[48];
+
+	if (!isfinite(value)) {
+		snprintf(out, size, NOTHING);
+		return out;
+	}
+	if (metric == STAT_LOSS)
+		snprintf(number, sizeof(number), "%.3g pp", fabs(value) * 100);
+	else
+		text_value(metric, fabs(value), number, sizeof(number));
+	snprintf(out, size, "%s%s", value < 0 ? MINUS : value > 0 ? "+" : "", number);
+	return out;
+}
+
+char *text_p(double p, char *out, size_t size)
+{
+	if (!isfinite(p))
+		snprintf(out, size, NOTHING);
+	else if (p < 0.0001)
+		snprintf(out, size, "<0.0001");
+	else
+		snprintf(out, size, "%.*f", p < 0.1 ? 4 : 2, p);
+	return out;
+}
+
+size_t text_width(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+void text_paint(struct buf *out, const struct report_style *style, enum text_colour colour, const char *text)
+{
+	static const char *const codes[TEXT_COLOURS] = {
+		[TEXT_BOLD] = "1", [TEXT_DIM] = "2", [TEXT_GOOD] = "32", [TEXT_BAD] = "31"};
+
+	if (style->colour && codes[colour] && *text)
+		buf_add(out, "\033[%sm%s\033[0m", codes[colour], text);
+	else
+		buf_add(out, "%s", text);
+}
+
+void text_wrap(struct buf *out, const char *head, const char *text)
+{
+	size_t indent = text_width(head), at = indent;
+	bool first = true;
+
+	buf_add(out, "%s", head);
+	while (*text) {
+		size_t len = strcspn(text, " ");
+		AUTO_FREE char *word = str_format("%.*s", (int)len, text);
+		size_t width = text_width(word);
+
+		if (!first && at + 1 + width > TEXT_WIDTH) {
+			buf_add(out, "\n%*s", (int)indent, "");
+			at = indent;
+			first = true;
+		}
+		buf_add(out, "%s%s", first ? "" : " ", word);
+		at += width + !first;
+		first = false;
+		text += len;
+		text += strspn(text, " ");
+	}
+	buf_add(out, "\n");
+}
+
+/* --- tables ------------------------------------------------------------------------------------ */
+
+void text_row(struct text_table *t)
+{
+	t->rows = mem_grow(t->rows, t->rows_n + 1, sizeof(*t->rows));
+	t->colours = mem_grow(t->colours, t->rows_n + 1, sizeof(*t->colours));
+	memset(t->rows[t->rows_n], 0, sizeof(*t->rows));
+	memset(t->colours[t->rows_n], 0, sizeof(*t->colours));
+	t->rows_n++;
+}
+
+void text_cell(struct text_table *t, size_t column, enum text_colour colour, const char *text)
+{
+	free(t->rows[t->rows_n - 1][column]);
+	t->rows[t->rows_n - 1][column] = str_dup(text);
+	t->colours[t->rows_n - 1][column] = colour;
+}
+
+static const char *cell_text(const struct text_table *t, size_t row, size_t column)
+{
+	return t->rows[row][column] ? t->rows[row][column] : "";
+}
+
+static void print_row(const struct text_table *t, size_t row, const size_t *widths,
+	const struct report_style *style, struct buf *out)
+{
+	size_t n = strlen(t->align), owed = 0;
+
+	for (size_t c = 0, printed = 0; c < n; c++) {
+		const char *text = cell_text(t, row, c);
+		size_t pad = widths[c] - text_width(text);
+
+		if (!widths[c])
+			continue;
+		owed += printed++ ? 2 : 0;
+		if (!*text) { /* blanks at the end of a line are never written */
+			owed += pad;
+			continue;
+		}
+		owed += t->align[c] == 'r' ? pad : 0;
+		buf_add(out, "%*s", (int)owed, "");
+		text_paint(out, style, t->colours[row][c], text);
+		owed = t->align[c] == 'l' ? pad : 0;
+	}
+	buf_add(out, "\n");
+}
+
+void text_table_print(struct text_table *t, size_t indent, const struct report_style *style, struct buf *out)
+{
+	size_t widths[TEXT_COLUMNS_MAX] = {0}, n = strlen(t->align);
+
+	for (size_t r = 0; r < t->rows_n; r++)
+		for (size_t c = 0; c < n; c++)
+			widths[c] = MAX(widths[c], text_width(cell_text(t, r, c)));
+	for (size_t r = 0; r < t->rows_n; r++) {
+		buf_add(out, "%*s", (int)indent, "");
+		print_row(t, r, widths, style, out);
+		for (size_t c = 0; c < n; c++)
+			free(t->rows[r][c]);
+	}
+	free(t->rows);
+	free(t->colours);
+	*t = (struct text_table){.align = t->align};
+}

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* taut.trial/1: one trial with everything that was seen. */
+#include "figures.h"
+
+#include <math.h>
+#include <stddef.h>
+
+static const struct field during_fields[] = {
+	FIELD(FIELD_U64, struct during, window_ns),
+	FIELD(FIELD_U64, struct during, steal_ns),
+	FIELD(FIELD_U64, struct during, run_queue_wait_ns),
+	FIELD(FIELD_U64, struct during, interrupts),
+	FIELD(FIELD_U64, struct during, softirqs),
+	FIELD(FIELD_U64, struct during, throttled_ns),
+	FIELD(FIELD_U64, struct during, involuntary_switches),
+	FIELD(FIELD_TEXT, struct during, owner),
+	FIELD(FIELD_TEXT, struct during, evidence),
+};
+
+static json_t *worst_json(const struct trial_record *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->client.worst_n; i++) {
+		const struct worst *w = &r->client.worst[i];
+		json_t *o = json_object(), *during = json_object();
+
+		json_object_set_new(o, "at_ns", json_integer((json_int_t)w->at_ns));
+		json_object_set_new(o, "service_ns", json_integer((json_int_t)w->service_ns));
+		json_object_set_new(o, "response_ns", json_integer((json_int_t)w->response_ns));
+		fields_to_json(during_fields, ARRAY_LEN(during_fields), &r->during[i], during);
+		json_object_set_new(o, "during", during);
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static json_t *windows_json(const struct endpoint_record *m)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < m->windows_n; i++) {
+		const struct window *w = &m->windows[i];
+		json_t *o = json_object();
+
+		json_object_set_new(o, "at_ns", json_integer((json_int_t)(i * m->window_length_ns)));
+		json_object_set_new(o, "length_ns", json_integer((json_int_t)m->window_length_ns));
+		json_object_set_new(o, "count", json_integer((json_int_t)w->count));
+		json_object_set_new(o, "mean_ns",
+			w->count ? json_real((double)w->sum_ns / (double)w->count) : json_null());
+		json_object_set_new(
+			o, "median_ns", w->count ? json_integer((json_int_t)w->median_ns) : json_null());
+		json_object_set_new(
+			o, "max_ns", w->count ? json_integer((json_int_t)w->max_ns) : json_null());
+		json_object_set_new(o, "bytes", json_integer((json_int_t)w->bytes));
+		json_array_append_new(list, o);
+	}
+	return list;
+}
+
+static void add_figures(json_t *o, const struct trial_record *r, const struct report_trial *t)
+{
+	const struct endpoint_record *m = trial_measured(r);
+	bool open = settings_open_loop(&r->settings);
+	json_t *throughput = json_object();
+
+	json_object_set_new(o, "pacing", json_string(open ? "open" : "closed"));
+	json_object_set_new(o, "offered_per_s", open ? json_real((double)r->settings.rate) : json_null());
+	json_object_set_new(o, "achieved_per_s", report_number(t->value[STAT_RATE]));
+	json_object_set_new(o, "latency_ns", report_hist_json(report_latencies(m)));
+	json_object_set_new(o, "service_ns", report_hist_json(m->has_service ? &m->service : NULL));
+	json_object_set_new(o, "response_ns", report_hist_json(report_latencies(m)));
+	json_object_set_new(o, "lateness_ns", report_hist_json(m->has_lateness ? &m->lateness : NULL));
+	json_object_set_new(throughput, "mean", report_number(t->value[STAT_THROUGHPUT]));
+	json_object_set_new(throughput, "sd", report_number(t->value[STAT_THROUGHPUT_SD]));
+	json_object_set_new(throughput, "iqr", report_number(t->throughput_iqr));
+	json_object_set_new(o, "throughput_bps", throughput);
+}
+
+static void add_counts(json_t *o, const struct trial_record *r, const struct report_trial *t)
+{
+	const struct {
+		const char *key;
+		uint64_t value;
+	} counts[] = {
+		{"sent", t->sent},
+		{"transactions", t->transactions},
+		{"bytes", t->bytes},
+		{"lost", t->lost},
+		{"timeouts", t->timeouts},
+		{"reordered", t->reordered},
+		{"dead_flows", t->dead_flows},
+		{"retransmits", t->retransmits},
+		{"steal_ns", t->steal_ns},
+		{"context_switches", t->context_switches},
+		{"interrupts", r->interrupts},
+		{"softirqs", r->softirqs},
+		{"mtu", t->mtu},
+		{"warmup_more_windows", r->warmup_more},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
+		json_object_set_new(o, counts[i].key, json_integer((json_int_t)counts[i].value));
+	json_object_set_new(o, "cpu_ns",
+		json_pack("{s:I, s:I, s:I}", "client", (json_int_t)t->client_cpu_ns, "server",
+			(json_int_t)t->server_cpu_ns, "system", (json_int_t)t->system_cpu_ns));
+}
+
+static const char *const outcomes[] = {"done", "failed", "skipped"};
+
+json_t *report_trial_json(const struct trial_record *r)
+{
+	json_t *o = json_object(), *flags = json_array();
+	struct report_trial t;
+
+	report_trial_fill(&t, r);
+	json_object_set_new(o, "schema", json_string("taut.trial/1"));
+	json_object_set_new(o, "outcome", json_string(outcomes[r->outcome]));
+	json_object_set_new(o, "reason", r->reason[0] ? report_text(r->reason) : json_null());
+	json_object_set_new(o, "verified", json_boolean(r->verified));
+	json_object_set_new(o, "started", report_time_json(r->wall_started_ns));
+	json_object_set_new(o, "duration_s", json_real((double)r->duration_ns / 1e9));
+	json_object_set_new(o, "measured_s", json_real(t.stretch_s));
+	json_object_set_new(o, "settings", report_settings_json(&r->settings));
+	add_figures(o, r, &t);
+	add_counts(o, r, &t);
+	json_object_set_new(o, "worst", worst_json(r));
+	json_object_set_new(o, "windows", windows_json(trial_measured(r)));
+	json_object_set_new(
+		o, "effective_knobs", json_is_array(r->knobs) ? json_incref(r->knobs) : json_array());
+	for (int f = 0; f < REPORT_FLAGS_N; f++)
+		if (t.flag[f])
+			json_array_append_new(flags, json_string(report_flag_rows[f].name));
+	json_object_set_new(o, "flags", flags);
+	return o;
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One trial for people: the line while a run goes on, and what `taut measure` ends with.  Round trips are
+ * round trips, never halved; in an open loop service and response time stand side by side with the lateness
+ * of the sender itself; and what the numbers depend on (sizes, NODELAY, placement, samples, losses) stands
+ * beside them.
+ */
+#include "text.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const char *verified_word(const struct trial_record *r, const struct report_trial *t)
+{
+	if (t->flag[REPORT_RATE_MISSED])
+		return "rate missed";
+	return r->verified ? "verified" : "NOT VERIFIED";
+}
+
+static int digits_of(uint64_t n)
+{
+	int digits = 1;
+
+	for (; n >= 10; n /= 10)
+		digits++;
+	return digits;
+}
+
+void report_trial_line(const struct trial_record *r, const struct report_place *place, struct buf *out)
+{
+	struct report_trial t;
+	char text[48];
+
+	report_trial_fill(&t, r);
+	buf_add(out, "[%*llu/%llu] %s  %s", digits_of(place->total), (unsigned long long)place->done,
+		(unsigned long long)place->total, place->cell, place->arm);
+	if (r->outcome != TRIAL_DONE) {
+		buf_add(out, "  %s: %s", r->outcome == TRIAL_FAILED ? "failed" : "skipped", r->reason);
+		return;
+	}
+	if (isfinite(t.value[STAT_THROUGHPUT])) {
+		buf_add(out, "  %s", text_bps(t.value[STAT_THROUGHPUT], text, sizeof(text)));
+		if (isfinite(t.value[STAT_THROUGHPUT_SD]))
+			buf_add(out, "  SD %s", text_bps(t.value[STAT_THROUGHPUT_SD], text, sizeof(text)));
+	} else {
+		static const enum stat_metric shown[] = {
+			STAT_LATENCY_MEDIAN, STAT_LATENCY_P99, STAT_LATENCY_P999};
+
+		for (size_t i = 0; i < ARRAY_LEN(shown); i++)
+			if (isfinite(t.value[shown[i]]))
+				buf_add(out, "  %s %s", text_metric(shown[i]),
+					text_ns(t.value[shown[i]], text, sizeof(text)));
+		buf_add(out, "  max %s", text_ns(t.max_ns, text, sizeof(text)));
+		buf_add(out, "  %s transactions", text_count(t.transactions, text, sizeof(text)));
+	}
+	if (t.lost)
+		buf_add(out, "  lost %s", text_count(t.lost, text, sizeof(text)));
+	buf_add(out, "  %s%s%s", verified_word(r, &t), t.flag[REPORT_CAPPED] ? "  capped" : "",
+		t.flag[REPORT_NOT_STEADY] ? "  not steady" : "");
+}
+
+/* --- taut measure ------------------------------------------------------------------------------ */
+
+static double value_min(const struct hist *h, double q)
+{
+	(void)q;
+	return (double)h->min;
+}
+
+static double value_max(const struct hist *h, double q)
+{
+	(void)q;
+	return (double)h->max;
+}
+
+static double value_mean(const struct hist *h, double q)
+{
+	(void)q;
+	return hist_mean(h);
+}
+
+static double value_sd(const struct hist *h, double q)
+{
+	(void)q;
+	return hist_sd(h);
+}
+
+static double value_iqr(const struct hist *h, double q)
+{
+	return report_quantile(h, q) - report_quantile(h, 1 - q);
+}
+
+static const struct {
+	const char *name;
+	double (*value)(const struct hist *h, double q);
+	double q;
+} latency_rows[] = {
+	{"min", value_min, 0},
+	{"median", report_quantile, 0.5},
+	{"p90", report_quantile, 0.9},
+	{"p99", report_quantile, 0.99},
+	{"p99.9", report_quantile, 0.999},
+	{"p99.99", report_quantile, 0.9999},
+	{"max", value_max, 0},
+	{"mean", value_mean, 0},
+	{"SD", value_sd, 0},
+	{"IQR", value_iqr, 0.75},
+};
+
+static void latencies(const struct endpoint_record *m, const struct report_style *style, struct buf *out)
+{
+	const struct {
+		const char *name;
+		const struct hist *h;
+		bool there;
+	} columns[] = {
+		{m->has_lateness ? "service" : "round trip", &m->service, m->has_service},
+		{"response", &m->response, m->has_lateness},
+		{"sent late by", &m->lateness, m->has_lateness},
+	};
+	struct text_table t = {.align = "lrrr"};
+	char text[32];
+
+	if (!m->has_service || !m->service.count)
+		return;
+	text_row(&t);
+	for (size_t c = 0; c < ARRAY_LEN(columns); c++)
+		if (columns[c].there)
+			text_cell(&t, c + 1, TEXT_DIM, columns[c].name);
+	for (size_t i = 0; i < ARRAY_LEN(latency_rows); i++) {
+		text_row(&t);
+		text_cell(&t, 0, TEXT_PLAIN, latency_rows[i].name);
+		for (size_t c = 0; c < ARRAY_LEN(columns); c++)
+			if (columns[c].there && columns[c].h->count)
+				text_cell(&t, c + 1, TEXT_PLAIN,
+					text_ns(latency_rows[i].value(columns[c].h, latency_rows[i].q), text,
+						sizeof(text)));
+	}
+	text_table_print(&t, 2, style, out);
+	if (m->has_lateness)
+		text_wrap(out, "  ",
+			"service: reply − request sent; response: reply − request due. Both are round "
+			"trips.");
+	else if ((double)m->service.max > REPORT_STALL_FACTOR * report_quantile(&m->service, 0.999))
+		text_wrap(out, "  note: ",
+			"a closed loop cannot show a stall in its percentiles; see max, or run an open loop "
+			"(--rate).");
+}
+
+static void placement(const struct settings *s, struct buf *line)
+{
+	const struct {
+		const char *name;
+		int64_t cpu;
+	} ends[] = {{"client", s->client_cpu}, {"server", s->server_cpu}};
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (ends[i].cpu >= 0)
+			buf_add(line, ", %s on CPU %lld", ends[i].name, (long long)ends[i].cpu);
+		else
+			buf_add(line, ", %s not pinned", ends[i].name);
+	buf_add(line, ", sched %s", *s->sched ? s->sched : "by profile");
+}
+
+static void conditions(const struct trial_record *r, struct buf *out)
+{
+	const struct settings *s = &r->settings;
+	const struct workload_row *w = workload_find(s->workload);
+	bool stream = w && w->kind == WORKLOAD_STREAM;
+	struct buf line = {0};
+	char a[32], b[32];
+
+	if (stream)
+		buf_add(&line, "writes of %s", text_bytes(s->size_bytes, a, sizeof(a)));
+	else
+		buf_add(&line, "request %s, reply %s", text_bytes(s->request_bytes, a, sizeof(a)),
+			text_bytes(s->reply_bytes, b, sizeof(b)));
+	buf_add(&line, ", %llu flow%s", (unsigned long long)s->flows, s->flows == 1 ? "" : "s");
+	if (!stream && s->burst > 1)
+		buf_add(&line, ", %llu in flight on each", (unsigned long long)s->burst);
+	if (w && !w->datagrams)
+		buf_add(&line, ", NODELAY %s", s->nodelay ? "on" : "off");
+	if (trial_measured(r)->congestion[0])
+		buf_add(&line, ", %s", trial_measured(r)->congestion);
+	if (r->client.busy_poll_us)
+		buf_add(&line, ", busy poll %llu µs", (unsigned long long)r->client.busy_poll_us);
+	if (r->mtu)
+		buf_add(&line, ", MTU %llu", (unsigned long long)r->mtu);
+	if (!stream)
+		buf_add(&line, ", one send and one receive a transaction");
+	text_wrap(out, "  pattern   ", line.data);
+	line.len = 0;
+	buf_add(&line, "profile %s", s->profile);
+	placement(s, &line);
+	buf_add(&line, ", timer slack %llu ns, clock real", (unsigned long long)r->client.timer_slack_ns);
+	text_wrap(out, "  placement ", line.data);
+	buf_free(&line);
+}
+
+static void samples(const struct trial_record *r, const struct report_trial *t, struct buf *out)
+{
+	struct buf line = {0};
+	char a[32], b[32];
+
+	if (t->transactions)
+		buf_add(&line, "%s transactions in ", text_count(t->transactions, a, sizeof(a)));
+	buf_add(&line, "%s after a warm-up of %s", text_ns(t->stretch_s * 1e9, a, sizeof(a)),
+		text_ns((double)r->settings.warmup_ns, b, sizeof(b)));
+	if (isfinite(t->value[STAT_RATE]) && settings_open_loop(&r->settings))
+		buf_add(&line, "; asked for %s /s, achieved %.0f /s",
+			text_count(r->settings.rate, a, sizeof(a)), t->value[STAT_RATE]);
+	else if (isfinite(t->value[STAT_RATE]))
+		buf_add(&line, "; %.0f /s", t->value[STAT_RATE]);
+	text_wrap(out, "  samples   ", line.data);
+	line.len = 0;
+	buf_add(&line, "lost %s of %s sent", text_count(t->lost, a, sizeof(a)),
+		text_count(t->sent, b, sizeof(b)));
+	buf_add(&line, ", timeouts %llu, reordered %llu, retransmitted %llu, dead flows %llu",
+		(unsigned long long)t->timeouts, (unsigned long long)t->reordered,
+		(unsigned long long)t->retransmits, (unsigned long long)t->dead_flows);
+	text_wrap(out, "  losses    ", line.data);
+	line.len = 0;
+	buf_add(&line, "client %s", text_ns((double)t->client_cpu_ns, a, sizeof(a)));
+	buf_add(&line, ", server %s", text_ns((double)t->server_cpu_ns, a, sizeof(a)));
+	buf_add(&line, ", whole system %s", text_ns((double)t->system_cpu_ns, a, sizeof(a)));
+	buf_add(&line, ", stolen %s", text_ns((double)t->steal_ns, a, sizeof(a)));
+	text_wrap(out, "  CPU time  ", line.data);
+	buf_free(&line);
+}
+
+static void worst(const struct trial_record *r, struct buf *out)
+{
+	char a[32], b[32];
+
+	for (size_t i = 0; i < r->client.worst_n && i < 3; i++) {
+		const struct during *d = &r->during[i];
+		AUTO_FREE char *line = str_format("%s at %s: %s%s%s",
+			text_ns((double)r->client.worst[i].response_ns, a, sizeof(a)),
+			text_ns((double)r->client.worst[i].at_ns, b, sizeof(b)),
+			*d->owner ? d->owner : "unknown", *d->evidence ? ", " : "", d->evidence);
+		text_wrap(out, i ? "            " : "  worst     ", line);
+	}
+}
+
+void report_trial_terminal(const struct trial_record *r, const struct report_style *style, struct buf *out)
+{
+	const struct settings *s = &r->settings;
+	const struct endpoint_record *m = trial_measured(r);
+	struct report_trial t;
+	char a[48], b[48];
+
+	report_trial_fill(&t, r);
+	AUTO_FREE char *title = str_format("%s, %s%s%s%s%s", s->workload, s->target, *s->runtime ? "/" : "",
+		s->runtime, *s->attachment ? "/" : "", s->attachment);
+	text_paint(out, style, TEXT_BOLD, title);
+	buf_add(out, " · %s\n",
+		isfinite(t.value[STAT_THROUGHPUT]) ? "bulk data"
+		: settings_open_loop(s)            ? "open loop"
+						   : "closed loop");
+	if (r->outcome != TRIAL_DONE) {
+		text_wrap(out, r->outcome == TRIAL_FAILED ? "  failed: " : "  skipped: ", r->reason);
+		if (!t.transactions && !t.bytes)
+			return;
+	}
+	if (isfinite(t.value[STAT_THROUGHPUT]))
+		buf_add(out, "  throughput %s, SD in time %s\n",
+			text_bps(t.value[STAT_THROUGHPUT], a, sizeof(a)),
+			text_bps(t.value[STAT_THROUGHPUT_SD], b, sizeof(b)));
+	latencies(m, style, out);
+	samples(r, &t, out);
+	conditions(r, out);
+	worst(r, out);
+	struct buf line = {0};
+	buf_add(&line, "configuration %s", r->verified ? "verified" : "NOT VERIFIED");
+	for (int f = 0; f < REPORT_FLAGS_N; f++)
+		if (t.flag[f])
+			buf_add(&line, " · %s (%s)", report_flag_rows[f].name, report_flag_rows[f].help);
+	text_wrap(out, "  checks    ", line.data);
+	buf_free(&line);
+}
+
+enum err_exit report_trial_exit_code(const struct trial_record *r)
+{
+	bool bad = r->outcome != TRIAL_DONE || r->rate_missed || r->client.dead_flows || r->server.dead_flows;
+
+	return bad ? EXIT_FAILED : EXIT_DONE;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * From a record to the figures of a trial.  A percentile is given only where at least ten transactions lie
+ * beyond it; mean and SD come from exact sums.  Latencies are response times; in a closed loop those are the
+ * service times.
+ */
+#include "model.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#define WINDOW_QUARTILES_LEAST 8
+
+const struct hist *report_latencies(const struct endpoint_record *end)
+{
+	const struct hist *h = end->has_lateness ? &end->response : &end->service;
+
+	return (end->has_service || end->has_lateness) && h->count ? h : NULL;
+}
+
+double report_quantile(const struct hist *h, double q)
+{
+	return h && stat_quantile_printable(MAX(q, 1 - q), h->count) ? hist_quantile(h, q) : NAN;
+}
+
+static void fill_latency(struct report_trial *t, const struct hist *h)
+{
+	double *v = t->value;
+
+	t->min_ns = h ? (double)h->min : NAN;
+	t->max_ns = h ? (double)h->max : NAN;
+	v[STAT_LATENCY_MEDIAN] = report_quantile(h, 0.5);
+	v[STAT_LATENCY_MEAN] = h ? hist_mean(h) : NAN;
+	v[STAT_LATENCY_SD] = h ? hist_sd(h) : NAN;
+	v[STAT_LATENCY_IQR] = report_quantile(h, 0.75) - report_quantile(h, 0.25);
+	for (int m = 0; m < STAT_METRICS; m++)
+		if (stat_metrics[m].quantile > 0)
+			v[m] = report_quantile(h, stat_metrics[m].quantile);
+}
+
+/* Bits per second in every whole window of the stretch, malloc'd. */
+static double *window_rates(const struct endpoint_record *m, size_t *n)
+{
+	double *rates = mem_array(m->windows_n, sizeof(*rates));
+	uint64_t length = m->window_length_ns, stretch = m->ended_ns - m->started_ns;
+
+	*n = 0;
+	for (size_t i = 0; length && i < m->windows_n && (i + 1) <= stretch / length; i++)
+		rates[(*n)++] = (double)m->windows[i].bytes * 8e9 / (double)length;
+	return rates;
+}
+
+static void fill_throughput(struct report_trial *t, const struct trial_record *r)
+{
+	size_t n;
+
+	t->value[STAT_THROUGHPUT] = trial_throughput_bps(r);
+	t->value[STAT_THROUGHPUT_SD] = t->throughput_iqr = NAN;
+	if (isnan(t->value[STAT_THROUGHPUT]))
+		return;
+	AUTO_FREE double *rates = window_rates(trial_measured(r), &n);
+	t->value[STAT_THROUGHPUT_SD] = stat_sd(rates, n);
+	if (n >= WINDOW_QUARTILES_LEAST)
+		t->throughput_iqr = stat_quantile(rates, n, 0.75) - stat_quantile(rates, n, 0.25);
+}
+
+/* The rules, fixed beforehand, by which a trial is left out; none of them looks at a latency. */
+static void fill_usable(struct report_trial *t, const struct trial_record *r, const struct workload_row *w)
+{
+	bool stream = w && w->kind == WORKLOAD_STREAM;
+
+	if (r->outcome != TRIAL_DONE)
+		snprintf(t->why, sizeof(t->why), "%s%s",
+			r->outcome == TRIAL_FAILED ? "failed: " : REPORT_SKIPPED, r->reason);
+	else if (!r->verified)
+		snprintf(t->why, sizeof(t->why), "configuration not verified");
+	else if (t->dead_flows)
+		snprintf(t->why, sizeof(t->why), "%llu flows died", (unsigned long long)t->dead_flows);
+	else if (stream ? !(t->value[STAT_THROUGHPUT] > 0) : t->transactions < REPORT_TRANSACTIONS_LEAST)
+		snprintf(t->why, sizeof(t->why),
+			stream ? "nothing was received" : "too few transactions (%llu)",
+			(unsigned long long)t->transactions);
+	t->usable = !t->why[0];
+}
+
+static void fill_counts(struct report_trial *t, const struct trial_record *r)
+{
+	const struct endpoint_record *m = trial_measured(r);
+
+	t->outcome = r->outcome;
+	t->verified = r->verified;
+	t->started_ns = r->wall_started_ns;
+	t->duration_ns = r->duration_ns;
+	t->sent = m->sent;
+	t->transactions = m->transactions;
+	t->bytes = m->bytes;
+	t->lost = m->lost;
+	t->timeouts = m->timeouts;
+	t->reordered = m->reordered;
+	t->dead_flows = r->client.dead_flows + r->server.dead_flows;
+	t->retransmits = r->client.retransmits + r->server.retransmits;
+	t->client_cpu_ns = r->client.cpu_ns;
+	t->server_cpu_ns = r->server.cpu_ns;
+	t->system_cpu_ns = r->system_cpu_ns;
+	t->steal_ns = r->steal_ns;
+	t->context_switches = r->context_switches;
+	t->mtu = r->mtu;
+	t->flag[REPORT_CAPPED] = m->capped;
+	t->flag[REPORT_NOT_STEADY] = r->not_steady;
+	t->flag[REPORT_RATE_MISSED] = r->rate_missed;
+}
+
+void report_trial_fill(struct report_trial *t, const struct trial_record *r)
+{
+	const struct workload_row *w = workload_find(r->settings.workload);
+	const struct endpoint_record *m = trial_measured(r);
+	double stretch_ns = (double)(m->ended_ns - m->started_ns);
+
+	*t = (struct report_trial){0};
+	for (int i = 0; i < STAT_METRICS; i++)
+		t->value[i] = NAN;
+	fill_counts(t, r);
+	t->stretch_s = stretch_ns / 1e9;
+	fill_latency(t, report_latencies(m));
+	fill_throughput(t, r);
+	if (w && w->datagrams && m->sent)
+		t->value[STAT_LOSS] = (double)m->lost / (double)m->sent;
+	if (w && w->kind == WORKLOAD_RR && stretch_ns > 0)
+		t->value[STAT_RATE] = (double)m->transactions * 1e9 / stretch_ns;
+	fill_usable(t, r, w);
+}
