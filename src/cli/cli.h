@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * cli: the verbs, one file each; the only room that prints or exits.
+ *
+ * stdout is data, stderr is messages and progress; progress is shown only where stderr is a terminal.
+ */
+#pragma once
+
+#include "report/report.h"
+#include "run/run.h"
+
+#include <argp.h>
+
+/* --- verbs ------------------------------------------------------------------------------------- */
+
+struct verb {
+	const char *name;
+	const char *help;
+	int (*main)(int argc, char **argv); /* argv[0] is "taut VERB"; returns an exit code */
+};
+extern const struct verb verbs[];
+extern const size_t verbs_n;
+
+int verb_run(int argc, char **argv);
+int verb_measure(int argc, char **argv);
+int verb_report(int argc, char **argv);
+int verb_compare(int argc, char **argv);
+int verb_export(int argc, char **argv);
+int verb_list(int argc, char **argv);
+int verb_tune(int argc, char **argv);
+int verb_lab(int argc, char **argv);
+
+/* --- options that several verbs share ---------------------------------------------------------- */
+
+struct common {
+	bool json, quiet, yes, dry_run, verbose, gate;
+	const char *db, *output;
+	uint64_t seed, blocks; /* 0: not given */
+	struct setting_override *overrides;
+	size_t overrides_n;
+};
+
+/* Which of them a verb takes. */
+enum common_option {
+	COMMON_JSON = 1,
+	COMMON_DB = 2,
+	COMMON_QUIET = 4,
+	COMMON_YES = 8,
+	COMMON_PLAN = 16, /* --seed --blocks --set --dry-run */
+	COMMON_GATE = 32,
+};
+
+/* Parses; leftover arguments (at most `max`) go to args, their number is returned.  Exits with EXIT_USAGE on
+ * a mistake, and after --help. */
+struct command_line {
+	const char *doc, *args_doc;                         /* for --help */
+	const struct argp_option *options;                  /* the verb's own, or NULL */
+	error_t (*parse)(int key, char *value, void *verb); /* of its own options: 0, or ARGP_ERR_UNKNOWN */
+	void *verb;
+	unsigned takes; /* enum common_option */
+	size_t args_min, args_max;
+	bool stray_sets; /* arguments may be any number */
+};
+size_t command_line_parse(
+	const struct command_line *line, int argc, char **argv, struct common *common, const char **args);
+void common_free(struct common *common);
+_Noreturn void usage_error(const char *verb, const char *format, ...) PRINTF(2, 3);
+
+/* --- talking ----------------------------------------------------------------------------------- */
+
+/* Says an error on stderr; returns its exit code. */
+int say_error(const struct err *e);
+void say_setup(const struct common *common); /* log level and sink */
+struct report_style say_style(const struct common *common);
+/* Writes data to stdout; a reader that has gone is no error but raises stop_flag; a full disk is an error. */
+int say_data(const char *data, size_t len);
+int say_buf(const struct buf *b);
+int say_json(
+	json_t *document); /* steals it; pretty on a terminal or not, always one document and a newline */
+/* The one line of progress on a terminal: replaced by the next, gone with NULL. */
+void progress_line(const char *text);
+
+/* --- state ------------------------------------------------------------------------------------- */
+
+void signals_catch(void); /* INT, TERM, HUP raise stop_flag; PIPE is ignored */
+/* Without root: enters a user namespace, or says why that does not work here and goes on. */
+void privilege_prepare(void);
+int database_open(const struct common *common, struct store **out, struct err *e);
+/* Warns about what a killed taut has left on this machine. */
+void leftovers_warn(void);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Everything that is said, and to whom. */
+#include "cli.h"
+
+#include <signal.h>
+#include <stdio.h>
+
+static bool progress_shown;
+
+static bool terminal_understands(int fd)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(fd) && term && *term && strcmp(term, "dumb");
+}
+
+void progress_line(const char *text)
+{
+	if (!terminal_understands(STDERR_FILENO))
+		return;
+	if (text)
+		fprintf(stderr, "\r\033[K%s", text);
+	else if (progress_shown)
+		fprintf(stderr, "\r\033[K");
+	fflush(stderr);
+	progress_shown = text != NULL;
+}
+
+static void sink(enum log_level level, const char *line)
+{
+	progress_line(NULL);
+	fprintf(stderr, "taut: %s%s\n", level == LOG_WARN ? "warning: " : "", line);
+}
+
+void say_setup(const struct common *common)
+{
+	log_sink = sink;
+	log_level = common->verbose ? LOG_DEBUG : common->quiet ? LOG_QUIET : LOG_WARN;
+}
+
+int say_error(const struct err *e)
+{
+	char text[1100];
+
+	progress_line(NULL);
+	fprintf(stderr, "taut: %s\n", err_string(e, text, sizeof(text)));
+	return e->exit != EXIT_DONE ? (int)e->exit : EXIT_FAILED;
+}
+
+struct report_style say_style(const struct common *common)
+{
+	const char *no_colour = getenv("NO_COLOR");
+
+	return (struct report_style){
+		.colour = terminal_understands(STDOUT_FILENO) && !(no_colour && *no_colour),
+		.brief = common->quiet};
+}
+
+int say_data(const char *data, size_t len)
+{
+	if (isatty(STDOUT_FILENO))
+		progress_line(NULL);
+	if (fwrite(data, 1, len, stdout) == len && fflush(stdout) == 0)
+		return EXIT_DONE;
+	if (errno == EPIPE) {
+		stop_flag = MAX(stop_flag, 1);
+		return EXIT_DONE;
+	}
+	fprintf(stderr, "taut: cannot write to stdout: %s\n", strerror(errno));
+	return EXIT_FAILED;
+}
+
+int say_buf(const struct buf *b)
+{
+	return b->data ? say_data(b->data, b->len) : EXIT_DONE;
+}
+
+int say_json(json_t *document)
+{
+	AUTO_FREE char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+
+	json_decref(document);
+	if (!text) {
+		fprintf(stderr, "taut: cannot write the document: it holds something that is no text\n");
+		return EXIT_FAILED;
+	}
+	AUTO_FREE char *line = str_format("%s\n", text);
+	return say_data(line, strlen(line));
+}
+
+static void raise_stop(int number)
+{
+	(void)number;
+	stop_flag = stop_flag + 1;
+}
+
+void signals_catch(void)
+{
+	static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = raise_stop};
+
+	for (size_t i = 0; i < ARRAY_LEN(caught); i++)
+		sigaction(caught[i], &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}

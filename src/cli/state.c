@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Where things are kept, with which rights, and what an earlier taut has left behind. */
+#include "cli.h"
+
+#include <stdio.h>
+
+void privilege_prepare(void)
+{
+	struct err e = ERR_INIT;
+	char text[1100], folder[512];
+
+	if (is_privileged())
+		return;
+	/* The state folder's name depends on who we are outside. */
+	if (!getenv("TAUT_STATE") && state_dir(folder, sizeof(folder), NULL) == 0)
+		setenv("TAUT_STATE", folder, 1);
+	if (userns_enter(&e) < 0)
+		log_warn("%s", err_string(&e, text, sizeof(text)));
+	else
+		log_info("without root: measuring in a user namespace, most tuning is skipped");
+}
+
+int database_open(const struct common *common, struct store **out, struct err *e)
+{
+	const char *given = common->db ? common->db : getenv("TAUT_DB");
+	char folder[512];
+	int rc;
+
+	if (given && *given)
+		return store_open(out, given, e);
+	rc = state_dir(folder, sizeof(folder), e);
+	if (rc < 0)
+		return err_try(e, "--db FILE");
+	AUTO_FREE char *path = str_format("%s/runs.db", folder);
+	return store_open(out, path, e);
+}
+
+static void warn_lines(const char *text, const char *advice)
+{
+	AUTO_FREE char *copy = str_dup(text);
+	size_t n = 0;
+
+	for (char *save = NULL, *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (n++ < 8)
+			log_warn("left over from a taut that was killed: %s", line);
+	if (n > 8)
+		log_warn("… and %zu more", n - 8);
+	if (n)
+		log_warn("put it right with: %s", advice);
+}
+
+void leftovers_warn(void)
+{
+	AUTO_CLOSE int root = root_open("/", NULL);
+	struct tune_host host = TUNE_HOST_NONE;
+	AUTO(buf_free) struct buf tuned = {0};
+	AUTO(buf_free) struct buf lab = {0};
+
+	if (root < 0)
+		return;
+	if (tune_host_open(&host, root, NULL) == 0) {
+		if (tune_leftover(&host, &tuned, NULL) > 0 && tuned.data)
+			warn_lines(tuned.data, "taut tune revert");
+		tune_host_close(&host);
+	}
+	if (lab_leftover(&lab, NULL) > 0 && lab.data)
+		warn_lines(lab.data, "taut lab clean");
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* taut tune and taut lab: what an earlier taut has left on this machine, and how it is put right. */
+#include "cli.h"
+
+#include <stdio.h>
+
+static int say_lines(const struct buf *b, const char *nothing)
+{
+	AUTO(buf_free) struct buf text = {0};
+
+	buf_add(&text, "%s", b->data && b->len ? b->data : nothing);
+	return say_buf(&text);
+}
+
+static int tune_act(bool revert, struct err *e)
+{
+	AUTO_CLOSE int root = root_open("/", e);
+	AUTO(buf_free) struct buf said = {0};
+	struct tune_host host = TUNE_HOST_NONE;
+	int rc = root < 0 ? root : tune_host_open(&host, root, e);
+
+	if (rc == 0)
+		rc = revert ? tune_revert_leftover(&host, &said, e) : tune_leftover(&host, &said, e);
+	tune_host_close(&host);
+	int code = say_lines(&said, rc < 0   ? ""
+				    : revert ? "nothing to revert\n"
+					     : "no tuning of a killed taut is in force\n");
+	return rc < 0 ? say_error(e) : code;
+}
+
+static int lab_clean_act(struct err *e)
+{
+	AUTO(buf_free) struct buf said = {0};
+	int rc = lab_clean(&said, e);
+	int code = say_lines(&said, rc < 0 ? "" : "nothing to clean\n");
+
+	return rc < 0 ? say_error(e) : code;
+}
+
+/* Both verbs change the machine, so both take its lock. */
+static int locked(int (*act)(bool flag, struct err *e), bool flag)
+{
+	struct err e = ERR_INIT;
+	char state[256];
+	AUTO_CLOSE int lock = -1;
+
+	if (state_dir(state, sizeof(state), &e) < 0 || (lock = machine_lock(state, &e)) < 0)
+		return say_error(&e);
+	return act(flag, &e);
+}
+
+int verb_tune(int argc, char **argv)
+{
+	struct common common = {0};
+	const struct command_line line = {.args_doc = "status|revert",
+		.args_min = 1,
+		.args_max = 1,
+		.takes = COMMON_QUIET,
+		.doc = "status says what tuning of a killed taut is still in force; revert puts it back, and "
+		       "leaves what somebody else has changed since."};
+	const char *what = NULL;
+
+	command_line_parse(&line, argc, argv, &common, &what);
+	if (!str_in(what, "status|revert"))
+		usage_error(argv[0], "cannot '%s': it is status or revert", what);
+	signals_catch();
+	return !strcmp(what, "revert") ? locked(tune_act, true) : tune_act(false, &(struct err){0});
+}
+
+static int lab_act(bool flag, struct err *e)
+{
+	(void)flag;
+	return lab_clean_act(e);
+}
+
+int verb_lab(int argc, char **argv)
+{
+	struct common common = {0};
+	const struct command_line line = {.args_doc = "clean",
+		.args_min = 1,
+		.args_max = 1,
+		.takes = COMMON_QUIET,
+		.doc = "clean removes the processes, containers, cgroups and folders that a killed taut has "
+		       "left behind."};
+	const char *what = NULL;
+
+	command_line_parse(&line, argc, argv, &common, &what);
+	if (strcmp(what, "clean"))
+		usage_error(argv[0], "cannot '%s': it is clean", what);
+	signals_catch();
+	return locked(lab_act, false);
+}

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * taut run: loads an experiment, says what it is going to do, does it, a line a trial, and ends with the
+ * table.  An interrupt ends the trial, restores the machine, and shows what was measured so far; a second one
+ * skips that.
+ */
+#include "cli.h"
+
+#include <stdio.h>
+
+struct run_verb {
+	struct common common;
+	bool resume;
+};
+
+enum { KEY_RESUME = 1 };
+static const struct argp_option options[] = {
+	{"resume", KEY_RESUME, NULL, 0, "go on with the last run of this experiment that was cut off", 1},
+	{0},
+};
+
+static error_t parse(int key, char *value, void *verb)
+{
+	struct run_verb *v = verb;
+
+	(void)value;
+	if (key != KEY_RESUME)
+		return ARGP_ERR_UNKNOWN;
+	v->resume = true;
+	return 0;
+}
+
+/* --- what is shown while it runs --------------------------------------------------------------- */
+
+static char *format_left(uint64_t ns, char *out, size_t size)
+{
+	uint64_t s = (ns + NS_PER_S / 2) / NS_PER_S;
+
+	if (s >= 3600)
+		snprintf(out, size, "%llu h %02llu min", (unsigned long long)s / 3600,
+			(unsigned long long)s / 60 % 60);
+	else if (s >= 60)
+		snprintf(out, size, "%llu min %02llu s", (unsigned long long)s / 60,
+			(unsigned long long)s % 60);
+	else
+		snprintf(out, size, "%llu s", (unsigned long long)s);
+	return out;
+}
+
+static void show_start(const struct store_run *run, uint64_t trials, void *arg)
+{
+	const struct run_verb *v = arg;
+	AUTO(buf_free) struct buf b = {0};
+
+	if (v->common.json || v->common.quiet)
+		return;
+	buf_add(&b, "run %lld (%s): %llu trials in %llu blocks, seed %llu\n", (long long)run->id, run->name,
+		(unsigned long long)trials, (unsigned long long)run->blocks, (unsigned long long)run->seed);
+	say_buf(&b);
+}
+
+static void show_skip(const struct cell *cell, void *arg)
+{
+	const struct run_verb *v = arg;
+	AUTO(buf_free) struct buf b = {0};
+
+	if (v->common.json || v->common.quiet)
+		return;
+	buf_add(&b, "skipped %s: %s\n", cell->name, cell->reason);
+	say_buf(&b);
+}
+
+static void show_progress(const struct run_trial *t)
+{
+	char left[48];
+	AUTO_FREE char *line = str_format("%llu of %llu trials, about %s left: %s, %s",
+		(unsigned long long)t->done - 1, (unsigned long long)t->total,
+		format_left(t->left_ns, left, sizeof(left)), t->cell->name, t->arm);
+
+	progress_line(line);
+}
+
+static void show_begin(const struct run_trial *t, void *arg)
+{
+	const struct run_verb *v = arg;
+
+	if (!v->common.quiet)
+		show_progress(t);
+}
+
+static void show_trial(const struct run_trial *t, const struct trial_record *record, void *arg)
+{
+	const struct run_verb *v = arg;
+	const struct report_place place = {t->done, t->total, t->cell->name, t->arm};
+	AUTO(buf_free) struct buf b = {0};
+	char left[48];
+
+	if (v->common.json || v->common.quiet)
+		return;
+	report_trial_line(record, &place, &b);
+	buf_add(&b, "  (%s left)\n", format_left(t->left_ns, left, sizeof(left)));
+	say_buf(&b);
+}
+
+/* --- dry run ----------------------------------------------------------------------------------- */
+
+static json_t *dry_document(const struct experiment *x, struct site *site, struct err *e)
+{
+	json_t *cells = json_array(), *skipped = json_array(), *order = json_array(), *knobs = json_object();
+	size_t *arms = mem_array(x->arms_n, sizeof(*arms));
+	int rc = 0;
+
+	for (size_t c = 0; c < x->cells_n; c++) {
+		if (x->cells[c].skipped)
+			json_array_append_new(skipped, json_pack("{s:s, s:s}", "cell", x->cells[c].name,
+							       "reason", x->cells[c].reason));
+		else
+			json_array_append_new(cells, json_string(x->cells[c].name));
+	}
+	for (uint64_t b = 0; b < x->blocks; b++)
+		for (size_t c = 0; c < x->cells_n; c++) {
+			if (x->cells[c].skipped)
+				continue;
+			run_order(x->seed, b, c, x->arms_n, arms);
+			for (size_t i = 0; i < x->arms_n; i++)
+				json_array_append_new(
+					order, json_pack("[I, s, s]", (json_int_t)b, x->cells[c].name,
+						       x->arms[arms[i]].name));
+		}
+	for (size_t a = 0; rc == 0 && a < x->arms_n; a++) {
+		json_t *plan = NULL;
+		rc = site_plan_json(site, &x->cells[0].settings[a], &plan, e);
+		if (rc == 0)
+			json_object_set_new(knobs, x->arms[a].name, plan);
+	}
+	free(arms);
+	json_t *document = json_pack("{s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "schema", "taut.plan/1",
+		"name", x->name, "seed", (json_int_t)x->seed, "blocks", (json_int_t)x->blocks, "duration_s",
+		(double)run_estimate_ns(x) / 1e9, "cells", cells, "skipped", skipped, "order", order, "knobs",
+		knobs);
+	if (rc == 0)
+		return document;
+	json_decref(document);
+	return NULL;
+}
+
+static void add_knobs(const json_t *knobs, struct buf *b)
+{
+	const char *arm;
+	json_t *plan, *entry;
+	size_t i;
+
+	json_object_foreach ((json_t *)(uintptr_t)knobs, arm, plan) {
+		buf_add(b, "\narm %s: %s\n", arm, json_array_size(plan) ? "" : "writes nothing");
+		json_array_foreach (plan, i, entry) {
+			const char *reason = json_string_value(json_object_get(entry, "reason"));
+			const char *status = json_string_value(json_object_get(entry, "status"));
+			const char *before = json_string_value(json_object_get(entry, "before"));
+			const char *value = json_string_value(json_object_get(entry, "value"));
+			buf_add(b, "  %-26s %s", json_string_value(json_object_get(entry, "id")),
+				json_string_value(json_object_get(entry, "object")));
+			if (reason && *reason)
+				buf_add(b, ": %s (%s)\n", status, reason);
+			else
+				buf_add(b, ": %s → %s\n", before ? before : "-", value ? value : "-");
+		}
+	}
+	buf_add(b, "\nPlacement and scheduling of the endpoints and what concerns their cgroups and links "
+		   "follow when they exist.\n");
+}
+
+static void add_order(const json_t *order, struct buf *b)
+{
+	const json_t *trial;
+	size_t i;
+	json_int_t block = -1;
+	const char *cell = "";
+
+	json_array_foreach ((json_t *)(uintptr_t)order, i, trial) {
+		json_int_t this_block = json_integer_value(json_array_get(trial, 0));
+		const char *this_cell = json_string_value(json_array_get(trial, 1));
+		if (this_block != block)
+			buf_add(b, "\nblock %lld:", (long long)this_block + 1);
+		if (this_block != block || strcmp(cell, this_cell))
+			buf_add(b, "\n  %-34s", this_cell);
+		buf_add(b, " %s", json_string_value(json_array_get(trial, 2)));
+		block = this_block;
+		cell = this_cell;
+	}
+	buf_add(b, "\n");
+}
+
+static int dry_run(struct run_verb *v, struct experiment *x, struct site *site)
+{
+	struct err e = ERR_INIT;
+	AUTO(buf_free) struct buf b = {0};
+	char left[48];
+	bool drawn = !x->seed;
+
+	if (drawn)
+		x->seed = 1;
+	json_t *document = dry_document(x, site, &e), *item;
+	size_t i;
+
+	if (!document)
+		return say_error(&e);
+	if (v->common.json)
+		return say_json(document);
+	buf_add(&b, "%s: %llu blocks, about %s\n", x->name, (unsigned long long)x->blocks,
+		format_left(run_estimate_ns(x), left, sizeof(left)));
+	json_array_foreach (json_object_get(document, "skipped"), i, item)
+		buf_add(&b, "skipped %s: %s\n", json_string_value(json_object_get(item, "cell")),
+			json_string_value(json_object_get(item, "reason")));
+	if (drawn)
+		buf_add(&b, "Without --seed the run draws one; this is the order of seed 1.\n");
+	add_order(json_object_get(document, "order"), &b);
+	add_knobs(json_object_get(document, "knobs"), &b);
+	json_decref(document);
+	return say_buf(&b);
+}
+
+/* --- the end ----------------------------------------------------------------------------------- */
+
+static int show_report(struct run_verb *v, struct store *store, const struct store_run *run)
+{
+	AUTO(auto_report) struct report *report = NULL;
+	struct err e = ERR_INIT;
+
+	if (stop_flag > 1)
+		return EXIT_DONE;
+	if (report_load(&report, store, run->id, NULL, &e) < 0)
+		return say_error(&e);
+	int code = (int)report_exit_code(report, v->common.gate), said;
+	if (v->common.json) {
+		said = say_json(report_json(report));
+	} else {
+		AUTO(buf_free) struct buf b = {0};
+		struct report_style style = say_style(&v->common);
+		buf_add(&b, "\n");
+		report_terminal(report, &style, &b);
+		said = say_buf(&b);
+	}
+	return said != EXIT_DONE ? said : code;
+}
+
+/* When several hold: 6, 5, 1, 3, 4; an interrupt comes after what is worse. */
+static int worse(int a, int b)
+{
+	static const int order[] = {EXIT_PARTLY_APPLIED, EXIT_REFUSED, EXIT_FAILED, EXIT_INTERRUPTED,
+		EXIT_GATE, EXIT_NOT_ASSESSED};
+
+	for (size_t i = 0; i < ARRAY_LEN(order); i++)
+		if (a == order[i] || b == order[i])
+			return order[i];
+	return EXIT_DONE;
+}
+
+static int execute(struct run_verb *v, struct experiment *x, struct site *site)
+{
+	const struct run_options run_options = {.resume = v->resume,
+		.on_start = show_start,
+		.on_skip = show_skip,
+		.on_begin = show_begin,
+		.on_trial = show_trial,
+		.arg = v};
+	struct store *store = NULL;
+	struct store_run run = {0};
+	struct err e = ERR_INIT;
+	int code = EXIT_DONE;
+
+	if (database_open(&v->common, &store, &e) < 0)
+		return say_error(&e);
+	int rc = run_execute(x, store, site, &run_options, &run, &e);
+	progress_line(NULL);
+	if (rc == -EINTR)
+		code = EXIT_INTERRUPTED;
+	else if (rc < 0)
+		code = say_error(&e);
+	if (run.id)
+		code = worse(code, show_report(v, store, &run));
+	store_close(store);
+	return code;
+}
+
+int verb_run(int argc, char **argv)
+{
+	struct run_verb v = {0};
+	const struct command_line line = {.args_doc = "EXPERIMENT",
+		.args_min = 1,
+		.args_max = 1,
+		.options = options,
+		.parse = parse,
+		.verb = &v,
+		.takes = COMMON_JSON | COMMON_DB | COMMON_QUIET | COMMON_YES | COMMON_PLAN | COMMON_GATE,
+		.doc = "Run an experiment: a built-in one (quick, container) or a YAML file, see "
+		       "taut-experiment(5)."};
+	struct site_options chosen = {0};
+	struct experiment x = {0};
+	struct site *site = NULL;
+	struct err e = ERR_INIT;
+	const char *which = NULL;
+	char state[256];
+	AUTO_CLOSE int lock = -1;
+	int code;
+
+	command_line_parse(&line, argc, argv, &v.common, &which);
+	signals_catch();
+	if (experiment_load(&x, which, v.common.overrides, v.common.overrides_n, &e) < 0) {
+		code = say_error(&e);
+		goto out;
+	}
+	x.blocks = v.common.blocks ? v.common.blocks : x.blocks;
+	x.seed = v.common.seed ? v.common.seed : x.seed;
+	privilege_prepare();
+	chosen.yes = v.common.yes;
+	if (state_dir(state, sizeof(state), &e) < 0 ||
+		(!v.common.dry_run && (lock = machine_lock(state, &e)) < 0)) {
+		code = say_error(&e);
+		goto out;
+	}
+	leftovers_warn();
+	if (site_open(&site, &chosen, &e) < 0 || run_probe(&x, site, &e) < 0)
+		code = say_error(&e);
+	else
+		code = v.common.dry_run ? dry_run(&v, &x, site) : execute(&v, &x, site);
+out:
+	site_close(site);
+	experiment_free(&x);
+	common_free(&v.common);
+	return code;
+}
