@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What quickstart and check share: Debian packages, the build folder, and whom the files belong to.  POSIX sh, sourced.
+
+PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config python3 libjansson-dev libyaml-dev libsqlite3-dev
+ libgsl-dev libnl-3-dev libnl-route-3-dev zlib1g-dev"
+PACKAGES_RUN="runc crun stress-ng"
+PACKAGES_CHECK="clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev iptables iproute2 man-db groff
+ sockperf iperf3"
+
+say() {
+	printf '%s\n' "$*" >&2
+}
+
+# Installs those of the named packages that are missing.
+packages_need() {
+	missing=
+	for package in "$@"; do
+		dpkg-query -W -f='${Status}\n' "$package" 2>/dev/null | grep -q '^install ok installed' || missing="$missing $package"
+	done
+	[ -z "$missing" ] && return 0
+	if [ "$(id -u)" -ne 0 ]; then
+		say "missing packages:$missing (try: sudo apt-get install$missing)"
+		return 1
+	fi
+	say "installing:$missing"
+	export DEBIAN_FRONTEND=noninteractive
+	log=$(mktemp)
+	# shellcheck disable=SC2086
+	if { apt-get install -y --no-install-recommends $missing || { apt-get update && apt-get install -y --no-install-recommends $missing; }; } >"$log" 2>&1; then
+		rm -f "$log"
+		return 0
+	fi
+	tail -n 20 "$log" >&2
+	rm -f "$log"
+	say "cannot install:$missing (try: sudo apt-get update, then again)"
+	return 1
+}
+
+# Files that sudo made go back to the user behind it.
+give_back() {
+	if [ "$(id -u)" -eq 0 ] && [ -n "${SUDO_UID:-}" ] && [ "$SUDO_UID" != 0 ]; then
+		chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$@"
+	fi
+}
+
+# build_in FOLDER [meson options]: sets it up when it is not, and builds; quiet unless something goes wrong.
+build_in() {
+	folder=$1
+	shift
+	log=$(mktemp)
+	if { [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@"; } >"$log" 2>&1 && ninja -C "$folder" >>"$log" 2>&1; then
+		rm -f "$log"
+		return 0
+	fi
+	grep -E 'error|warning|FAILED|ERROR' "$log" >&2 || tail -n 40 "$log" >&2
+	rm -f "$log"
+	return 1
+}
