@@ -62,6 +62,23 @@ int err_try(struct err *e, const char *format, ...) PRINTF(2, 3);
 /* "text (try: advice)" into out; returns out. */
 const char *err_string(const struct err *e, char *out, size_t size);
 
+/*
+ * They return less than 0, always: code is asserted to be positive.  Said where compilers and analyzers can
+ * see it, so that they know that outputs are set wherever no error came back.
+ */
+static inline int err_negative_(int rc)
+{
+	if (rc >= 0)
+		__builtin_unreachable();
+	return rc;
+}
+
+#define err_set(...)     err_negative_(err_set(__VA_ARGS__))
+#define err_sys(...)     err_negative_(err_sys(__VA_ARGS__))
+#define err_code(...)    err_negative_(err_code(__VA_ARGS__))
+#define err_usage(...)   err_negative_(err_usage(__VA_ARGS__))
+#define err_refused(...) err_negative_(err_refused(__VA_ARGS__))
+
 /* --- ownership --------------------------------------------------------------------------------- */
 
 static inline void auto_free_(void *p)

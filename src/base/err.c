@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base.h"
 
+#include <assert.h>
 #include <stdio.h>
 
+#undef err_set
+#undef err_sys
+#undef err_code
+#undef err_usage
+#undef err_refused
+
 static int err_fill(
-        struct err *e, int code, enum err_exit exit_code, bool with_errno, const char *format, va_list args)
+	struct err *e, int code, enum err_exit exit_code, bool with_errno, const char *format, va_list args)
 {
+	assert(code > 0);
 	if (!e)
 		return -code;
 	int n = vsnprintf(e->text, sizeof(e->text), format, args);
@@ -64,7 +72,7 @@ int err_wrap(struct err *e, const char *format, ...)
 	int n = snprintf(whole, sizeof(whole), "%s: ", head);
 	if (n > 0 && (size_t)n < sizeof(whole))
 		snprintf(whole + n, sizeof(whole) - (size_t)n, "%.*s", (int)(sizeof(whole) - (size_t)n - 1),
-		        e->text);
+			e->text);
 	memcpy(e->text, whole, sizeof(whole));
 	return -e->code;
 }

@@ -48,8 +48,10 @@ static void take_override(struct common *common, char *text, struct argp_state *
 {
 	char *equals = strchr(text, '=');
 
-	if (!equals || equals == text)
+	if (!equals || equals == text) {
 		argp_error(state, "cannot use --set '%s': it wants KEY=VALUE", text);
+		return;
+	}
 	*equals = 0;
 	common->overrides = mem_grow(common->overrides, common->overrides_n + 1, sizeof(*common->overrides));
 	common->overrides[common->overrides_n++] = (struct setting_override){text, equals + 1};

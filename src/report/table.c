@@ -74,8 +74,12 @@ void text_verdict(const struct stat_effect *e, char *word, char *note, size_t si
 		snprintf(note, size, "(could miss < %s)", mde);
 	else if (e->verdict == STAT_NO_DIFFERENCE_SHOWN)
 		snprintf(note, size, "(too few blocks to show one)");
-	else if (e->verdict == STAT_NOT_ASSESSED)
-		snprintf(note, size, "%s", e->reason);
+	else if (e->verdict == STAT_NOT_ASSESSED) {
+		/* "20000 transactions a trial: p99.9 needs 100000": the number of transactions stands above
+		 * the table. */
+		const char *need = stat_metrics[e->metric].quantile > 0 ? strstr(e->reason, ": ") : NULL;
+		snprintf(note, size, "%s", need ? need + 2 : e->reason);
+	}
 }
 
 /* "−13.1 … −11.8 %", or with units of its own on a difference scale. */
@@ -114,7 +118,7 @@ enum { METRIC, OLD, NEW, CHANGE, OF_NEW, INTERVAL, P, VERDICT };
 static void effect_row(struct text_table *t, const struct text_comparison *c, const struct stat_effect *e,
 	const char *common)
 {
-	char text[96], note[160];
+	char text[160], note[160];
 
 	text_row(t);
 	text_cell(t, METRIC, TEXT_PLAIN, text_metric(e->metric));
@@ -141,7 +145,10 @@ static void effect_row(struct text_table *t, const struct text_comparison *c, co
 	text_cell(t, VERDICT, TEXT_DIM, note);
 }
 
-/* The reason that every primary has for having no verdict, or "". */
+/*
+ * The reason that no primary has a verdict, or "".  A tail may have one of its own besides (too few
+ * transactions).
+ */
 static const char *common_reason(const struct text_comparison *c)
 {
 	const char *reason = NULL;
@@ -151,7 +158,11 @@ static const char *common_reason(const struct text_comparison *c)
 
 		if (!e->primary || silent(c, e))
 			continue;
-		if (e->verdict != STAT_NOT_ASSESSED || (reason && strcmp(reason, e->reason)))
+		if (e->verdict != STAT_NOT_ASSESSED)
+			return "";
+		if (stat_metrics[e->metric].quantile > 0)
+			continue;
+		if (reason && strcmp(reason, e->reason))
 			return "";
 		reason = e->reason;
 	}

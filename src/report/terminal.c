@@ -62,7 +62,7 @@ static void cell_head(const struct report_cell *cell, const struct report_style 
 			text_bytes(s->reply_bytes, b, sizeof(b)));
 	if (s->flows > 1)
 		buf_add(&line, ", %llu flows", (unsigned long long)s->flows);
-	if (s->transactions)
+	if (s->transactions && cell->kind == STAT_REQUESTS)
 		buf_add(&line, ", %s transactions a trial", text_count(s->transactions, a, sizeof(a)));
 	else
 		buf_add(&line, ", %s a trial", text_ns((double)s->duration_ns, a, sizeof(a)));
@@ -160,6 +160,15 @@ static void left_out(const struct report_cell *cell, struct buf *out)
 		}
 }
 
+/* The heads of lines of which every arm has one: the name stands before the first. */
+static const char *head_once(const char *head, bool *said)
+{
+	const char *now = *said ? "            " : head;
+
+	*said = true;
+	return now;
+}
+
 /* The merged histogram and the largest value: what no percentile of a single trial shows. */
 static void merged(const struct report_cell *cell, struct buf *out)
 {
@@ -167,16 +176,17 @@ static void merged(const struct report_cell *cell, struct buf *out)
 		const char *name;
 		double q;
 	} tails[] = {{"p99.9", 0.999}, {"p99.99", 0.9999}, {"p99.999", 0.99999}};
-	struct buf line = {0};
+	bool said = false;
 	char text[32];
 
 	for (size_t i = 0; i < cell->arms_n; i++) {
 		const struct report_arm *arm = &cell->arms[i];
 		const struct hist *h = arm->response ? arm->response : arm->service;
+		struct buf line = {0};
 
 		if (!h)
 			continue;
-		buf_add(&line, "%s%s", line.len ? " · " : "", arm->name);
+		buf_add(&line, "%s:", arm->name);
 		for (size_t k = 0; k < ARRAY_LEN(tails); k++)
 			if (isfinite(report_quantile(h, tails[k].q)))
 				buf_add(&line, " %s %s,", tails[k].name,
@@ -185,33 +195,31 @@ static void merged(const struct report_cell *cell, struct buf *out)
 		if (arm->lateness)
 			buf_add(&line, ", sent late by at most %s",
 				text_ns((double)arm->lateness->max, text, sizeof(text)));
+		text_wrap(out, head_once("  merged    ", &said), line.data);
+		buf_free(&line);
 	}
-	if (line.len)
-		text_wrap(out, "  merged    ", line.data);
-	buf_free(&line);
 }
 
 static void extremes(const struct report_cell *cell, struct buf *out)
 {
 	struct report_owner owners[WORST_MAX];
-	struct buf line = {0};
+	bool said = false;
 	char text[32];
 
 	for (size_t i = 0; i < cell->arms_n; i++) {
 		size_t n = report_arm_owners(&cell->arms[i], owners);
+		struct buf line = {0};
 
+		if (!n)
+			continue;
+		buf_add(&line, "%s: ", cell->arms[i].name);
 		for (size_t k = 0; k < n && k < 3; k++)
-			buf_add(&line, "%s%s%s %zu of %zu (worst %s)",
-				k          ? ", "
-				: line.len ? " · "
-					   : "",
-				k ? "" : cell->arms[i].name, k ? owners[k].name : "", owners[k].count,
-				cell->arms[i].worst_n,
+			buf_add(&line, "%s%s %zu of %zu (worst %s)", k ? ", " : "", owners[k].name,
+				owners[k].count, cell->arms[i].worst_n,
 				text_ns((double)owners[k].worst_ns, text, sizeof(text)));
+		text_wrap(out, head_once("  extremes  ", &said), line.data);
+		buf_free(&line);
 	}
-	if (line.len)
-		text_wrap(out, "  extremes  ", line.data);
-	buf_free(&line);
 }
 
 static void run_to_run(const struct report_cell *cell, const struct report_effects *pair, struct buf *out)

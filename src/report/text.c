@@ -87,6 +87,8 @@ char *text_change(double change, char *out, size_t size)
 		snprintf(out, size, NOTHING);
 	else if (change >= 9)
 		snprintf(out, size, "×%.*f", change >= 99 ? 0 : 1, change + 1);
+	else if (change <= -10) /* of the new value, when little is left of the old one */
+		snprintf(out, size, MINUS "%.0f×", -change);
 	else if (percent < 0.05)
 		snprintf(out, size, "0.0 %%");
 	else

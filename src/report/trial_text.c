@@ -206,12 +206,15 @@ static void samples(const struct trial_record *r, const struct report_trial *t, 
 		buf_add(&line, "%s transactions in ", text_count(t->transactions, a, sizeof(a)));
 	buf_add(&line, "%s after a warm-up of %s", text_ns(t->stretch_s * 1e9, a, sizeof(a)),
 		text_ns((double)r->settings.warmup_ns, b, sizeof(b)));
+	text_wrap(out, "  samples   ", line.data);
+	line.len = 0;
 	if (isfinite(t->value[STAT_RATE]) && settings_open_loop(&r->settings))
-		buf_add(&line, "; asked for %s /s, achieved %.0f /s",
+		buf_add(&line, "asked for %s /s, achieved %.0f /s",
 			text_count(r->settings.rate, a, sizeof(a)), t->value[STAT_RATE]);
 	else if (isfinite(t->value[STAT_RATE]))
-		buf_add(&line, "; %.0f /s", t->value[STAT_RATE]);
-	text_wrap(out, "  samples   ", line.data);
+		buf_add(&line, "%.0f /s, as fast as the replies came", t->value[STAT_RATE]);
+	if (line.len)
+		text_wrap(out, "  rate      ", line.data);
 	line.len = 0;
 	buf_add(&line, "lost %s of %s sent", text_count(t->lost, a, sizeof(a)),
 		text_count(t->sent, b, sizeof(b)));

@@ -293,7 +293,8 @@ static int one_block(struct execution *ex, uint64_t block, struct err *e)
 			continue;
 		run_order(ex->run->seed, block, c, ex->x->arms_n, order);
 		for (size_t i = 0; rc == 0 && i < ex->x->arms_n; i++) {
-			struct store_trial stored = {.block = block, .position = position++};
+			struct store_trial stored = {.block = block, .position = position};
+			position++;
 			rc = stop_flag ? err_set(e, EINTR, "interrupted")
 				       : one_trial(ex, c, order[i], &stored, e);
 		}

@@ -97,10 +97,11 @@ static int want(
 {
 	if (node && node->type == type)
 		return 0;
-	return bad(r, node, e, "%s must be %s", what,
+	bad(r, node, e, "%s must be %s", what,
 		type == YAML_MAPPING_NODE    ? "a mapping (key: value)"
 		: type == YAML_SEQUENCE_NODE ? "a list (- …)"
 					     : "a single value");
+	return -EINVAL;
 }
 
 /* --- settings in the file ---------------------------------------------------------------------- */

@@ -26,7 +26,7 @@ static void take_mount(char *line, struct cgroups *out)
 	char *dash = strstr(line, " - ");
 
 	if (!dash || sscanf(line, "%*s %*s %*s %*s %511s", mount) != 1 ||
-	        sscanf(dash + 3, "%63s %*s %1023s", type, super) != 2 || strlen(mount) >= sizeof(out->cpu))
+		sscanf(dash + 3, "%63s %*s %1023s", type, super) != 2 || strlen(mount) >= sizeof(out->cpu))
 		return;
 	if (!strcmp(type, "cgroup2")) {
 		str_copy(out->unified, sizeof(out->unified), mount);

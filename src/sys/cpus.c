@@ -51,8 +51,8 @@ int cpus_parse_mask(const char *text, cpus *out)
 		if (!isxdigit((unsigned char)*p))
 			return -EINVAL;
 		unsigned digit = isdigit((unsigned char)*p)
-		                         ? (unsigned)(*p - '0')
-		                         : (unsigned)(tolower((unsigned char)*p) - 'a' + 10);
+					 ? (unsigned)(*p - '0')
+					 : (unsigned)(tolower((unsigned char)*p) - 'a' + 10);
 		for (unsigned bit = 0; bit < 4; bit++, cpu++)
 			if (digit >> bit & 1) {
 				if (cpu >= CPU_SETSIZE)
@@ -76,7 +76,7 @@ char *cpus_format_list(const cpus *set, char *out, size_t size)
 		while (last + 1 < CPU_SETSIZE && CPU_ISSET(last + 1, set))
 			last++;
 		len += (size_t)snprintf(
-		        out + len, size - len, last > cpu ? "%s%d-%d" : "%s%d", len ? "," : "", cpu, last);
+			out + len, size - len, last > cpu ? "%s%d-%d" : "%s%d", len ? "," : "", cpu, last);
 		cpu = last;
 	}
 	return out;

@@ -51,7 +51,7 @@ int machine_lock(const char *state, struct err *e)
 		ssize_t n = pread(fd, holder, sizeof(holder) - 1, 0);
 		holder[n > 0 ? n : 0] = 0;
 		err_set(e, EBUSY, "cannot start: another taut (process %s) is at work on this machine",
-		        str_trim(holder));
+			str_trim(holder));
 		return err_try(e, "wait for it, or stop it");
 	}
 	AUTO_FREE char *pid = str_format("%d\n", getpid());

@@ -15,8 +15,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-extern char **environ;
-
 #define KEEP_NUMBER 3
 
 bool program_find(const char *name, char *out, size_t size)
@@ -30,7 +28,7 @@ bool program_find(const char *name, char *out, size_t size)
 		struct stat st;
 		int n = snprintf(out, size, "%s/%s", dir, name);
 		if (n > 0 && (size_t)n < size && stat(out, &st) == 0 && S_ISREG(st.st_mode) &&
-		        access(out, X_OK) == 0)
+			access(out, X_OK) == 0)
 			return true;
 	}
 	out[0] = 0;

@@ -27,10 +27,10 @@ static int parse_stat(char *text, struct task *out)
 	/* Fields 3.. : state ppid pgrp session tty tpgid flags(9) … starttime(22) … rt_priority(40)
 	 * policy(41) */
 	if (sscanf(close + 1,
-	            " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu %*u "
-	            "%*d %*u"
-	            " %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %*d %u %u",
-	            &flags, &start, &priority, &policy) != 4)
+		    " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu %*u "
+		    "%*d %*u"
+		    " %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %*d %u %u",
+		    &flags, &start, &priority, &policy) != 4)
 		return -EINVAL;
 	out->flags = flags;
 	out->start = start;
@@ -148,7 +148,7 @@ int task_set_affinity(pid_t tid, const cpus *set, struct err *e)
 
 	if (sched_setaffinity(tid, sizeof(*set), set) < 0)
 		return err_sys(
-		        e, "cannot move task %d to CPUs %s", tid, cpus_format_list(set, list, sizeof(list)));
+			e, "cannot move task %d to CPUs %s", tid, cpus_format_list(set, list, sizeof(list)));
 	return 0;
 }
 

@@ -198,7 +198,7 @@ int tune_join_read(const struct tune_host *host, const struct entry *entry, char
 	for (size_t i = 0; i < n; i++)
 		astray += !tune_tid_in(tids, tids_n, members[i].tid) &&
 			  task_read(host->root, members[i].tid, members[i].tid, &task, NULL) == 0 &&
-			  task.start == members[i].start;
+			  task.start == members[i].start && !(task.flags & TASK_EXITING);
 	*out = astray ? str_format("%zu of %zu tasks elsewhere", astray, n) : str_dup(entry->after);
 	return 0;
 }

@@ -19,7 +19,7 @@ bool tune_task_unpinned(const struct tune_host *host, const struct task *task)
 
 	CPU_AND(&both, &task->affinity, &host->online);
 	return (task->policy == SCHED_OTHER || task->policy == SCHED_BATCH || task->policy == SCHED_IDLE) &&
-	       !(task->flags & TASK_NO_SETAFFINITY) && CPU_EQUAL(&both, &host->online);
+	       !(task->flags & (TASK_NO_SETAFFINITY | TASK_EXITING)) && CPU_EQUAL(&both, &host->online);
 }
 
 void tune_members_add(struct buf *detail, const struct task *task)
@@ -98,7 +98,8 @@ static bool is_member(const struct crowd *crowd, const struct task *task)
 /* Is it still who it was? */
 static bool member_task(const struct tune_host *host, const struct member *m, struct task *task)
 {
-	return task_read(host->root, m->tid, m->tid, task, NULL) == 0 && task->start == m->start;
+	return task_read(host->root, m->tid, m->tid, task, NULL) == 0 && task->start == m->start &&
+	       !(task->flags & TASK_EXITING);
 }
 
 /* `after` when every listed task that lives keeps within it; else how many do not. */
