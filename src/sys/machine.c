@@ -39,7 +39,7 @@ int state_dir(char *out, size_t size, struct err *e)
 
 int machine_lock(const char *state, struct err *e)
 {
-	AUTO_FREE char *path = str_format("%s/lock", state);
+	AUTO_FREE char *path = is_privileged() ? str_dup("/run/taut.lock") : str_format("%s/lock", state);
 	char holder[32] = "";
 	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 

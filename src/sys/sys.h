@@ -53,8 +53,9 @@ struct spawn {
 	int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null; a number: that fd */
 	int keep_fd;                        /* an fd to be inherited as number 3; -1: none */
 	int netns_fd;                       /* enter this namespace first; -1: stay */
-	bool new_group; /* a process group of its own (Ctrl-C passes it by); the session, and so the autogroup, stays */
-	bool outlives_parent;               /* otherwise SIGKILL when the thread that spawned dies */
+	bool new_group;       /* a process group of its own (Ctrl-C passes it by); the session, and so the
+				 autogroup, stays */
+	bool outlives_parent; /* otherwise SIGKILL when the thread that spawned dies */
 };
 #define SPAWN_INIT                                                                                           \
 	((struct spawn){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .keep_fd = -1, .netns_fd = -1})
@@ -100,6 +101,7 @@ struct task {
 	int policy, priority;
 	cpus affinity;
 };
+#define TASK_EXITING        0x00000004u /* PF_EXITING: a zombie, or about to be one */
 #define TASK_KTHREAD        0x00200000u /* PF_KTHREAD */
 #define TASK_NO_SETAFFINITY 0x04000000u /* PF_NO_SETAFFINITY */
 

@@ -42,7 +42,7 @@ static int inside(
 	} else if (rc >= 0) {
 		char text[4096];
 		rc = root_read(root, path, text, sizeof(text), e);
-		if (rc >= 0)
+		if (rc >= 0 && out)
 			*out = str_dup(text);
 	}
 	netns_leave(&saved);

@@ -68,7 +68,7 @@ static enum answer group_budget(const struct asked *asked, char *out, size_t siz
 		below +=
 			str_starts(subject->cgroups[i], prefix) || !strcmp(subject->cgroups[i], asked->group);
 	uint64_t free_us = all_us > budgets.taken_us ? (all_us - budgets.taken_us) / 10 * 9 : 0;
-	uint64_t share_us = free_us / subject->cgroups_n;
+	uint64_t share_us = free_us / MAX(subject->cgroups_n, 1);
 	if (share_us < 1000) {
 		snprintf(out, size, "other cgroups hold %llu of %llu µs of realtime budget",
 			(unsigned long long)budgets.taken_us, (unsigned long long)all_us);

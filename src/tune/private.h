@@ -126,9 +126,6 @@ struct member {
 	cpus mask; /* before */
 };
 
-/* PF_EXITING: a zombie still shows in /proc, but is in no cgroup and runs nowhere. */
-#define TASK_EXITING 0x00000004u
-
 /* Alive, SCHED_OTHER, BATCH or IDLE, allowed on every online CPU, and the kernel lets it be moved. */
 bool tune_task_unpinned(const struct tune_host *host, const struct task *task);
 /* The `detail` of an entry: "since=TICKS tid:start:mask …"; since 0: these have no children that inherit. */

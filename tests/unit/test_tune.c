@@ -283,6 +283,60 @@ static void tasks_born_meanwhile_get_their_cpus_back(void **state)
 	}
 }
 
+static void a_task_that_dies_meanwhile_is_no_mistake(void **state)
+{
+	static const enum world_kind kinds[] = {WORLD_V1, WORLD_NONE};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		struct settings s = settings_of("low-latency");
+		struct err e = ERR_INIT;
+		struct subject subject;
+		struct tune *tune;
+		struct world w;
+		bool all = false;
+		world_make(&w, kinds[i], 2);
+		world_enter(&w);
+		world_subject(&w, &subject);
+		must(tune_open(&tune, &w.host, &e), &e);
+		must(apply_both(&w, tune, &s, &subject, &e), &e);
+		/* A zombie: still in /proc, in no cgroup, its mask of no meaning. */
+		world_put(&w, "/sys/fs/cgroup/cpuset/taut-housekeeping/tasks", "5000001\n");
+		world_put(&w, "/proc/5000300/task/5000300/stat",
+			"5000300 (x) Z 1 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 1300 0 0 0 0 0 0 0 0 0 0 0 0 0 "
+			"0 0 0 0 0 0 0 0 0\n");
+		world_put(&w, "/proc/5000300/task/5000300/status", "Name:\tx\nCpus_allowed:\t3\n");
+		must(tune_verify(tune, &all, &e), &e);
+		assert_true(all);
+		must(tune_revert(tune, &e), &e);
+		tune_free(tune);
+		world_end(&w);
+	}
+}
+
+static void a_task_that_strays_is_found(void **state)
+{
+	struct settings s = settings_of("low-latency");
+	struct err e = ERR_INIT;
+	struct subject subject;
+	struct tune *tune;
+	struct world w;
+	bool all = true;
+
+	(void)state;
+	world_make(&w, WORLD_V1, 2);
+	world_enter(&w);
+	world_subject(&w, &subject);
+	must(tune_open(&tune, &w.host, &e), &e);
+	must(apply_both(&w, tune, &s, &subject, &e), &e);
+	w.calls.write_file(&w, w.host.root, "/sys/fs/cgroup/cpuset/tasks", "5000300");
+	must(tune_verify(tune, &all, &e), &e);
+	assert_false(all);
+	must(tune_revert(tune, &e), &e);
+	tune_free(tune);
+	world_end(&w);
+}
+
 static void revert_is_three_way(void **state)
 {
 	static const struct {
@@ -536,6 +590,8 @@ int main(void)
 		cmocka_unit_test(low_latency_on_cgroup_v2),
 		cmocka_unit_test(an_invalid_partition_gives_way_to_affinity),
 		cmocka_unit_test(tasks_born_meanwhile_get_their_cpus_back),
+		cmocka_unit_test(a_task_that_dies_meanwhile_is_no_mistake),
+		cmocka_unit_test(a_task_that_strays_is_found),
 		cmocka_unit_test(revert_is_three_way),
 		cmocka_unit_test(an_optional_knob_that_is_refused_is_skipped),
 		cmocka_unit_test(a_mandatory_knob_that_is_refused_undoes_its_plan),

@@ -19,39 +19,64 @@
 #define SPINNERS 4
 
 struct machine {
-	int root;
+	int root, lock;
 	struct tune_host host;
 	struct subject subject;
 	pid_t ends[2];
 	char state[64];
 };
 
-static const char *why_not(void)
+/* The lock that every taut of root's takes: two that tune one machine would take each other's values for the
+ * old ones. */
+static int lock_machine(struct err *e)
 {
-	static char text[1024];
+	int rc = dir_make("/var/lib/taut", 0700, e);
+
+	return rc < 0 ? rc : machine_lock("/var/lib/taut", e);
+}
+
+/* Returns the lock, or -1 with the reason. */
+static int may_tune(char *why, size_t size)
+{
 	struct tune_host host = TUNE_HOST_NONE;
 	struct err e = ERR_INIT;
 	AUTO_CLOSE int root = root_open("/", &e);
 
+	str_copy(why, size, "needs root");
 	if (!is_privileged())
-		return "needs root";
+		return -1;
 	host.root = root;
-	if (cpus_online(root, &host.online, &e) < 0 || tune_allowed(&host, false, &e) < 0)
-		return err_string(&e, text, sizeof(text));
-	return CPU_COUNT(&host.online) < 2 ? "needs two CPUs" : NULL;
+	int rc = cpus_online(root, &host.online, &e);
+	str_copy(why, size, "needs two CPUs");
+	if (rc == 0 && CPU_COUNT(&host.online) < 2)
+		return -1;
+	if (rc == 0)
+		rc = tune_allowed(&host, false, &e);
+	if (rc == 0)
+		rc = lock_machine(&e);
+	if (rc >= 0)
+		return rc;
+	err_string(&e, why, size);
+	return -1;
 }
 
-static void need_machine(void)
+static int need_machine(void)
 {
-	const char *why = why_not(), *must = getenv("TAUT_MUST");
+	const char *wanted = getenv("TAUT_MUST");
+	char why[1024];
+	int lock = may_tune(why, sizeof(why));
 
-	if (!why)
-		return;
-	if (must && strstr(must, "tune"))
+	if (lock >= 0)
+		return lock;
+	if (wanted && strstr(wanted, "tune"))
 		fail_msg("%s", why);
-	print_message("skipped: %s\n", why);
+	print_message("# skipped: %s\n", why);
 	skip();
+	return -1;
 }
+
+/* What is in force, so that a test that fails does not leave it so. */
+static struct tune *in_force;
 
 static void must(int rc, const struct err *e)
 {
@@ -267,8 +292,9 @@ static void target_end(struct machine *m)
 static void machine_open(struct machine *m, bool bare)
 {
 	struct err e = ERR_INIT;
+	int lock = need_machine();
 
-	*m = (struct machine){.host = TUNE_HOST_NONE};
+	*m = (struct machine){.host = TUNE_HOST_NONE, .lock = lock};
 	str_copy(m->state, sizeof(m->state), "/tmp/taut-real-XXXXXX");
 	assert_non_null(mkdtemp(m->state));
 	setenv("TAUT_STATE", m->state, 1);
@@ -282,6 +308,7 @@ static void machine_close(struct machine *m)
 {
 	tune_host_close(&m->host);
 	close(m->root);
+	close(m->lock);
 	tree_remove(m->state, NULL);
 }
 
@@ -299,18 +326,18 @@ static void apply_stage(struct machine *m, struct tune *tune, enum tune_stage st
 	must(tune_apply(tune, plan, &e), &e);
 }
 
-static void say_standing(const struct tune *tune)
+static void say_standing(const struct tune *tune, bool all_hold)
 {
 	json_t *all = tune_effective_json(tune), *entry;
 	size_t i;
 
-	if (!getenv("TAUT_VERBOSE")) {
+	if (all_hold && !getenv("TAUT_VERBOSE")) {
 		json_decref(all);
 		return;
 	}
 	json_array_foreach (all, i, entry) {
 		AUTO_FREE char *line = json_dumps(entry, JSON_COMPACT);
-		print_message("%s\n", line);
+		print_message("# %s\n", line);
 	}
 	json_decref(all);
 }
@@ -371,6 +398,7 @@ static void a_trial(struct machine *m, const pid_t *spinners, bool teardown_firs
 
 	target_make(m);
 	must(tune_open(&tune, &m->host, &e), &e);
+	in_force = tune;
 	t[0] = time_now_ns();
 	apply_stage(m, tune, TUNE_HOST);
 	t[1] = time_now_ns();
@@ -379,7 +407,7 @@ static void a_trial(struct machine *m, const pid_t *spinners, bool teardown_firs
 	apply_stage(m, tune, TUNE_LIVE);
 	must(tune_verify(tune, &all, &e), &e);
 	t[3] = time_now_ns();
-	say_standing(tune);
+	say_standing(tune, all);
 	assert_true(all);
 	expect_kept_off(m, spinners, 100 * NS_PER_MS);
 	if (teardown_first)
@@ -388,18 +416,18 @@ static void a_trial(struct machine *m, const pid_t *spinners, bool teardown_firs
 	must(tune_revert(tune, &e), &e);
 	t[5] = time_now_ns();
 	target_end(m);
-	print_message("host %.1f ms, live and verify %.1f ms, revert %.1f ms; together %.1f ms\n",
+	print_message("# host %.1f ms, live and verify %.1f ms, revert %.1f ms; together %.1f ms\n",
 		(double)(t[1] - t[0]) / 1e6, (double)(t[3] - t[2]) / 1e6, (double)(t[5] - t[4]) / 1e6,
 		(double)(t[1] - t[0] + t[3] - t[2] + t[5] - t[4]) / 1e6);
+	in_force = NULL;
 	tune_free(tune);
 }
 
 static void trials(bool bare, int n)
 {
 	pid_t spinners[SPINNERS];
-	struct machine m;
+	static struct machine m; /* outlives a test that fails, as in_force needs it */
 
-	need_machine();
 	machine_open(&m, bare);
 	spinners_start(spinners);
 	struct picture was = picture_take(m.root);
@@ -432,7 +460,6 @@ static void kill_and_undo(bool bare)
 	struct machine m;
 	int status;
 
-	need_machine();
 	machine_open(&m, bare);
 	target_make(&m);
 	target_start(&m);
@@ -444,6 +471,7 @@ static void kill_and_undo(bool bare)
 		apply_stage(&m, tune, TUNE_HOST);
 		pid_t heir = fork(); /* born while all is in force; outlives the taut that made it */
 		if (heir == 0) {
+			close(m.lock);
 			alarm(20);
 			pause();
 			_exit(0);
@@ -496,7 +524,6 @@ static void a_link_in_a_namespace_is_reached(void **state)
 	bool all = false;
 
 	(void)state;
-	need_machine();
 	machine_open(&m, false);
 	AUTO_CLOSE int netns = netns_create(&e);
 	must(netns, &e);
@@ -534,5 +561,7 @@ int main(void)
 		cmocka_unit_test(a_link_in_a_namespace_is_reached),
 	};
 
-	return cmocka_run_group_tests_name("tune_real", tests, NULL, NULL);
+	int failed = cmocka_run_group_tests_name("tune_real", tests, NULL, NULL);
+	tune_free(in_force);
+	return failed;
 }
