@@ -28,6 +28,7 @@ ARROWS = {
 # The one public header of each room; hist.h stands alone because the static agent links nothing else of stat.
 PUBLIC = {room: {f"{room}.h"} for room in ARROWS}
 PUBLIC["stat"].add("hist.h")
+PUBLIC["wire"].add("base64.h")
 
 
 def below(room):

@@ -15,7 +15,7 @@
 #define REPORT_SKIPPED      "skipped: "
 
 #define REPORT_FLAGS(ROW)                                                                                    \
-	ROW(LINE_RATE, "line-rate", "at the line rate: a larger gain could not show")                               \
+	ROW(LINE_RATE, "line-rate", "at the line rate: a larger gain could not show")                        \
 	ROW(BIMODAL, "bimodal", "two groups of values: median and SD both mislead")                          \
 	ROW(NOT_STEADY, "not-steady", "still settling when the trial ended")                                 \
 	ROW(CAPPED, "capped", "fewer transactions than asked for when the time was up")                      \

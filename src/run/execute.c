@@ -338,7 +338,9 @@ int run_execute(struct experiment *x, struct store *store, struct site *site,
 	ex.progress.n = mem_array(x->cells_n * x->arms_n, sizeof(uint64_t));
 	*run = wanted;
 	chosen.resume = options->resume && find_unfinished(&ex, &wanted);
-	if (!chosen.resume)
+	if (chosen.resume)
+		rc = store_run_resume(store, run->id, run->spec_hash, e);
+	else
 		rc = begin_new(&ex, spec, e);
 	json_decref(spec);
 	if (rc == 0) {

@@ -8,24 +8,24 @@ static const struct {
 	int sqlite, code;
 	const char *why, *advice;
 } meanings[] = {
-        {SQLITE_FULL, ENOSPC, "no space left for '%s'",
-                "free some space there and go on; everything saved before is safe"},
-        {SQLITE_READONLY, EROFS, "'%s' cannot be written", "--db with a file that you may write"},
-        {SQLITE_PERM, EACCES, "no permission for '%s'", "--db with a file that you may write"},
-        {SQLITE_BUSY, EBUSY, "another program is writing to '%s'",
-                "again when it is done, or --db with another file"},
-        {SQLITE_LOCKED, EBUSY, "'%s' is locked", "again, or --db with another file"},
-        {SQLITE_NOTADB, EBADMSG, "'%s' is not a database: it is something else, or damaged at its start",
-                "--db with another file, or move this one away"},
-        {SQLITE_CORRUPT, EBADMSG, "'%s' is damaged",
-                "move it away and start a new one; `sqlite3 FILE .recover` saves what can be read"},
-        {SQLITE_CANTOPEN, EACCES, "'%s' cannot be opened, or its folder cannot be written",
-                "--db with a file that you may write"},
-        {SQLITE_IOERR, EIO, "reading or writing '%s' failed",
-                "the kernel log, and the space left on that disk"},
-        {SQLITE_NOMEM, ENOMEM, "no memory left for '%s'", "again with less running"},
-        {SQLITE_CONSTRAINT, EEXIST, "'%s' does not allow it", NULL},
-        {SQLITE_TOOBIG, E2BIG, "too large for '%s'", NULL},
+	{SQLITE_FULL, ENOSPC, "no space left for '%s'",
+		"free some space there and go on; everything saved before is safe"},
+	{SQLITE_READONLY, EROFS, "'%s' cannot be written", "--db with a file that you may write"},
+	{SQLITE_PERM, EACCES, "no permission for '%s'", "--db with a file that you may write"},
+	{SQLITE_BUSY, EBUSY, "another program is writing to '%s'",
+		"again when it is done, or --db with another file"},
+	{SQLITE_LOCKED, EBUSY, "'%s' is locked", "again, or --db with another file"},
+	{SQLITE_NOTADB, EBADMSG, "'%s' is not a database: it is something else, or damaged at its start",
+		"--db with another file, or move this one away"},
+	{SQLITE_CORRUPT, EBADMSG, "'%s' is damaged",
+		"move it away and start a new one; `sqlite3 FILE .recover` saves what can be read"},
+	{SQLITE_CANTOPEN, EACCES, "'%s' cannot be opened, or its folder cannot be written",
+		"--db with a file that you may write"},
+	{SQLITE_IOERR, EIO, "reading or writing '%s' failed",
+		"the kernel log, and the space left on that disk"},
+	{SQLITE_NOMEM, ENOMEM, "no memory left for '%s'", "again with less running"},
+	{SQLITE_CONSTRAINT, EEXIST, "'%s' does not allow it", NULL},
+	{SQLITE_TOOBIG, E2BIG, "too large for '%s'", NULL},
 };
 
 int db_error(const struct store *store, struct err *e, const char *format, ...)
@@ -94,7 +94,7 @@ static int bind_all(sqlite3_stmt *s, const char *types, va_list args)
 }
 
 static int prepare(
-        const struct store *store, sqlite3_stmt **out, const char *sql, const char *types, va_list args)
+	const struct store *store, sqlite3_stmt **out, const char *sql, const char *types, va_list args)
 {
 	sqlite3_stmt *s = NULL;
 	int rc = sqlite3_prepare_v2(store->db, sql, -1, &s, NULL);

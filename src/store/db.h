@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The store's way of talking to SQLite: statements with their values in one call, transactions, and errors that say
- * which file it was, why, and what to do.
+ * The store's way of talking to SQLite: statements with their values in one call, transactions, and errors
+ * that say which file it was, why, and what to do.
  */
 #pragma once
 
@@ -34,14 +34,16 @@ static inline void db_finalize(sqlite3_stmt **s)
 }
 #define AUTO_STMT AUTO(db_finalize)
 
-/* The values that follow are bound in order, a letter each: i int64_t, t text (NULL allowed), b const void * and size_t. */
+/* The values that follow are bound in order, a letter each: i int64_t, t text (NULL allowed), b const void *
+ * and size_t. */
 int db_prepare(const struct store *store, sqlite3_stmt **out, const char *sql, const char *types, ...);
 /* The same, and stepped to its end; SQLITE_OK, or the code that db_error() explains. */
 int db_run(const struct store *store, const char *sql, const char *types, ...);
 /* One integer (untouched where there is no row); a code as above. */
 int db_integer(const struct store *store, const char *sql, int64_t *out);
 
-/* A transaction.  begin fails with an error; end commits when rc is 0 or more and rolls back otherwise, and returns what came of it. */
+/* A transaction.  begin fails with an error; end commits when rc is 0 or more and rolls back otherwise, and
+ * returns what came of it. */
 int db_begin(const struct store *store, struct err *e);
 int db_end(const struct store *store, int rc, struct err *e);
 
@@ -51,7 +53,7 @@ json_t *db_json_column(const struct store *store, sqlite3_stmt *s, int column, s
 /* The text of a column into a bounded array: false when it does not fit or is no text. */
 bool db_text_column(sqlite3_stmt *s, int column, char *out, size_t size);
 /*
- * Fills what this taut knows and an older one did not: settings that are missing get their defaults, which is what they
- * were then.
+ * Fills what this taut knows and an older one did not: settings that are missing get their defaults, which is
+ * what they were then.
  */
 void db_settings_complete(json_t *settings);

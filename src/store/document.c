@@ -19,7 +19,7 @@ json_t *db_json_column(const struct store *store, sqlite3_stmt *s, int column, s
 		return NULL;
 	}
 	value = json_loadb((const char *)text, (size_t)sqlite3_column_bytes(s, column),
-	        JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+		JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 	if (!value)
 		db_damaged(store, e, "a document is no JSON: %s", why.text);
 	return value;

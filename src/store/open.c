@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Opening the database.  Nothing is written before the file has been looked at: it must be empty or bear our application
- * id, so that a wrong --db never grows tables in somebody else's database.  The schema's version is user_version; an older file
- * is migrated step by step in one transaction, a newer one is refused, since an old program does not know what it would break.
+ * Opening the database.  Nothing is written before the file has been looked at: it must be empty or bear our
+ * application id, so that a wrong --db never grows tables in somebody else's database.  The schema's version
+ * is user_version; an older file is migrated step by step in one transaction, a newer one is refused, since
+ * an old program does not know what it would break.
  *
- * A file that may not be written (a colleague's results on a read-only mount) is opened as an immutable one for reading, unless a
- * write-ahead log lies beside it: what is in that log would silently be missing.
+ * A file that may not be written (a colleague's results on a read-only mount) is opened as an immutable one
+ * for reading, unless a write-ahead log lies beside it: what is in that log would silently be missing.
  */
 #include "db.h"
 
@@ -42,7 +43,7 @@ static int owner_check(const char *path, const struct stat *st, struct err *e)
 		return err_set(e, EINVAL, "cannot open '%s': it is not a regular file", path);
 	if (!mine || (!geteuid() && (st->st_mode & 022))) {
 		err_refused(e, "cannot open '%s': %s", path,
-		        mine ? "others may write to it" : "it belongs to another user");
+			mine ? "others may write to it" : "it belongs to another user");
 		return err_try(e, mine ? "chmod go-w on it" : "a copy of your own: cp it and give --db");
 	}
 	return 0;
@@ -79,14 +80,14 @@ static int open_file(struct store *s, struct err *e)
 	s->read_only = there && access(s->path, W_OK) < 0;
 	if (s->read_only && unfinished_log(s->path)) {
 		err_set(e, EROFS,
-		        "cannot read '%s': its last changes are still in '%s-wal', and it cannot be written",
-		        s->path, s->path);
+			"cannot read '%s': its last changes are still in '%s-wal', and it cannot be written",
+			s->path, s->path);
 		return err_try(e, "a copy of both files in a folder that you may write");
 	}
 	AUTO_FREE char *uri = uri_immutable(s->path);
 	/* Made by us, so that it is private from the first moment and SQLite never has to guess the mode. */
 	AUTO_CLOSE int fd =
-	        there ? -1 : open(s->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		there ? -1 : open(s->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (!there && fd < 0 && errno != EEXIST)
 		return err_sys(e, "cannot make '%s'", s->path);
 	int flags = s->read_only ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE;
@@ -105,7 +106,7 @@ static int version_read(struct store *s, int64_t *version, struct err *e)
 
 	*version = 0;
 	if (db_integer(s, "PRAGMA application_id", &id) || db_integer(s, "PRAGMA user_version", version) ||
-	        db_integer(s, "SELECT count(*) FROM sqlite_schema", &things))
+		db_integer(s, "SELECT count(*) FROM sqlite_schema", &things))
 		return db_error(s, e, "open results");
 	if (id != STORE_APPLICATION_ID && (id || things || *version)) {
 		err_set(e, EEXIST, "cannot open '%s': it is a database of another program", s->path);
@@ -115,8 +116,8 @@ static int version_read(struct store *s, int64_t *version, struct err *e)
 		return db_damaged(s, e, "its schema has version %lld", (long long)*version);
 	if (*version > store_schema_version) {
 		err_set(e, EPROTONOSUPPORT,
-		        "cannot open '%s': made by a newer taut (schema %lld, this one knows %d)", s->path,
-		        (long long)*version, store_schema_version);
+			"cannot open '%s': made by a newer taut (schema %lld, this one knows %d)", s->path,
+			(long long)*version, store_schema_version);
 		return err_try(e, "a newer taut, or --db with another file");
 	}
 	return 0;
@@ -136,7 +137,7 @@ static int migrate(struct store *s, struct err *e)
 			rc = db_error(s, e, "bring results to schema %lld", (long long)version + 1);
 	if (rc == 0) {
 		AUTO_FREE char *mark = str_format("PRAGMA application_id = %d; PRAGMA user_version = %d",
-		        STORE_APPLICATION_ID, store_schema_version);
+			STORE_APPLICATION_ID, store_schema_version);
 		if (sqlite3_exec(s->db, mark, NULL, NULL, NULL))
 			rc = db_error(s, e, "bring results up to date");
 	}
@@ -154,13 +155,13 @@ static int prepare_file(struct store *s, struct err *e)
 		if (version == store_schema_version)
 			return 0;
 		err_set(e, EROFS,
-		        "cannot open '%s': its schema %lld is older than this taut's %d, and it cannot be "
-		        "written",
-		        s->path, (long long)version, store_schema_version);
+			"cannot open '%s': its schema %lld is older than this taut's %d, and it cannot be "
+			"written",
+			s->path, (long long)version, store_schema_version);
 		return err_try(e, "a copy that you may write");
 	}
 	if (db_run(s, "PRAGMA journal_mode = WAL", "") || db_run(s, "PRAGMA synchronous = FULL", "") ||
-	        db_run(s, "PRAGMA foreign_keys = ON", ""))
+		db_run(s, "PRAGMA foreign_keys = ON", ""))
 		return db_error(s, e, "open results");
 	return version < store_schema_version ? migrate(s, e) : 0;
 }
@@ -207,5 +208,5 @@ int store_check(struct store *store, struct err *e)
 		return db_error(store, e, "check results");
 	const char *said = (const char *)sqlite3_column_text(s, 0);
 	return said && !strcmp(said, "ok") ? 0
-	                                   : db_damaged(store, e, "it is damaged (%s)", said ? said : "?");
+					   : db_damaged(store, e, "it is damaged (%s)", said ? said : "?");
 }

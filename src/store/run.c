@@ -8,19 +8,19 @@
 static int run_read(const struct store *store, sqlite3_stmt *s, struct store_run *out, struct err *e)
 {
 	struct store_run run = {
-	        .id = sqlite3_column_int64(s, 0),
-	        .seed = (uint64_t)sqlite3_column_int64(s, 3),
-	        .blocks = (uint64_t)sqlite3_column_int64(s, 4),
-	        .started_ns = (uint64_t)sqlite3_column_int64(s, 5),
-	        .ended_ns = (uint64_t)sqlite3_column_int64(s, 6),
+		.id = sqlite3_column_int64(s, 0),
+		.seed = (uint64_t)sqlite3_column_int64(s, 3),
+		.blocks = (uint64_t)sqlite3_column_int64(s, 4),
+		.started_ns = (uint64_t)sqlite3_column_int64(s, 5),
+		.ended_ns = (uint64_t)sqlite3_column_int64(s, 6),
 	};
 
 	if (!db_text_column(s, 1, run.name, sizeof(run.name)) ||
-	        !db_text_column(s, 2, run.state, sizeof(run.state)) ||
-	        !db_text_column(s, 7, run.boot_id, sizeof(run.boot_id)) ||
-	        !db_text_column(s, 8, run.spec_hash, sizeof(run.spec_hash)) ||
-	        !str_in(run.state, STORE_STATES) || run.blocks > INT32_MAX || run.started_ns > INT64_MAX ||
-	        run.ended_ns > INT64_MAX)
+		!db_text_column(s, 2, run.state, sizeof(run.state)) ||
+		!db_text_column(s, 7, run.boot_id, sizeof(run.boot_id)) ||
+		!db_text_column(s, 8, run.spec_hash, sizeof(run.spec_hash)) ||
+		!str_in(run.state, STORE_STATES) || run.blocks > INT32_MAX || run.started_ns > INT64_MAX ||
+		run.ended_ns > INT64_MAX)
 		return db_damaged(store, e, "run %lld makes no sense", (long long)run.id);
 	*out = run;
 	return 0;
@@ -30,30 +30,30 @@ static int run_read(const struct store *store, sqlite3_stmt *s, struct store_run
 static int environment_add(const struct store *store, const json_t *environment, int64_t *id, struct err *e)
 {
 	AUTO_FREE char *text =
-	        environment ? json_dumps(environment, JSON_COMPACT | JSON_SORT_KEYS) : str_dup("{}");
+		environment ? json_dumps(environment, JSON_COMPACT | JSON_SORT_KEYS) : str_dup("{}");
 	AUTO_STMT sqlite3_stmt *s = NULL;
 
 	if (!text)
 		return err_set(e, EINVAL, "cannot save run: its environment is no JSON object");
 	if (db_run(store, "INSERT INTO environments (document) VALUES (?) ON CONFLICT DO NOTHING", "t",
-	            text) ||
-	        db_prepare(store, &s, "SELECT id FROM environments WHERE document = ?", "t", text) ||
-	        sqlite3_step(s) != SQLITE_ROW)
+		    text) ||
+		db_prepare(store, &s, "SELECT id FROM environments WHERE document = ?", "t", text) ||
+		sqlite3_step(s) != SQLITE_ROW)
 		return db_error(store, e, "save the environment");
 	*id = sqlite3_column_int64(s, 0);
 	return 0;
 }
 
 int store_run_begin(struct store *store, struct store_run *run, const json_t *spec, const json_t *environment,
-        struct err *e)
+	struct err *e)
 {
 	int64_t env = 0;
 
 	if (!run->name[0] || !json_is_object(spec) || (environment && !json_is_object(environment)) ||
-	        run->blocks > INT32_MAX || run->started_ns > INT64_MAX)
+		run->blocks > INT32_MAX || run->started_ns > INT64_MAX)
 		return err_set(e, EINVAL,
-		        "cannot save run '%s': it has no name, no experiment or an impossible number",
-		        run->name);
+			"cannot save run '%s': it has no name, no experiment or an impossible number",
+			run->name);
 	uint64_t started = run->started_ns ? run->started_ns : time_wall_ns();
 	AUTO_FREE char *text = db_json_text(spec);
 	int rc = db_begin(store, e);
@@ -62,11 +62,11 @@ int store_run_begin(struct store *store, struct store_run *run, const json_t *sp
 		return rc;
 	rc = environment_add(store, environment, &env, e);
 	if (rc == 0 && db_run(store,
-	                       "INSERT INTO runs (name, state, seed, blocks, started_ns, ended_ns, boot_id, "
-	                       "spec_hash, spec, environment)"
-	                       " VALUES (?, 'running', ?, ?, ?, 0, ?, ?, ?, ?)",
-	                       "tiiittti", run->name, (int64_t)run->seed, (int64_t)run->blocks,
-	                       (int64_t)started, run->boot_id, run->spec_hash, text, env))
+			       "INSERT INTO runs (name, state, seed, blocks, started_ns, ended_ns, boot_id, "
+			       "spec_hash, spec, environment)"
+			       " VALUES (?, 'running', ?, ?, ?, 0, ?, ?, ?, ?)",
+			       "tiiittti", run->name, (int64_t)run->seed, (int64_t)run->blocks,
+			       (int64_t)started, run->boot_id, run->spec_hash, text, env))
 		rc = db_error(store, e, "save run '%s'", run->name);
 	int64_t id = sqlite3_last_insert_rowid(store->db);
 	rc = db_end(store, rc, e);
@@ -106,7 +106,7 @@ int store_run_resume(struct store *store, int64_t id, const char *spec_hash, str
 		rc = err_set(e, EINVAL, "cannot resume run %lld: it is done", (long long)id);
 	if (rc == 0 && strcmp(run.spec_hash, spec_hash)) {
 		err_set(e, EINVAL, "cannot resume run %lld: the experiment has changed since it began",
-		        (long long)id);
+			(long long)id);
 		rc = err_try(e, "a new run");
 	}
 	if (rc == 0 && db_run(store, "UPDATE runs SET state = 'running', ended_ns = 0 WHERE id = ?", "i", id))
@@ -118,17 +118,17 @@ int store_run_end(struct store *store, int64_t id, const char *state, struct err
 {
 	if (!str_in(state, STORE_STATES) || !strcmp(state, "running"))
 		return err_set(e, EINVAL, "cannot end run %lld as '%s': there is no such state",
-		        (long long)id, state);
+			(long long)id, state);
 	int rc = db_begin(store, e);
 
 	if (rc < 0)
 		return rc;
 	if (db_run(store, "UPDATE runs SET state = ?, ended_ns = ? WHERE id = ?", "tii", state,
-	            (int64_t)time_wall_ns(), id))
+		    (int64_t)time_wall_ns(), id))
 		rc = db_error(store, e, "end run %lld", (long long)id);
 	else if (!sqlite3_changes(store->db))
 		rc = err_set(
-		        e, ENOENT, "cannot end run %lld: '%s' has no such run", (long long)id, store->path);
+			e, ENOENT, "cannot end run %lld: '%s' has no such run", (long long)id, store->path);
 	return db_end(store, rc, e);
 }
 
@@ -150,20 +150,20 @@ static int not_found(struct store *store, const char *which, struct err *e)
 	}
 	if (!runs) {
 		err_set(e, ENOENT, "cannot find run '%s': there are no results in '%s' yet", which,
-		        store->path);
+			store->path);
 		return err_try(e, "taut run quick");
 	}
 	err_set(e, ENOENT, "cannot find run '%s' in '%s': a run is an id, a name or last", which,
-	        store->path);
+		store->path);
 	return best ? err_try(e, "%s", best) : err_try(e, "taut list");
 }
 
 int store_run_find(struct store *store, const char *which, struct store_run *out, struct err *e)
 {
 	static const char *const queries[] = {
-	        "SELECT " RUN_COLUMNS " FROM runs WHERE ?1 = 'last' ORDER BY id DESC LIMIT 1",
-	        "SELECT " RUN_COLUMNS " FROM runs WHERE CAST(id AS TEXT) = ?1",
-	        "SELECT " RUN_COLUMNS " FROM runs WHERE name = ?1 ORDER BY id DESC LIMIT 1",
+		"SELECT " RUN_COLUMNS " FROM runs WHERE ?1 = 'last' ORDER BY id DESC LIMIT 1",
+		"SELECT " RUN_COLUMNS " FROM runs WHERE CAST(id AS TEXT) = ?1",
+		"SELECT " RUN_COLUMNS " FROM runs WHERE name = ?1 ORDER BY id DESC LIMIT 1",
 	};
 
 	if (!which || !*which)
@@ -183,16 +183,16 @@ int store_run_find(struct store *store, const char *which, struct store_run *out
 }
 
 int store_runs_each(struct store *store, int (*fn)(const struct store_run *run, uint64_t trials, void *arg),
-        void *arg, struct err *e)
+	void *arg, struct err *e)
 {
 	AUTO_STMT sqlite3_stmt *s = NULL;
 	struct store_run run;
 	int step, rc;
 
 	if (db_prepare(store, &s,
-	            "SELECT " RUN_COLUMNS ", (SELECT count(*) FROM trials t JOIN cells c ON t.cell = c.id"
-	            " WHERE c.run = runs.id) FROM runs ORDER BY id DESC",
-	            ""))
+		    "SELECT " RUN_COLUMNS ", (SELECT count(*) FROM trials t JOIN cells c ON t.cell = c.id"
+		    " WHERE c.run = runs.id) FROM runs ORDER BY id DESC",
+		    ""))
 		return db_error(store, e, "read runs");
 	while ((step = sqlite3_step(s)) == SQLITE_ROW) {
 		rc = run_read(store, s, &run, e);
@@ -209,9 +209,9 @@ int store_run_documents(struct store *store, int64_t run, json_t **spec, json_t 
 	AUTO_STMT sqlite3_stmt *s = NULL;
 
 	if (db_prepare(store, &s,
-	            "SELECT spec, document FROM runs JOIN environments ON environment = environments.id "
-	            "WHERE runs.id = ?",
-	            "i", run))
+		    "SELECT spec, document FROM runs JOIN environments ON environment = environments.id "
+		    "WHERE runs.id = ?",
+		    "i", run))
 		return db_error(store, e, "read run %lld", (long long)run);
 	int rc = sqlite3_step(s);
 

@@ -3,9 +3,9 @@
  * store: runs, cells, arms, trials, histograms and environments in one SQLite file (STRICT tables, WAL,
  * synchronous=FULL).
  *
- * A trial is on the disk when store_trial_add() returns, and is never changed afterwards.  Everything a report says is
- * computed from what is here.  A call that fails leaves the file as it was before that call.  Whatever comes out of the
- * file is checked as if a stranger had written it.
+ * A trial is on the disk when store_trial_add() returns, and is never changed afterwards.  Everything a
+ * report says is computed from what is here.  A call that fails leaves the file as it was before that call.
+ * Whatever comes out of the file is checked as if a stranger had written it.
  */
 #pragma once
 
@@ -37,7 +37,8 @@ struct store_cell {
 struct store_arm {
 	char name[64];
 	bool baseline;
-	json_t *settings; /* full settings of this cell in this arm (settings_json); owned by the array it is in */
+	json_t *settings; /* full settings of this cell in this arm (settings_json); owned by the array it is
+			     in */
 };
 
 struct store_trial {
@@ -48,9 +49,11 @@ struct store_trial {
 };
 
 /*
- * Opens or makes the database (folder made 0700, file 0600) and migrates an older one.  Refused with what to try: a newer schema
- * (-EPROTONOSUPPORT), a damaged file or none of SQLite's (-EBADMSG), a SQLite file of another program (-EEXIST), somebody else's file (-EPERM,
- * EXIT_REFUSED).  A file that cannot be written is opened for reading; writing calls then fail with -EROFS.
+ * Opens or makes the database (folder made 0700, file 0600) and migrates an older one.  Refused with what to
+ * try: a newer schema
+ * (-EPROTONOSUPPORT), a damaged file or none of SQLite's (-EBADMSG), a SQLite file of another program
+ * (-EEXIST), somebody else's file (-EPERM, EXIT_REFUSED).  A file that cannot be written is opened for
+ * reading; writing calls then fail with -EROFS.
  */
 int store_open(struct store **out, const char *path, struct err *e);
 void store_close(struct store *store); /* takes NULL */
@@ -66,19 +69,19 @@ int store_check(struct store *store, struct err *e);
 
 /* Fills run->id and state ("running"); started_ns 0 becomes now.  `environment` may be NULL. */
 int store_run_begin(struct store *store, struct store_run *run, const json_t *spec, const json_t *environment,
-        struct err *e);
+	struct err *e);
 /* Goes on with an interrupted run: -EINVAL when it is done or when the experiment is another one. */
 int store_run_resume(struct store *store, int64_t run, const char *spec_hash, struct err *e);
 int store_run_end(struct store *store, int64_t run, const char *state, struct err *e);
 /* Fills cell->id.  The first arm is the baseline; a skipped cell may have none. */
 int store_cell_add(struct store *store, int64_t run, struct store_cell *cell, const struct store_arm *arms,
-        size_t arms_n, struct err *e);
+	size_t arms_n, struct err *e);
 /* Marks a cell that turned out to be impossible here, while no trial of it is done. */
 int store_cell_skip(struct store *store, const struct store_cell *cell, struct err *e);
 /* Fills trial->id.  -EEXIST when this cell has a trial of this arm in this block. */
 int store_trial_add(struct store *store, int64_t run, struct store_trial *trial,
-        const struct trial_record *record, struct err *e);
-/* Deletes the trials of one block of a run that is not done (resume redoes the unfinished one); returns how many. */
+	const struct trial_record *record, struct err *e);
+/* Deletes the trials of one block of a run that is not done (resume redoes the unfinished one). */
 int store_block_drop(struct store *store, int64_t run, uint64_t block, struct err *e);
 
 /* --- reading: a callback that does not return 0 ends the walk, and the walk returns that ------- */
@@ -87,13 +90,14 @@ int store_block_drop(struct store *store, int64_t run, uint64_t block, struct er
 int store_run_find(struct store *store, const char *which, struct store_run *out, struct err *e);
 /* Newest first. */
 int store_runs_each(struct store *store, int (*fn)(const struct store_run *run, uint64_t trials, void *arg),
-        void *arg, struct err *e);
+	void *arg, struct err *e);
 /* New references; either may be NULL. */
 int store_run_documents(struct store *store, int64_t run, json_t **spec, json_t **environment, struct err *e);
 int store_cells_each(struct store *store, int64_t run,
-        int (*fn)(const struct store_cell *cell, const struct store_arm *arms, size_t arms_n, void *arg),
-        void *arg, struct err *e);
-/* The trials of one cell (0: of all cells) in order of block, position.  `record` is borrowed for the call. */
+	int (*fn)(const struct store_cell *cell, const struct store_arm *arms, size_t arms_n, void *arg),
+	void *arg, struct err *e);
+/* The trials of one cell (0: of all cells) in order of block, position.  `record` is borrowed for the call.
+ */
 int store_trials_each(struct store *store, int64_t run, int64_t cell,
-        int (*fn)(const struct store_trial *trial, const struct trial_record *record, void *arg), void *arg,
-        struct err *e);
+	int (*fn)(const struct store_trial *trial, const struct trial_record *record, void *arg), void *arg,
+	struct err *e);

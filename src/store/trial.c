@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Trials.  A record goes into three tables: its JSON without what is bulky, the histograms of both ends as hist_encode() makes them, the
- * windows of both ends as they are in the JSON.  Reading puts them together again and lets wire check the whole.
+ * Trials.  A record goes into three tables: its JSON without what is bulky, the histograms of both ends as
+ * hist_encode() makes them, the windows of both ends as they are in the JSON.  Reading puts them together
+ * again and lets wire check the whole.
  *
  * In a closed loop the response time is the service time: it is not stored twice.
  */
@@ -13,16 +14,16 @@ static const struct {
 	const char *name;
 	size_t offset;
 } ends[] = {
-        {"client", offsetof(struct trial_record, client)}, {"server", offsetof(struct trial_record, server)}};
+	{"client", offsetof(struct trial_record, client)}, {"server", offsetof(struct trial_record, server)}};
 
 static const struct {
 	const char *name;
 	size_t offset;
 	bool open; /* only an open loop has it */
 } kinds[] = {
-        {"service", offsetof(struct endpoint_record, service), false},
-        {"response", offsetof(struct endpoint_record, response), true},
-        {"lateness", offsetof(struct endpoint_record, lateness), true},
+	{"service", offsetof(struct endpoint_record, service), false},
+	{"response", offsetof(struct endpoint_record, response), true},
+	{"lateness", offsetof(struct endpoint_record, lateness), true},
 };
 
 static struct hist *hist_of(struct endpoint_record *end, size_t kind)
@@ -33,7 +34,7 @@ static struct hist *hist_of(struct endpoint_record *end, size_t kind)
 /* --- writing ----------------------------------------------------------------------------------- */
 
 static int hists_add(
-        const struct store *store, int64_t trial, size_t end, const struct endpoint_record *r, struct err *e)
+	const struct store *store, int64_t trial, size_t end, const struct endpoint_record *r, struct err *e)
 {
 	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
 		size_t len;
@@ -41,9 +42,9 @@ static int hists_add(
 		if (kinds[k].open ? !r->has_lateness : !r->has_service)
 			continue;
 		AUTO_FREE unsigned char *data =
-		        hist_encode((const void *)((const char *)r + kinds[k].offset), &len);
+			hist_encode((const void *)((const char *)r + kinds[k].offset), &len);
 		if (db_run(store, "INSERT INTO histograms (trial, endpoint, kind, data) VALUES (?, ?, ?, ?)",
-		            "ittb", trial, ends[end].name, kinds[k].name, data, len))
+			    "ittb", trial, ends[end].name, kinds[k].name, data, len))
 			return db_error(store, e, "save a histogram");
 	}
 	return 0;
@@ -70,14 +71,14 @@ static int row_add(struct store *store, struct store_trial *t, const struct tria
 		windows[i] = bulk_take(json_object_get(json, ends[i].name));
 	AUTO_FREE char *text = db_json_text(json);
 	if (db_run(store,
-	            "INSERT INTO trials (cell, arm, block, position, outcome, verified, transactions, lost, "
-	            "started_ns,"
-	            " duration_ns, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-	            "itiiiiiiiit", t->cell, t->arm, (int64_t)t->block, (int64_t)t->position,
-	            (int64_t)r->outcome, (int64_t)r->verified, (int64_t)m->transactions, (int64_t)m->lost,
-	            (int64_t)r->wall_started_ns, (int64_t)r->duration_ns, text))
+		    "INSERT INTO trials (cell, arm, block, position, outcome, verified, transactions, lost, "
+		    "started_ns,"
+		    " duration_ns, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    "itiiiiiiiit", t->cell, t->arm, (int64_t)t->block, (int64_t)t->position,
+		    (int64_t)r->outcome, (int64_t)r->verified, (int64_t)m->transactions, (int64_t)m->lost,
+		    (int64_t)r->wall_started_ns, (int64_t)r->duration_ns, text))
 		rc = db_error(store, e, "save the trial of '%s' in block %llu", t->arm,
-		        (unsigned long long)t->block);
+			(unsigned long long)t->block);
 	t->id = sqlite3_last_insert_rowid(store->db);
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
 		AUTO_FREE char *w = db_json_text(windows[i]);
@@ -85,8 +86,8 @@ static int row_add(struct store *store, struct store_trial *t, const struct tria
 		if (rc == 0)
 			rc = hists_add(store, t->id, i, (const void *)((const char *)r + ends[i].offset), e);
 		if (rc == 0 && json_array_size(windows[i]) &&
-		        db_run(store, "INSERT INTO windows (trial, endpoint, data) VALUES (?, ?, ?)", "itt",
-		                t->id, ends[i].name, w))
+			db_run(store, "INSERT INTO windows (trial, endpoint, data) VALUES (?, ?, ?)", "itt",
+				t->id, ends[i].name, w))
 			rc = db_error(store, e, "save windows");
 		json_decref(windows[i]);
 	}
@@ -100,32 +101,32 @@ static int place_check(const struct store *store, int64_t run, const struct stor
 	AUTO_STMT sqlite3_stmt *s = NULL;
 
 	if (db_prepare(store, &s,
-	            "SELECT state = 'running', EXISTS (SELECT 1 FROM arms WHERE cell = cells.id AND name = ?)"
-	            " FROM cells JOIN runs ON run = runs.id WHERE cells.id = ? AND run = ?",
-	            "tii", t->arm, t->cell, run))
+		    "SELECT state = 'running', EXISTS (SELECT 1 FROM arms WHERE cell = cells.id AND name = ?)"
+		    " FROM cells JOIN runs ON run = runs.id WHERE cells.id = ? AND run = ?",
+		    "tii", t->arm, t->cell, run))
 		return db_error(store, e, "save a trial");
 	int rc = sqlite3_step(s);
 
 	if (rc == SQLITE_DONE)
 		return err_set(e, ENOENT, "cannot save a trial: run %lld has no cell %lld", (long long)run,
-		        (long long)t->cell);
+			(long long)t->cell);
 	if (rc != SQLITE_ROW)
 		return db_error(store, e, "save a trial");
 	if (!sqlite3_column_int(s, 0))
 		return err_set(e, EINVAL, "cannot save a trial: run %lld has ended", (long long)run);
 	if (!sqlite3_column_int(s, 1))
 		return err_set(e, ENOENT, "cannot save a trial: cell %lld has no arm '%s'",
-		        (long long)t->cell, t->arm);
+			(long long)t->cell, t->arm);
 	return 0;
 }
 
 int store_trial_add(struct store *store, int64_t run, struct store_trial *trial,
-        const struct trial_record *record, struct err *e)
+	const struct trial_record *record, struct err *e)
 {
 	struct store_trial made = *trial;
 
 	if (trial->block > INT32_MAX || trial->position > INT32_MAX || record->client.worst_n > WORST_MAX ||
-	        record->client.windows_n > WINDOWS_MAX || record->server.windows_n > WINDOWS_MAX)
+		record->client.windows_n > WINDOWS_MAX || record->server.windows_n > WINDOWS_MAX)
 		return err_set(e, EINVAL, "cannot save a trial: impossible numbers");
 	int rc = db_begin(store, e);
 
@@ -147,21 +148,19 @@ int store_block_drop(struct store *store, int64_t run, uint64_t block, struct er
 	if (rc < 0)
 		return rc;
 	if (db_run(store,
-	            "DELETE FROM trials WHERE block = ? AND cell IN (SELECT cells.id FROM cells JOIN runs ON "
-	            "run = runs.id"
-	            " WHERE run = ? AND state <> 'done')",
-	            "ii", (int64_t)block, run))
+		    "DELETE FROM trials WHERE block = ? AND cell IN (SELECT cells.id FROM cells JOIN runs ON "
+		    "run = runs.id"
+		    " WHERE run = ? AND state <> 'done')",
+		    "ii", (int64_t)block, run))
 		rc = db_error(
-		        store, e, "drop block %llu of run %lld", (unsigned long long)block, (long long)run);
-	else
-		rc = sqlite3_changes(store->db);
+			store, e, "drop block %llu of run %lld", (unsigned long long)block, (long long)run);
 	return db_end(store, rc, e);
 }
 
 /* --- reading ----------------------------------------------------------------------------------- */
 
 static int hists_read(
-        const struct store *store, int64_t trial, size_t end, struct endpoint_record *r, struct err *e)
+	const struct store *store, int64_t trial, size_t end, struct endpoint_record *r, struct err *e)
 {
 	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
 		AUTO_STMT sqlite3_stmt *s = NULL;
@@ -169,8 +168,8 @@ static int hists_read(
 
 		hist_clear(h);
 		if (db_prepare(store, &s,
-		            "SELECT data FROM histograms WHERE trial = ? AND endpoint = ? AND kind = ?",
-		            "itt", trial, ends[end].name, kinds[k].name))
+			    "SELECT data FROM histograms WHERE trial = ? AND endpoint = ? AND kind = ?",
+			    "itt", trial, ends[end].name, kinds[k].name))
 			return db_error(store, e, "read a histogram");
 		int step = sqlite3_step(s);
 		if (step == SQLITE_DONE)
@@ -189,8 +188,8 @@ static int hists_read(
 		r->response = r->service;
 	if (r->has_service && (r->service.count != r->transactions || r->response.count != r->transactions))
 		return db_damaged(store, e, "trial %lld has %llu transactions, its histogram %llu",
-		        (long long)trial, (unsigned long long)r->transactions,
-		        (unsigned long long)r->service.count);
+			(long long)trial, (unsigned long long)r->transactions,
+			(unsigned long long)r->service.count);
 	return 0;
 }
 
@@ -199,7 +198,7 @@ static int windows_put(const struct store *store, int64_t trial, size_t end, jso
 	AUTO_STMT sqlite3_stmt *s = NULL;
 
 	if (db_prepare(store, &s, "SELECT data FROM windows WHERE trial = ? AND endpoint = ?", "it", trial,
-	            ends[end].name))
+		    ends[end].name))
 		return db_error(store, e, "read windows");
 	int step = sqlite3_step(s);
 	if (step == SQLITE_DONE)
@@ -214,7 +213,7 @@ static int windows_put(const struct store *store, int64_t trial, size_t end, jso
 }
 
 static int record_read(
-        const struct store *store, sqlite3_stmt *s, int64_t trial, struct trial_record *record, struct err *e)
+	const struct store *store, sqlite3_stmt *s, int64_t trial, struct trial_record *record, struct err *e)
 {
 	json_t *json = db_json_column(store, s, 5, e);
 	int rc = json ? 0 : -EBADMSG;
@@ -239,31 +238,31 @@ static int trial_visit(const struct store *store, sqlite3_stmt *s, trial_fn *fn,
 {
 	AUTO(auto_trial_record) struct trial_record *record = trial_record_new();
 	struct store_trial trial = {
-	        .id = sqlite3_column_int64(s, 0),
-	        .cell = sqlite3_column_int64(s, 1),
-	        .block = (uint64_t)sqlite3_column_int64(s, 3),
-	        .position = (uint64_t)sqlite3_column_int64(s, 4),
+		.id = sqlite3_column_int64(s, 0),
+		.cell = sqlite3_column_int64(s, 1),
+		.block = (uint64_t)sqlite3_column_int64(s, 3),
+		.position = (uint64_t)sqlite3_column_int64(s, 4),
 	};
 
 	if (!db_text_column(s, 2, trial.arm, sizeof(trial.arm)) || trial.block > INT32_MAX ||
-	        trial.position > INT32_MAX)
+		trial.position > INT32_MAX)
 		return db_damaged(store, e, "trial %lld makes no sense", (long long)trial.id);
 	int rc = record_read(store, s, trial.id, record, e);
 	return rc ? rc : fn(&trial, record, arg);
 }
 
 int store_trials_each(struct store *store, int64_t run, int64_t cell,
-        int (*fn)(const struct store_trial *trial, const struct trial_record *record, void *arg), void *arg,
-        struct err *e)
+	int (*fn)(const struct store_trial *trial, const struct trial_record *record, void *arg), void *arg,
+	struct err *e)
 {
 	AUTO_STMT sqlite3_stmt *s = NULL;
 	int step, rc;
 
 	if (db_prepare(store, &s,
-	            "SELECT trials.id, cell, arm, block, position, record FROM trials JOIN cells ON cell = "
-	            "cells.id"
-	            " WHERE run = ? AND ? IN (0, cell) ORDER BY block, position, trials.id",
-	            "ii", run, cell))
+		    "SELECT trials.id, cell, arm, block, position, record FROM trials JOIN cells ON cell = "
+		    "cells.id"
+		    " WHERE run = ? AND ? IN (0, cell) ORDER BY block, position, trials.id",
+		    "ii", run, cell))
 		return db_error(store, e, "read trials of run %lld", (long long)run);
 	while ((step = sqlite3_step(s)) == SQLITE_ROW)
 		if ((rc = trial_visit(store, s, fn, arg, e)))
