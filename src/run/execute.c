@@ -91,12 +91,8 @@ int run_probe(struct experiment *x, struct site *site, struct err *e)
 	for (size_t c = 0; c < x->cells_n; c++) {
 		struct cell *cell = &x->cells[c];
 		for (size_t a = 0; a < x->arms_n; a++)
-			if (site_check(site, &cell->settings[a], e) < 0) {
-				enum err_exit exit_code = e->exit;
-				err_wrap(e, "cell %s, arm %s", cell->name, x->arms[a].name);
-				e->exit = exit_code;
-				return -e->code;
-			}
+			if (site_check(site, &cell->settings[a], e) < 0)
+				return err_wrap(e, "cell %s, arm %s", cell->name, x->arms[a].name);
 		for (size_t a = 0; !cell->skipped && a < x->arms_n; a++)
 			cell->skipped = site_probe(site, &cell->settings[a], cell->reason,
 						sizeof(cell->reason), &cell->privilege) == TARGET_NO;

@@ -49,14 +49,7 @@ static int bad(const struct reader *r, const yaml_node_t *node, struct err *e, c
 
 static int at_line(const struct reader *r, size_t line, struct err *e)
 {
-	enum err_exit exit_code = e->exit;
-	char advice[sizeof(e->advice)];
-
-	memcpy(advice, e->advice, sizeof(advice));
-	err_wrap(e, "%s:%zu", r->origin, line);
-	memcpy(e->advice, advice, sizeof(advice));
-	e->exit = exit_code;
-	return -e->code;
+	return err_wrap(e, "%s:%zu", r->origin, line);
 }
 
 /* --- nodes ------------------------------------------------------------------------------------- */
@@ -155,9 +148,8 @@ static int take_arm(struct reader *r, const yaml_node_t *key, yaml_node_t *value
 		return bad(r, key, e, "the name of an arm has at most %zu characters", sizeof(arm->name) - 1);
 	if (scalar(value) && str_in(scalar(value), "|~|null"))
 		return 0;
-	if (want(r, value, YAML_MAPPING_NODE, "an arm", e) < 0)
-		return -e->code;
-	return each_pair(r, value, e, take_arm_value, arm->overrides);
+	int rc = want(r, value, YAML_MAPPING_NODE, "an arm", e);
+	return rc < 0 ? rc : each_pair(r, value, e, take_arm_value, arm->overrides);
 }
 
 /* --- cells: lists multiply --------------------------------------------------------------------- */
@@ -272,6 +264,7 @@ static int take_key(struct reader *r, const yaml_node_t *key, yaml_node_t *value
 {
 	yaml_node_t **later = arg;
 	size_t which = 0;
+	int rc;
 
 	while (which < ARRAY_LEN(top_keys) && strcmp(top_keys[which], scalar(key)))
 		which++;
@@ -283,9 +276,8 @@ static int take_key(struct reader *r, const yaml_node_t *key, yaml_node_t *value
 	case TOP_SEED:
 		return take_number(r, key, value, INT64_MAX, &r->x->seed, e);
 	case TOP_TRIAL:
-		if (want(r, value, YAML_MAPPING_NODE, "trial", e) < 0)
-			return -e->code;
-		return each_pair(r, value, e, take_top, NULL);
+		rc = want(r, value, YAML_MAPPING_NODE, "trial", e);
+		return rc < 0 ? rc : each_pair(r, value, e, take_top, NULL);
 	case TOP_CELLS:
 	case TOP_ARMS:
 		later[which - TOP_CELLS] = value;

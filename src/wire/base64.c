@@ -11,7 +11,7 @@ char *base64_encode(const void *data, size_t len)
 	for (size_t i = 0; i < len; i += 3) {
 		size_t left = len - i;
 		uint32_t word = (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) |
-		                (left > 2 ? in[i + 2] : 0);
+				(left > 2 ? in[i + 2] : 0);
 		*out++ = digits[word >> 18];
 		*out++ = digits[word >> 12 & 63];
 		*out++ = left > 1 ? digits[word >> 6 & 63] : '=';

@@ -13,18 +13,18 @@ static int check_pacing(struct settings *s, const struct workload_row *w, struct
 {
 	if (w->kind == WORKLOAD_STREAM && (s->rate || !strcmp(s->pacing, "open")))
 		return err_usage(e,
-		        "cannot pace %s: a stream has no requests (try: a workload that ends in _rr)",
-		        w->name);
+			"cannot pace %s: a stream has no requests (try: a workload that ends in _rr)",
+			w->name);
 	if (!strcmp(s->pacing, "open") && !s->rate)
 		return err_usage(e, "cannot run an open loop without a rate (try: rate 2000)");
 	if (!strcmp(s->pacing, "closed") && s->rate)
 		return err_usage(e,
-		        "cannot give a closed loop a rate (%llu): its next request waits for the reply "
-		        "(try: pacing open)",
-		        (unsigned long long)s->rate);
+			"cannot give a closed loop a rate (%llu): its next request waits for the reply "
+			"(try: pacing open)",
+			(unsigned long long)s->rate);
 	if (s->rate && s->burst > 1)
 		return err_usage(e, "cannot use burst %llu in an open loop: its requests follow a schedule",
-		        (unsigned long long)s->burst);
+			(unsigned long long)s->burst);
 	return str_copy(s->pacing, sizeof(s->pacing), s->rate ? "open" : "closed");
 }
 
@@ -34,14 +34,14 @@ static int check_sizes(const struct settings *s, const struct workload_row *w, s
 		return 0;
 	if (s->request_bytes > UDP_PAYLOAD_MAX || s->reply_bytes > UDP_PAYLOAD_MAX)
 		return err_usage(e, "cannot send %llu bytes in one datagram: at most %d fit",
-		        (unsigned long long)MAX(s->request_bytes, s->reply_bytes), UDP_PAYLOAD_MAX);
+			(unsigned long long)MAX(s->request_bytes, s->reply_bytes), UDP_PAYLOAD_MAX);
 	if (s->congestion[0])
 		return err_usage(
-		        e, "cannot set congestion '%s' for %s: UDP has none", s->congestion, w->name);
+			e, "cannot set congestion '%s' for %s: UDP has none", s->congestion, w->name);
 	if (s->burst > 64)
 		return err_usage(e,
-		        "cannot keep %llu datagrams in flight on one flow: at most 64 can be told apart",
-		        (unsigned long long)s->burst);
+			"cannot keep %llu datagrams in flight on one flow: at most 64 can be told apart",
+			(unsigned long long)s->burst);
 	return 0;
 }
 
@@ -51,10 +51,10 @@ static int check_profile(const struct settings *s, struct err *e)
 
 	if (command && (!s->apply[0] || !s->revert[0]))
 		return err_usage(e, "cannot use profile command without both apply and revert: what is done "
-		                    "must be undone");
+				    "must be undone");
 	if (!command && (s->apply[0] || s->revert[0]))
 		return err_usage(
-		        e, "cannot use apply or revert with profile '%s' (try: profile command)", s->profile);
+			e, "cannot use apply or revert with profile '%s' (try: profile command)", s->profile);
 	return 0;
 }
 
@@ -75,13 +75,13 @@ int settings_check(struct settings *s, struct err *e)
 		str_copy(s->runtime, sizeof(s->runtime), "oci");
 	if (!s->attachment[0])
 		str_copy(s->attachment, sizeof(s->attachment),
-		        strcmp(s->target, "native") ? "bridge" : "veth");
+			strcmp(s->target, "native") ? "bridge" : "veth");
 	if (s->mtu && s->mtu < (s->ipv6 ? 1280u : 68u))
 		return err_usage(e, "cannot use MTU %llu: IPv%c needs at least %d",
-		        (unsigned long long)s->mtu, s->ipv6 ? '6' : '4', s->ipv6 ? 1280 : 68);
+			(unsigned long long)s->mtu, s->ipv6 ? '6' : '4', s->ipv6 ? 1280 : 68);
 	if (s->port && s->port + s->flows > 65536)
 		return err_usage(e, "cannot use port %llu: with %llu flows the last one would pass 65535",
-		        (unsigned long long)s->port, (unsigned long long)s->flows);
+			(unsigned long long)s->port, (unsigned long long)s->flows);
 	if (s->sched[0] && (rc = sched_parse(s->sched, &policy, &priority, e)) < 0)
 		return rc;
 	if ((rc = check_pacing(s, w, e)) < 0 || (rc = check_sizes(s, w, e)) < 0)

@@ -11,10 +11,10 @@
 /* --- plan -------------------------------------------------------------------------------------- */
 
 static const struct field plan_fields[] = {
-        FIELD(FIELD_BOOL, struct endpoint_plan, server),
-        FIELD(FIELD_BOOL, struct endpoint_plan, lock_memory),
-        FIELD(FIELD_TEXT, struct endpoint_plan, address),
-        FIELD(FIELD_TEXT, struct endpoint_plan, token),
+	FIELD(FIELD_BOOL, struct endpoint_plan, server),
+	FIELD(FIELD_BOOL, struct endpoint_plan, lock_memory),
+	FIELD(FIELD_TEXT, struct endpoint_plan, address),
+	FIELD(FIELD_TEXT, struct endpoint_plan, token),
 };
 
 json_t *endpoint_plan_json(const struct endpoint_plan *p)
@@ -42,7 +42,7 @@ int endpoint_plan_from_json(struct endpoint_plan *p, const json_t *object, struc
 	for (size_t i = 0; rc == 0 && i < made.settings.flows; i++) {
 		const json_t *port = json_array_get(ports, i);
 		if (!json_is_integer(port) || json_integer_value(port) < 0 ||
-		        json_integer_value(port) > 65535)
+			json_integer_value(port) > 65535)
 			rc = err_set(e, EINVAL, "'ports' holds something that is no port");
 		else
 			made.ports[i] = (uint16_t)json_integer_value(port);
@@ -56,34 +56,34 @@ int endpoint_plan_from_json(struct endpoint_plan *p, const json_t *object, struc
 /* --- record ------------------------------------------------------------------------------------ */
 
 static const struct field record_fields[] = {
-        FIELD(FIELD_U64, struct endpoint_record, started_ns),
-        FIELD(FIELD_U64, struct endpoint_record, ended_ns),
-        FIELD(FIELD_U64, struct endpoint_record, sent),
-        FIELD(FIELD_U64, struct endpoint_record, transactions),
-        FIELD(FIELD_U64, struct endpoint_record, bytes),
-        FIELD(FIELD_U64, struct endpoint_record, lost),
-        FIELD(FIELD_U64, struct endpoint_record, timeouts),
-        FIELD(FIELD_U64, struct endpoint_record, reordered),
-        FIELD(FIELD_U64, struct endpoint_record, dead_flows),
-        FIELD(FIELD_U64, struct endpoint_record, retransmits),
-        FIELD(FIELD_U64, struct endpoint_record, cpu_ns),
-        FIELD(FIELD_U64, struct endpoint_record, switches_voluntary),
-        FIELD(FIELD_U64, struct endpoint_record, switches_involuntary),
-        FIELD(FIELD_BOOL, struct endpoint_record, capped),
-        FIELD(FIELD_BOOL, struct endpoint_record, receiver),
-        FIELD(FIELD_BOOL, struct endpoint_record, memory_locked),
-        FIELD(FIELD_U64, struct endpoint_record, busy_poll_us),
-        FIELD(FIELD_U64, struct endpoint_record, timer_slack_ns),
-        FIELD(FIELD_TEXT, struct endpoint_record, congestion),
-        FIELD(FIELD_TEXT, struct endpoint_record, mistake),
-        FIELD(FIELD_U64, struct endpoint_record, window_length_ns),
+	FIELD(FIELD_U64, struct endpoint_record, started_ns),
+	FIELD(FIELD_U64, struct endpoint_record, ended_ns),
+	FIELD(FIELD_U64, struct endpoint_record, sent),
+	FIELD(FIELD_U64, struct endpoint_record, transactions),
+	FIELD(FIELD_U64, struct endpoint_record, bytes),
+	FIELD(FIELD_U64, struct endpoint_record, lost),
+	FIELD(FIELD_U64, struct endpoint_record, timeouts),
+	FIELD(FIELD_U64, struct endpoint_record, reordered),
+	FIELD(FIELD_U64, struct endpoint_record, dead_flows),
+	FIELD(FIELD_U64, struct endpoint_record, retransmits),
+	FIELD(FIELD_U64, struct endpoint_record, cpu_ns),
+	FIELD(FIELD_U64, struct endpoint_record, switches_voluntary),
+	FIELD(FIELD_U64, struct endpoint_record, switches_involuntary),
+	FIELD(FIELD_BOOL, struct endpoint_record, capped),
+	FIELD(FIELD_BOOL, struct endpoint_record, receiver),
+	FIELD(FIELD_BOOL, struct endpoint_record, memory_locked),
+	FIELD(FIELD_U64, struct endpoint_record, busy_poll_us),
+	FIELD(FIELD_U64, struct endpoint_record, timer_slack_ns),
+	FIELD(FIELD_TEXT, struct endpoint_record, congestion),
+	FIELD(FIELD_TEXT, struct endpoint_record, mistake),
+	FIELD(FIELD_U64, struct endpoint_record, window_length_ns),
 };
 
 /* Windows and worst travel as arrays of arrays of numbers, in the order of these members. */
 static const size_t window_members[] = {offsetof(struct window, count), offsetof(struct window, sum_ns),
-        offsetof(struct window, max_ns), offsetof(struct window, median_ns), offsetof(struct window, bytes)};
+	offsetof(struct window, max_ns), offsetof(struct window, median_ns), offsetof(struct window, bytes)};
 static const size_t worst_members[] = {offsetof(struct worst, at_ns), offsetof(struct worst, service_ns),
-        offsetof(struct worst, response_ns)};
+	offsetof(struct worst, response_ns)};
 
 static json_t *rows_json(const void *rows, size_t n, size_t row_size, const size_t *members, size_t members_n)
 {
@@ -120,7 +120,7 @@ static int rows_read(const struct rows *r, const json_t *object, uint64_t *n, st
 		const json_t *row = json_array_get(all, i);
 		if (!json_is_array(row) || json_array_size(row) != r->members_n)
 			return err_set(
-			        e, EINVAL, "'%s' holds a row that is not %zu numbers", r->key, r->members_n);
+				e, EINVAL, "'%s' holds a row that is not %zu numbers", r->key, r->members_n);
 		for (size_t m = 0; m < r->members_n; m++) {
 			const json_t *item = json_array_get(row, m);
 			if (!json_is_integer(item) || json_integer_value(item) < 0)
@@ -150,7 +150,7 @@ static int hist_read(struct hist *h, const char *key, bool wanted, const json_t 
 	hist_clear(h);
 	if (!wanted)
 		return !value || json_is_null(value) ? 0
-		                                     : err_set(e, EINVAL, "'%s' should not be there", key);
+						     : err_set(e, EINVAL, "'%s' should not be there", key);
 	if (!json_is_string(value))
 		return err_set(e, EINVAL, "'%s' is missing", key);
 	AUTO_FREE unsigned char *bytes = base64_decode(json_string_value(value), &len);
@@ -166,11 +166,11 @@ json_t *endpoint_record_json(const struct endpoint_record *r)
 
 	fields_to_json(record_fields, ARRAY_LEN(record_fields), r, object);
 	json_object_set_new(object, "windows",
-	        rows_json(r->windows, r->windows_n, sizeof(r->windows[0]), window_members,
-	                ARRAY_LEN(window_members)));
+		rows_json(r->windows, r->windows_n, sizeof(r->windows[0]), window_members,
+			ARRAY_LEN(window_members)));
 	json_object_set_new(object, "worst",
-	        rows_json(
-	                r->worst, r->worst_n, sizeof(r->worst[0]), worst_members, ARRAY_LEN(worst_members)));
+		rows_json(
+			r->worst, r->worst_n, sizeof(r->worst[0]), worst_members, ARRAY_LEN(worst_members)));
 	json_object_set_new(object, "service", r->has_service ? hist_json(&r->service) : json_null());
 	json_object_set_new(object, "response", r->has_lateness ? hist_json(&r->response) : json_null());
 	json_object_set_new(object, "lateness", r->has_lateness ? hist_json(&r->lateness) : json_null());
@@ -183,7 +183,7 @@ static int check_sense(const struct endpoint_record *r, struct err *e)
 		return err_set(e, EINVAL, "it ended before it started");
 	if (r->has_service && (r->service.count != r->transactions || r->response.count != r->transactions))
 		return err_set(e, EINVAL, "the histogram has %llu values for %llu transactions",
-		        (unsigned long long)r->service.count, (unsigned long long)r->transactions);
+			(unsigned long long)r->service.count, (unsigned long long)r->transactions);
 	if (r->windows_n && !r->window_length_ns)
 		return err_set(e, EINVAL, "windows have no length");
 	return 0;
@@ -192,13 +192,13 @@ static int check_sense(const struct endpoint_record *r, struct err *e)
 int endpoint_record_from_json(struct endpoint_record *r, const json_t *object, struct err *e)
 {
 	const struct rows windows = {"windows", r->windows, WINDOWS_MAX, sizeof(r->windows[0]),
-	        window_members, ARRAY_LEN(window_members)};
+		window_members, ARRAY_LEN(window_members)};
 	const struct rows worst = {
-	        "worst", r->worst, WORST_MAX, sizeof(r->worst[0]), worst_members, ARRAY_LEN(worst_members)};
+		"worst", r->worst, WORST_MAX, sizeof(r->worst[0]), worst_members, ARRAY_LEN(worst_members)};
 
 	memset(r, 0, sizeof(*r));
 	int rc = fields_from_json(record_fields, ARRAY_LEN(record_fields), r, object,
-	        "windows|worst|service|response|lateness", e);
+		"windows|worst|service|response|lateness", e);
 	if (rc == 0) {
 		r->has_service = json_is_string(json_object_get(object, "service"));
 		r->has_lateness = json_is_string(json_object_get(object, "lateness"));

@@ -69,7 +69,7 @@ static bool known(const struct field *fields, size_t n, const char *key, const c
 }
 
 int fields_from_json(const struct field *fields, size_t n, void *value, const json_t *object,
-        const char *others, struct err *e)
+	const char *others, struct err *e)
 {
 	const char *key;
 	json_t *item;
@@ -80,7 +80,7 @@ int fields_from_json(const struct field *fields, size_t n, void *value, const js
 		item = json_object_get(object, fields[i].key);
 		if (!item || field_read(&fields[i], (char *)value + fields[i].offset, item))
 			return err_set(e, EINVAL, "'%s' is %s", fields[i].key,
-			        item ? "of the wrong type or size" : "missing");
+				item ? "of the wrong type or size" : "missing");
 	}
 	json_object_foreach ((json_t *)(uintptr_t)object, key, item)
 		if (!known(fields, n, key, others))

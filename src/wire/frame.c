@@ -94,7 +94,7 @@ int frame_send(int fd, enum frame_type type, json_t *body, uint64_t deadline_ns,
 	if (len > FRAME_MAX_BYTES)
 		return err_set(e, EMSGSIZE, "cannot send a frame of %zu bytes", len);
 	unsigned char header[HEADER_BYTES] = {(unsigned char)len, (unsigned char)(len >> 8),
-	        (unsigned char)(len >> 16), (unsigned char)(len >> 24), (unsigned char)type};
+		(unsigned char)(len >> 16), (unsigned char)(len >> 24), (unsigned char)type};
 	buf_put(&frame, header, sizeof(header));
 	buf_put(&frame, text, len - 1);
 	int rc = put_all(fd, frame.data, frame.len, deadline_ns);
@@ -141,7 +141,10 @@ int frame_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_
 	if (rc == FRAME_ERROR) {
 		const char *text = json_string_value(json_object_get(got, "text"));
 		const char *advice = json_string_value(json_object_get(got, "advice"));
+		bool refused = json_integer_value(json_object_get(got, "exit")) == EXIT_REFUSED;
 		rc = err_set(e, EREMOTEIO, "%.400s", text ? text : "it failed and does not say why");
+		if (e && refused)
+			e->exit = EXIT_REFUSED;
 		if (advice && *advice)
 			err_try(e, "%.200s", advice);
 	} else {

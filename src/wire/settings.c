@@ -16,64 +16,64 @@
 #define MAX_NS     (7 * 24 * 3600 * NS_PER_S)
 
 const struct setting_row setting_rows[] = {
-        {"target", SETTING_WORD, AT(target), "native", .form = "native|container",
-                .help = "the virtual system that holds the server"},
-        {"runtime", SETTING_WORD, AT(runtime), "", .form = "netns|oci",
-                .help = "what makes the container: netns (bare namespace) or oci (runc or crun)"},
-        {"attachment", SETTING_WORD, AT(attachment), "", .form = "veth|bridge",
-                .help = "how the target reaches the client"},
-        {"path", SETTING_WORD, AT(path), "", .choices = "|virtio|vhost", .form = "virtio|vhost",
-                .help = "a VM's network path; empty for anything else"},
-        {"site", SETTING_WORD, AT(site), "local", .choices = "local", .form = "local",
-                .help = "the host of the trial"},
-        {"workload", SETTING_WORD, AT(workload), "tcp_rr", .form = "NAME", .help = "what is exchanged"},
-        {"pacing", SETTING_WORD, AT(pacing), "", .choices = "|closed|open", .form = "closed|open",
-                .help = "closed: next request after the reply; open: on a schedule (needs rate)"},
-        {"rate", SETTING_COUNT, AT(rate), "0", 0, 10000000, NULL, "N",
-                "requests per second of an open loop, over all flows; 0: closed loop"},
-        {"transactions", SETTING_COUNT, AT(transactions), "0", 0, 10000000000ull, NULL, "N",
-                "transactions to measure; 0: as many as fit into duration"},
-        {"duration", SETTING_DURATION, AT(duration_ns), "3s", NS_PER_MS, MAX_NS, NULL, "TIME",
-                "measured time of a stream, or where transactions is 0"},
-        {"max_duration", SETTING_DURATION, AT(max_duration_ns), "60s", NS_PER_MS, MAX_NS, NULL, "TIME",
-                "cap on the time of a trial that counts transactions"},
-        {"warmup", SETTING_DURATION, AT(warmup_ns), "200ms", 0, 600 * NS_PER_S, NULL, "TIME",
-                "time cut off at the start"},
-        {"request", SETTING_BYTES, AT(request_bytes), "1", 1, 16 << 20, NULL, "BYTES", "size of a request"},
-        {"reply", SETTING_BYTES, AT(reply_bytes), "1", 1, 16 << 20, NULL, "BYTES", "size of a reply"},
-        {"size", SETTING_BYTES, AT(size_bytes), "128K", 1, 64 << 20, NULL, "BYTES",
-                "size of one write of a stream"},
-        {"flows", SETTING_COUNT, AT(flows), "1", 1, FLOWS_MAX, NULL, "N", "connections at once"},
-        {"burst", SETTING_COUNT, AT(burst), "1", 1, 1024, NULL, "N",
-                "requests in flight on each flow of a closed loop"},
-        {"nodelay", SETTING_BOOL, AT(nodelay), "yes", .form = "yes|no", .help = "TCP_NODELAY"},
-        {"busy_poll", SETTING_COUNT, AT(busy_poll_us), "0", 0, 1000000, NULL, "MICROSECONDS",
-                "SO_BUSY_POLL of both ends; 0: as the machine has it"},
-        {"congestion", SETTING_WORD, AT(congestion), "", .form = "NAME",
-                .help = "TCP congestion control; empty: the default"},
-        {"mtu", SETTING_COUNT, AT(mtu), "0", 0, 65535, NULL, "BYTES",
-                "MTU of taut's links; 0: the kernel's default"},
-        {"ipv6", SETTING_BOOL, AT(ipv6), "no", .form = "yes|no", .help = "IPv6 instead of IPv4"},
-        {"port", SETTING_COUNT, AT(port), "0", 0, 65535, NULL, "PORT",
-                "first port of the server; 0: any free one"},
-        {"client_cpu", SETTING_CPU, AT(client_cpu), "any", .form = "CPU",
-                .help = "pin the client; any: by profile"},
-        {"server_cpu", SETTING_CPU, AT(server_cpu), "any", .form = "CPU",
-                .help = "pin the server; any: by profile"},
-        {"sched", SETTING_WORD, AT(sched), "", .form = "other|fifo:N",
-                .help = "scheduling of both ends; empty: by profile"},
-        {"timeout", SETTING_DURATION, AT(timeout_ns), "1s", NS_PER_MS, 600 * NS_PER_S, NULL, "TIME",
-                "after this a datagram counts as lost"},
-        {"noise", SETTING_WORD, AT(noise), "none", .choices = "none|cpu", .form = "none|cpu",
-                .help = "load beside the measured work: two stress-ng workers a CPU"},
-        {"profile", SETTING_WORD, AT(profile), "stock", .form = "NAME",
-                .help = "tuning: stock (nothing is written), low-latency, command"},
-        {"apply", SETTING_WORD, AT(apply), "", .form = "COMMAND",
-                .help = "profile command: the shell command that tunes"},
-        {"revert", SETTING_WORD, AT(revert), "", .form = "COMMAND",
-                .help = "profile command: the one that undoes it"},
-        {"isolate", SETTING_WORD, AT(isolate), "", .form = "CPULIST",
-                .help = "CPUs that a profile isolates; empty: all but the first core"},
+	{"target", SETTING_WORD, AT(target), "native", .form = "native|container",
+		.help = "the virtual system that holds the server"},
+	{"runtime", SETTING_WORD, AT(runtime), "", .form = "netns|oci",
+		.help = "what makes the container: netns (bare namespace) or oci (runc or crun)"},
+	{"attachment", SETTING_WORD, AT(attachment), "", .form = "veth|bridge",
+		.help = "how the target reaches the client"},
+	{"path", SETTING_WORD, AT(path), "", .choices = "|virtio|vhost", .form = "virtio|vhost",
+		.help = "a VM's network path; empty for anything else"},
+	{"site", SETTING_WORD, AT(site), "local", .choices = "local", .form = "local",
+		.help = "the host of the trial"},
+	{"workload", SETTING_WORD, AT(workload), "tcp_rr", .form = "NAME", .help = "what is exchanged"},
+	{"pacing", SETTING_WORD, AT(pacing), "", .choices = "|closed|open", .form = "closed|open",
+		.help = "closed: next request after the reply; open: on a schedule (needs rate)"},
+	{"rate", SETTING_COUNT, AT(rate), "0", 0, 10000000, NULL, "N",
+		"requests per second of an open loop, over all flows; 0: closed loop"},
+	{"transactions", SETTING_COUNT, AT(transactions), "0", 0, 10000000000ull, NULL, "N",
+		"transactions to measure; 0: as many as fit into duration"},
+	{"duration", SETTING_DURATION, AT(duration_ns), "3s", NS_PER_MS, MAX_NS, NULL, "TIME",
+		"measured time of a stream, or where transactions is 0"},
+	{"max_duration", SETTING_DURATION, AT(max_duration_ns), "60s", NS_PER_MS, MAX_NS, NULL, "TIME",
+		"cap on the time of a trial that counts transactions"},
+	{"warmup", SETTING_DURATION, AT(warmup_ns), "200ms", 0, 600 * NS_PER_S, NULL, "TIME",
+		"time cut off at the start"},
+	{"request", SETTING_BYTES, AT(request_bytes), "1", 1, 16 << 20, NULL, "BYTES", "size of a request"},
+	{"reply", SETTING_BYTES, AT(reply_bytes), "1", 1, 16 << 20, NULL, "BYTES", "size of a reply"},
+	{"size", SETTING_BYTES, AT(size_bytes), "128K", 1, 64 << 20, NULL, "BYTES",
+		"size of one write of a stream"},
+	{"flows", SETTING_COUNT, AT(flows), "1", 1, FLOWS_MAX, NULL, "N", "connections at once"},
+	{"burst", SETTING_COUNT, AT(burst), "1", 1, 1024, NULL, "N",
+		"requests in flight on each flow of a closed loop"},
+	{"nodelay", SETTING_BOOL, AT(nodelay), "yes", .form = "yes|no", .help = "TCP_NODELAY"},
+	{"busy_poll", SETTING_COUNT, AT(busy_poll_us), "0", 0, 1000000, NULL, "MICROSECONDS",
+		"SO_BUSY_POLL of both ends; 0: as the machine has it"},
+	{"congestion", SETTING_WORD, AT(congestion), "", .form = "NAME",
+		.help = "TCP congestion control; empty: the default"},
+	{"mtu", SETTING_COUNT, AT(mtu), "0", 0, 65535, NULL, "BYTES",
+		"MTU of taut's links; 0: the kernel's default"},
+	{"ipv6", SETTING_BOOL, AT(ipv6), "no", .form = "yes|no", .help = "IPv6 instead of IPv4"},
+	{"port", SETTING_COUNT, AT(port), "0", 0, 65535, NULL, "PORT",
+		"first port of the server; 0: any free one"},
+	{"client_cpu", SETTING_CPU, AT(client_cpu), "any", .form = "CPU",
+		.help = "pin the client; any: by profile"},
+	{"server_cpu", SETTING_CPU, AT(server_cpu), "any", .form = "CPU",
+		.help = "pin the server; any: by profile"},
+	{"sched", SETTING_WORD, AT(sched), "", .form = "other|fifo:N",
+		.help = "scheduling of both ends; empty: by profile"},
+	{"timeout", SETTING_DURATION, AT(timeout_ns), "1s", NS_PER_MS, 600 * NS_PER_S, NULL, "TIME",
+		"after this a datagram counts as lost"},
+	{"noise", SETTING_WORD, AT(noise), "none", .choices = "none|cpu", .form = "none|cpu",
+		.help = "load beside the measured work: two stress-ng workers a CPU"},
+	{"profile", SETTING_WORD, AT(profile), "stock", .form = "NAME",
+		.help = "tuning: stock (nothing is written), low-latency, command"},
+	{"apply", SETTING_WORD, AT(apply), "", .form = "COMMAND",
+		.help = "profile command: the shell command that tunes"},
+	{"revert", SETTING_WORD, AT(revert), "", .form = "COMMAND",
+		.help = "profile command: the one that undoes it"},
+	{"isolate", SETTING_WORD, AT(isolate), "", .form = "CPULIST",
+		.help = "CPUs that a profile isolates; empty: all but the first core"},
 };
 const size_t setting_rows_n = ARRAY_LEN(setting_rows);
 
@@ -124,7 +124,7 @@ static int set_word(char *out, const struct setting_row *row, const char *value,
 		return err_usage(e, "cannot set %s to '%s': it is one of %s", row->key, value, row->form);
 	if (strlen(value) >= SETTING_WORD_MAX)
 		return err_usage(e, "cannot set %s: '%.40s…' is longer than %d characters", row->key, value,
-		        SETTING_WORD_MAX - 1);
+			SETTING_WORD_MAX - 1);
 	return str_copy(out, SETTING_WORD_MAX, value);
 }
 
@@ -137,15 +137,15 @@ static int set_number(uint64_t *out, const struct setting_row *row, const char *
 		return err_wrap(e, "cannot set %s", row->key);
 	if (rc == -EINVAL)
 		return err_usage(e, "cannot set %s to '%s': it wants a whole number%s", row->key, value,
-		        row->type == SETTING_BYTES ? " of bytes (64, 128K, 1M)" : "");
+			row->type == SETTING_BYTES ? " of bytes (64, 128K, 1M)" : "");
 	if (rc == -ERANGE || n < row->min || n > row->max) {
 		char low[32], high[32];
 		if (row->type == SETTING_DURATION)
 			return err_usage(e, "cannot set %s to '%s': it must lie between %s and %s", row->key,
-			        value, time_format_ns((double)row->min, low, sizeof(low)),
-			        time_format_ns((double)row->max, high, sizeof(high)));
+				value, time_format_ns((double)row->min, low, sizeof(low)),
+				time_format_ns((double)row->max, high, sizeof(high)));
 		return err_usage(e, "cannot set %s to '%s': it must lie between %llu and %llu", row->key,
-		        value, (unsigned long long)row->min, (unsigned long long)row->max);
+			value, (unsigned long long)row->min, (unsigned long long)row->max);
 	}
 	*out = n;
 	return 0;
@@ -161,7 +161,7 @@ static int set_cpu(int64_t *out, const struct setting_row *row, const char *valu
 	}
 	if (str_u64(value, &n) || n >= CPU_SETSIZE)
 		return err_usage(
-		        e, "cannot set %s to '%s': it wants the number of a CPU, or any", row->key, value);
+			e, "cannot set %s to '%s': it wants the number of a CPU, or any", row->key, value);
 	*out = (int64_t)n;
 	return 0;
 }
@@ -276,8 +276,8 @@ json_t *settings_json(const struct settings *s)
 		const struct setting_row *row = &setting_rows[i];
 		const void *p = member_const(s, row);
 		json_t *value = row->type == SETTING_WORD   ? json_string(p)
-		                : row->type == SETTING_BOOL ? json_boolean(*(const bool *)p)
-		                                            : json_integer(*(const int64_t *)p);
+				: row->type == SETTING_BOOL ? json_boolean(*(const bool *)p)
+							    : json_integer(*(const int64_t *)p);
 		json_object_set_new(object, row->key, value);
 	}
 	return object;
@@ -288,7 +288,7 @@ static int from_json(struct settings *s, const struct setting_row *row, const js
 	char text[32];
 
 	if (row->type == SETTING_WORD && json_is_string(value) &&
-	        strlen(json_string_value(value)) == json_string_length(value))
+		strlen(json_string_value(value)) == json_string_length(value))
 		return set_value(s, row, json_string_value(value), e);
 	if (row->type == SETTING_BOOL && json_is_boolean(value)) {
 		*(bool *)member(s, row) = json_is_true(value);

@@ -6,31 +6,31 @@
 static const char *const outcome_names[] = {"done", "failed", "skipped"};
 
 static const struct field trial_fields[] = {
-        FIELD(FIELD_TEXT, struct trial_record, reason),
-        FIELD(FIELD_U64, struct trial_record, wall_started_ns),
-        FIELD(FIELD_U64, struct trial_record, duration_ns),
-        FIELD(FIELD_BOOL, struct trial_record, verified),
-        FIELD(FIELD_BOOL, struct trial_record, not_steady),
-        FIELD(FIELD_BOOL, struct trial_record, rate_missed),
-        FIELD(FIELD_U64, struct trial_record, warmup_more),
-        FIELD(FIELD_U64, struct trial_record, mtu),
-        FIELD(FIELD_U64, struct trial_record, system_cpu_ns),
-        FIELD(FIELD_U64, struct trial_record, steal_ns),
-        FIELD(FIELD_U64, struct trial_record, context_switches),
-        FIELD(FIELD_U64, struct trial_record, interrupts),
-        FIELD(FIELD_U64, struct trial_record, softirqs),
+	FIELD(FIELD_TEXT, struct trial_record, reason),
+	FIELD(FIELD_U64, struct trial_record, wall_started_ns),
+	FIELD(FIELD_U64, struct trial_record, duration_ns),
+	FIELD(FIELD_BOOL, struct trial_record, verified),
+	FIELD(FIELD_BOOL, struct trial_record, not_steady),
+	FIELD(FIELD_BOOL, struct trial_record, rate_missed),
+	FIELD(FIELD_U64, struct trial_record, warmup_more),
+	FIELD(FIELD_U64, struct trial_record, mtu),
+	FIELD(FIELD_U64, struct trial_record, system_cpu_ns),
+	FIELD(FIELD_U64, struct trial_record, steal_ns),
+	FIELD(FIELD_U64, struct trial_record, context_switches),
+	FIELD(FIELD_U64, struct trial_record, interrupts),
+	FIELD(FIELD_U64, struct trial_record, softirqs),
 };
 
 static const struct field during_fields[] = {
-        FIELD(FIELD_U64, struct during, window_ns),
-        FIELD(FIELD_U64, struct during, steal_ns),
-        FIELD(FIELD_U64, struct during, run_queue_wait_ns),
-        FIELD(FIELD_U64, struct during, interrupts),
-        FIELD(FIELD_U64, struct during, softirqs),
-        FIELD(FIELD_U64, struct during, throttled_ns),
-        FIELD(FIELD_U64, struct during, involuntary_switches),
-        FIELD(FIELD_TEXT, struct during, owner),
-        FIELD(FIELD_TEXT, struct during, evidence),
+	FIELD(FIELD_U64, struct during, window_ns),
+	FIELD(FIELD_U64, struct during, steal_ns),
+	FIELD(FIELD_U64, struct during, run_queue_wait_ns),
+	FIELD(FIELD_U64, struct during, interrupts),
+	FIELD(FIELD_U64, struct during, softirqs),
+	FIELD(FIELD_U64, struct during, throttled_ns),
+	FIELD(FIELD_U64, struct during, involuntary_switches),
+	FIELD(FIELD_TEXT, struct during, owner),
+	FIELD(FIELD_TEXT, struct during, evidence),
 };
 
 struct trial_record *trial_record_new(void)
@@ -101,7 +101,7 @@ static int during_read(struct trial_record *r, const json_t *object, struct err 
 		return err_set(e, EINVAL, "'during' does not match 'worst'");
 	for (size_t i = 0; i < r->client.worst_n; i++) {
 		int rc = fields_from_json(during_fields, ARRAY_LEN(during_fields), &r->during[i],
-		        json_array_get(during, i), NULL, e);
+			json_array_get(during, i), NULL, e);
 		if (rc < 0)
 			return err_wrap(e, "during");
 	}
@@ -112,7 +112,7 @@ int trial_record_from_json(struct trial_record *r, const json_t *object, struct 
 {
 	json_t *knobs = json_object_get(object, "knobs");
 	int rc = fields_from_json(trial_fields, ARRAY_LEN(trial_fields), r, object,
-	        "outcome|settings|client|server|during|knobs", e);
+		"outcome|settings|client|server|during|knobs", e);
 
 	if (rc == 0)
 		rc = outcome_read(&r->outcome, json_object_get(object, "outcome"), e);
