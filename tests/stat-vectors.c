@@ -85,7 +85,7 @@ static void walk(struct tally *t, const char *path, const json_t *expected, cons
 		return;
 	}
 	if (json_is_array(expected) && json_is_array(got) &&
-	        json_array_size(expected) == json_array_size(got)) {
+		json_array_size(expected) == json_array_size(got)) {
 		for (size_t i = 0; i < json_array_size(expected); i++) {
 			AUTO_FREE char *below = str_format("%s[%zu]", path, i);
 
@@ -94,8 +94,8 @@ static void walk(struct tally *t, const char *path, const json_t *expected, cons
 		return;
 	}
 	bool same = json_is_number(expected) && json_is_number(got)
-	                    ? close_to(t, json_number_value(expected), json_number_value(got))
-	                    : json_equal(expected, got);
+			    ? close_to(t, json_number_value(expected), json_number_value(got))
+			    : json_equal(expected, got);
 
 	t->checked++;
 	if (!same)
@@ -158,8 +158,8 @@ static json_t *describe(const json_t *expected, struct values v)
 		const char *name;
 		double value;
 	} rows[] = {{"min", s.min}, {"max", s.max}, {"mean", s.mean}, {"sd", s.sd}, {"median", s.median},
-	        {"mad_raw", s.mad_raw}, {"mad_scaled", s.mad_scaled}, {"iqr7", s.iqr},
-	        {"shamos_raw", s.shamos_raw}, {"walsh_hl", s.walsh_hl}};
+		{"mad_raw", s.mad_raw}, {"mad_scaled", s.mad_scaled}, {"iqr7", s.iqr},
+		{"shamos_raw", s.shamos_raw}, {"walsh_hl", s.walsh_hl}};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
 		set(out, rows[i].name, rows[i].value);
@@ -177,8 +177,8 @@ static json_t *describe(const json_t *expected, struct values v)
 		struct stat_interval ci = stat_median_interval(v.x, v.n, atof(key));
 
 		json_object_set_new(table, key,
-		        json_pack("{sisisfsoso}", "l", (int)l, "u", (int)u, "coverage", coverage, "lo",
-		                number(ci.low), "hi", number(ci.high)));
+			json_pack("{sisisfsoso}", "l", (int)l, "u", (int)u, "coverage", coverage, "lo",
+				number(ci.low), "hi", number(ci.high)));
 	}
 	return out;
 }
@@ -186,13 +186,13 @@ static json_t *describe(const json_t *expected, struct values v)
 static json_t *interval(struct stat_interval ci)
 {
 	return json_pack("{sIsososo}", "k", (json_int_t)ci.k, "lo", number(ci.low), "hi", number(ci.high),
-	        "coverage", number(ci.coverage));
+		"coverage", number(ci.coverage));
 }
 
 static json_t *f_test(struct stat_test t)
 {
 	return json_pack(
-	        "{sososfsf}", "F", number(t.statistic), "p", number(t.p), "df1", t.df1, "df2", t.df2);
+		"{sososfsf}", "F", number(t.statistic), "p", number(t.p), "df1", t.df1, "df2", t.df2);
 }
 
 static json_t *mann_whitney(struct values x, struct values y)
@@ -202,8 +202,8 @@ static json_t *mann_whitney(struct values x, struct values y)
 
 	stat_mann_whitney(x.x, x.n, y.x, y.n, &u);
 	out = json_pack("{sososbsosososo}", "U_x", number(u.u_x), "U_y", number(u.u_y), "has_ties", u.ties,
-	        "z_cc", number(u.z_cc), "p_normal_cc", number(u.p_normal_cc), "z_nocc", number(u.z),
-	        "p_normal_nocc", number(u.p_normal));
+		"z_cc", number(u.z_cc), "p_normal_cc", number(u.p_normal_cc), "z_nocc", number(u.z),
+		"p_normal_nocc", number(u.p_normal));
 	/* Nearer to the centre than the correction, implementations differ in the sign of z; p is 1 in all.
 	 */
 	if (fabs(u.u_x - u.u_y) < 1 && !isnan(u.z_cc))
@@ -224,7 +224,7 @@ static json_t *compare(struct values x, struct values y)
 	struct stat_shift shift = stat_shift(x.x, x.n, y.x, y.n, 0.95);
 	struct stat_shift ratio = stat_shift_ratio(x.x, x.n, y.x, y.n, 0.95);
 	struct stat_test fk = stat_fligner_killeen(x.x, x.n, y.x, y.n),
-	                 welch = stat_welch(x.x, x.n, y.x, y.n);
+			 welch = stat_welch(x.x, x.n, y.x, y.n);
 	struct stat_test ks = stat_kolmogorov_smirnov(x.x, x.n, y.x, y.n);
 
 	stat_describe(x.x, x.n, &sx);
@@ -238,11 +238,11 @@ static json_t *compare(struct values x, struct values y)
 	set(out, "vargha_delaney_A_y_gt_x", stat_vargha_delaney(x.x, x.n, y.x, y.n));
 	json_object_set_new(out, "brown_forsythe", f_test(stat_brown_forsythe(x.x, x.n, y.x, y.n)));
 	json_object_set_new(out, "fligner_killeen",
-	        json_pack("{sososi}", "X2", number(fk.statistic), "p", number(fk.p), "df", 1));
+		json_pack("{sososi}", "X2", number(fk.statistic), "p", number(fk.p), "df", 1));
 	json_object_set_new(
-	        out, "welch_t", json_pack("{soso}", "t", number(welch.statistic), "p", number(welch.p)));
+		out, "welch_t", json_pack("{soso}", "t", number(welch.statistic), "p", number(welch.p)));
 	json_object_set_new(
-	        out, "ks_2samp", json_pack("{soso}", "D", number(ks.statistic), "p_exact", number(ks.p)));
+		out, "ks_2samp", json_pack("{soso}", "D", number(ks.statistic), "p_exact", number(ks.p)));
 	set(out, "sd_ratio", sy.sd / sx.sd);
 	set(out, "iqr_ratio", sy.iqr / sx.iqr);
 	set(out, "mad_ratio", sy.mad_raw / sx.mad_raw);
@@ -253,15 +253,15 @@ static json_t *compare(struct values x, struct values y)
 static json_t *from_r(const json_t *expected, struct values x, struct values y, const json_t *computed)
 {
 	static const char *const same[][3] = {{"W", "mwu", "U_x"}, {"p_normal_cc", "mwu", "p_normal_cc"},
-	        {"p_exact", "mwu", "p_exact"}, {"p_coin_exact", "mwu", "p_exact_conditional_abs"},
-	        {"ci_lo", "hl_shift_ci95", "lo"}, {"ci_hi", "hl_shift_ci95", "hi"},
-	        {"bf_F", "brown_forsythe", "F"}, {"bf_p", "brown_forsythe", "p"},
-	        {"fk", "fligner_killeen", "X2"}, {"fk_p", "fligner_killeen", "p"}};
+		{"p_exact", "mwu", "p_exact"}, {"p_coin_exact", "mwu", "p_exact_conditional_abs"},
+		{"ci_lo", "hl_shift_ci95", "lo"}, {"ci_hi", "hl_shift_ci95", "hi"},
+		{"bf_F", "brown_forsythe", "F"}, {"bf_p", "brown_forsythe", "p"},
+		{"fk", "fligner_killeen", "X2"}, {"fk_p", "fligner_killeen", "p"}};
 	json_t *out = json_object();
 
 	for (size_t i = 0; i < ARRAY_LEN(same); i++)
 		json_object_set(
-		        out, same[i][0], json_object_get(json_object_get(computed, same[i][1]), same[i][2]));
+			out, same[i][0], json_object_get(json_object_get(computed, same[i][1]), same[i][2]));
 	json_object_set(out, "hl", json_object_get(computed, "hl_shift"));
 	if (json_is_null(json_object_get(expected, "p_normal_cc")))
 		set_input(out, "p_normal_cc"); /* all values equal: R has no p, we have 1 */
@@ -401,7 +401,7 @@ static json_t *clustered(const json_t *section)
 		AUTO(values_free) struct values b = trial_figures(name, trials_b);
 
 		json_object_set_new(
-		        per_trial, name, json_pack("{soso}", "A", numbers(a.x, a.n), "B", numbers(b.x, b.n)));
+			per_trial, name, json_pack("{soso}", "A", numbers(a.x, a.n), "B", numbers(b.x, b.n)));
 	}
 	json_object_foreach (json_object_get(section, "paired"), name, ignored) {
 		AUTO(values_free) struct values a = trial_figures(name, trials_a);
@@ -413,7 +413,7 @@ static json_t *clustered(const json_t *section)
 	AUTO(values_free) struct values b = trial_figures("median", trials_b);
 
 	json_object_set_new(out, "between_trial_brown_forsythe_log_median",
-	        f_test(stat_run_to_run(a.x, a.n, b.x, b.n).test));
+		f_test(stat_run_to_run(a.x, a.n, b.x, b.n).test));
 	return out;
 }
 
@@ -443,8 +443,8 @@ static json_t *series(const json_t *section)
 		struct stat_warmup w = stat_mser5(x.x, x.n);
 
 		json_object_set_new(out, name,
-		        json_pack("{sss{sIsIso}}", "x", "input", "mser5", "d_batches", (json_int_t)w.batches,
-		                "cut_samples", (json_int_t)w.cut, "best", number(w.statistic)));
+			json_pack("{sss{sIsIso}}", "x", "input", "mser5", "d_batches", (json_int_t)w.batches,
+				"cut_samples", (json_int_t)w.cut, "best", number(w.statistic)));
 	}
 	return out;
 }
@@ -496,7 +496,7 @@ static json_t *special_functions(const json_t *section)
 		json_t *value = name ? special_function(name, arguments) : NULL;
 
 		json_array_append_new(
-		        out, json_pack("[sso]", "input", "input", value ? value : json_string("unknown")));
+			out, json_pack("[sso]", "input", "input", value ? value : json_string("unknown")));
 	}
 	return out;
 }
@@ -548,7 +548,7 @@ static size_t least_for_upper_end(double p)
 static json_t *table_row(const char *table, const json_t *row)
 {
 	static const char *const inputs[] = {
-	        "holm_m", "sd_log_ratio", "mde_ratio", "p", "conf", "expected_exceedances"};
+		"holm_m", "sd_log_ratio", "mde_ratio", "p", "conf", "expected_exceedances"};
 	json_t *out = json_object();
 	double p = at(row, "p");
 
@@ -556,8 +556,8 @@ static json_t *table_row(const char *table, const json_t *row)
 		set_input(out, inputs[i]);
 	if (!strcmp(table, "blocks_needed_signed_rank")) {
 		set(out, "blocks",
-		        (double)stat_blocks_needed(
-		                at(row, "sd_log_ratio"), at(row, "mde_ratio"), (size_t)at(row, "holm_m")));
+			(double)stat_blocks_needed(
+				at(row, "sd_log_ratio"), at(row, "mde_ratio"), (size_t)at(row, "holm_m")));
 	} else if (!strcmp(table, "order_stat_ci")) {
 		size_t l, u;
 
@@ -582,8 +582,8 @@ static json_t *tables(const json_t *section)
 	json_t *out = json_object();
 
 	json_object_set_new(out, "min_p",
-	        json_pack("{soso}", "signed_rank", least_p(json_object_get(least, "signed_rank"), false),
-	                "mwu", least_p(json_object_get(least, "mwu"), true)));
+		json_pack("{soso}", "signed_rank", least_p(json_object_get(least, "signed_rank"), false),
+			"mwu", least_p(json_object_get(least, "mwu"), true)));
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const json_t *rows = json_object_get(section, names[i]);
 		json_t *computed = json_array();
@@ -602,13 +602,13 @@ static const struct {
 	json_t *(*compute)(const json_t *section);
 	double relative;
 } sections[] = {
-        {"two_sample", two_sample, 1e-9},
-        {"paired", paired_sets, 1e-9},
-        {"clustered", clustered, 1e-9},
-        {"holm", holm, 1e-9},
-        {"series", series, 1e-9},
-        {"special_functions", special_functions, 1e-10},
-        {"tables", tables, 1e-9},
+	{"two_sample", two_sample, 1e-9},
+	{"paired", paired_sets, 1e-9},
+	{"clustered", clustered, 1e-9},
+	{"holm", holm, 1e-9},
+	{"series", series, 1e-9},
+	{"special_functions", special_functions, 1e-10},
+	{"tables", tables, 1e-9},
 };
 
 static bool check_section(const char *name, const json_t *expected)
@@ -622,7 +622,7 @@ static bool check_section(const char *name, const json_t *expected)
 		walk(&t, name, expected, got);
 		json_decref(got);
 		printf("%s: %u checked, %u failed%s\n", name, t.checked, t.failed,
-		        t.checked ? "" : " (nothing to check: that is a failure)");
+			t.checked ? "" : " (nothing to check: that is a failure)");
 		if (t.missing.data)
 			printf("%s: not implemented:%s\n", name, t.missing.data);
 		buf_free(&t.missing);
@@ -648,7 +648,7 @@ int main(int argc, char **argv)
 
 	if (!json_is_object(file)) {
 		fprintf(stderr, "cannot read %s: %s (line %d)\n", argv[1],
-		        file ? "not an object" : error.text, error.line);
+			file ? "not an object" : error.text, error.line);
 		json_decref(file);
 		return 2;
 	}

@@ -22,9 +22,9 @@ void memory_touch(void *memory, size_t size)
 	volatile unsigned char *bytes = memory;
 
 	for (size_t i = 0; i < size; i += 4096)
-		bytes[i] = bytes[i];
+		bytes[i] = 0;
 	if (size)
-		bytes[size - 1] = bytes[size - 1];
+		bytes[size - 1] = 0;
 }
 
 void *memory_aligned(size_t size)

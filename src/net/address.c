@@ -30,11 +30,11 @@ int net_address_add(int ns, const char *link, const char *address, unsigned pref
 
 	if (rc < 0)
 		return err_set(
-		        e, -rc, "cannot give link %s the address '%s': it is not numeric", link, address);
+			e, -rc, "cannot give link %s the address '%s': it is not numeric", link, address);
 	if (prefix > (nl_addr_get_family(parsed) == AF_INET ? 32u : 128u)) {
 		nl_addr_put(parsed);
 		return err_set(e, EINVAL, "cannot give link %s the address %s/%u: the prefix is too long",
-		        link, address, prefix);
+			link, address, prefix);
 	}
 	struct rtnl_addr *row = rtnl_addr_alloc();
 	int index = session_open(&s, ns, e);
@@ -50,7 +50,7 @@ int net_address_add(int ns, const char *link, const char *address, unsigned pref
 		rc = rtnl_addr_add(s.sock, row, NLM_F_EXCL);
 		if (rc < 0)
 			rc = session_error(
-			        e, rc, "cannot give link %s the address %s/%u", link, address, prefix);
+				e, rc, "cannot give link %s the address %s/%u", link, address, prefix);
 	}
 	rtnl_addr_put(row);
 	nl_addr_put(parsed);
@@ -58,7 +58,7 @@ int net_address_add(int ns, const char *link, const char *address, unsigned pref
 }
 
 int net_addresses_each(
-        int ns, void (*fn)(const char *link, const char *address, void *arg), void *arg, struct err *e)
+	int ns, void (*fn)(const char *link, const char *address, void *arg), void *arg, struct err *e)
 {
 	AUTO_SESSION struct session s = SESSION_NONE;
 	struct nl_cache *addresses, *links;
@@ -95,13 +95,13 @@ int net_addresses_each(
 static const struct {
 	const char *path, *value;
 } namespace_files[] = {
-        {"/proc/sys/net/ipv6/conf/all/accept_dad", "0"},
-        {"/proc/sys/net/ipv6/conf/default/accept_dad", "0"},
-        {"/proc/sys/net/ipv6/conf/all/accept_ra", "0"},
-        {"/proc/sys/net/ipv6/conf/default/accept_ra", "0"},
-        {"/proc/sys/net/bridge/bridge-nf-call-iptables", "0"},
-        {"/proc/sys/net/bridge/bridge-nf-call-ip6tables", "0"},
-        {"/proc/sys/net/bridge/bridge-nf-call-arptables", "0"},
+	{"/proc/sys/net/ipv6/conf/all/accept_dad", "0"},
+	{"/proc/sys/net/ipv6/conf/default/accept_dad", "0"},
+	{"/proc/sys/net/ipv6/conf/all/accept_ra", "0"},
+	{"/proc/sys/net/ipv6/conf/default/accept_ra", "0"},
+	{"/proc/sys/net/bridge/bridge-nf-call-iptables", "0"},
+	{"/proc/sys/net/bridge/bridge-nf-call-ip6tables", "0"},
+	{"/proc/sys/net/bridge/bridge-nf-call-arptables", "0"},
 };
 
 static int namespace_prepare(int ns, struct err *e)

@@ -42,15 +42,15 @@ static int active_names(int sock, const char *name, uint32_t n, char *out, size_
 {
 	uint32_t blocks = (n + 31) / 32;
 	AUTO_FREE struct ethtool_gstrings *strings =
-	        mem_alloc(sizeof(*strings) + (size_t)n * ETH_GSTRING_LEN);
+		mem_alloc(sizeof(*strings) + (size_t)n * ETH_GSTRING_LEN);
 	AUTO_FREE struct ethtool_gfeatures *bits =
-	        mem_alloc(sizeof(*bits) + blocks * sizeof(struct ethtool_get_features_block));
+		mem_alloc(sizeof(*bits) + blocks * sizeof(struct ethtool_get_features_block));
 	AUTO_FREE char **on = mem_array(n, sizeof(*on));
 	size_t on_n = 0, used = 0;
 	int rc;
 
 	*strings =
-	        (struct ethtool_gstrings){.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES, .len = n};
+		(struct ethtool_gstrings){.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES, .len = n};
 	*bits = (struct ethtool_gfeatures){.cmd = ETHTOOL_GFEATURES, .size = blocks};
 	if ((rc = ask(sock, name, strings)) < 0 || (rc = ask(sock, name, bits)) < 0)
 		return rc;

@@ -47,7 +47,7 @@ int net_link_up(int ns, const char *name, struct err *e)
 }
 
 static int veth_add(
-        struct session *s, struct rtnl_link *link, const char *name_a, const char *name_b, struct err *e)
+	struct session *s, struct rtnl_link *link, const char *name_a, const char *name_b, struct err *e)
 {
 	int rc = rtnl_link_add(s->sock, link, NLM_F_CREATE | NLM_F_EXCL);
 
@@ -90,13 +90,13 @@ static struct nl_msg *bridge_request(const char *name, unsigned mtu)
 	if (!msg)
 		return NULL;
 	if (nlmsg_append(msg, &header, sizeof(header), NLMSG_ALIGNTO) < 0 ||
-	        nla_put_string(msg, IFLA_IFNAME, name) < 0 || (mtu && nla_put_u32(msg, IFLA_MTU, mtu) < 0) ||
-	        !(info = nla_nest_start(msg, IFLA_LINKINFO)) ||
-	        nla_put_string(msg, IFLA_INFO_KIND, "bridge") < 0 ||
-	        !(data = nla_nest_start(msg, IFLA_INFO_DATA)) ||
-	        nla_put_u32(msg, IFLA_BR_FORWARD_DELAY, 0) < 0 ||
-	        nla_put_u32(msg, IFLA_BR_STP_STATE, 0) < 0 ||
-	        nla_put_u8(msg, IFLA_BR_MCAST_SNOOPING, 0) < 0) {
+		nla_put_string(msg, IFLA_IFNAME, name) < 0 || (mtu && nla_put_u32(msg, IFLA_MTU, mtu) < 0) ||
+		!(info = nla_nest_start(msg, IFLA_LINKINFO)) ||
+		nla_put_string(msg, IFLA_INFO_KIND, "bridge") < 0 ||
+		!(data = nla_nest_start(msg, IFLA_INFO_DATA)) ||
+		nla_put_u32(msg, IFLA_BR_FORWARD_DELAY, 0) < 0 ||
+		nla_put_u32(msg, IFLA_BR_STP_STATE, 0) < 0 ||
+		nla_put_u8(msg, IFLA_BR_MCAST_SNOOPING, 0) < 0) {
 		nlmsg_free(msg);
 		return NULL;
 	}
@@ -171,8 +171,8 @@ int net_link_delete(int ns, const char *name, struct err *e)
 }
 
 int net_links_each(int ns,
-        void (*fn)(const char *name, unsigned flags, unsigned mtu, const char *kind, void *arg), void *arg,
-        struct err *e)
+	void (*fn)(const char *name, unsigned flags, unsigned mtu, const char *kind, void *arg), void *arg,
+	struct err *e)
 {
 	AUTO_SESSION struct session s = SESSION_NONE;
 	struct nl_cache *cache;
@@ -188,7 +188,7 @@ int net_links_each(int ns,
 		struct rtnl_link *link = nl_object_priv(o);
 		const char *kind = rtnl_link_get_type(link);
 		fn(rtnl_link_get_name(link), rtnl_link_get_flags(link), rtnl_link_get_mtu(link),
-		        kind ? kind : "", arg);
+			kind ? kind : "", arg);
 	}
 	nl_cache_free(cache);
 	return 0;

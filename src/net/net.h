@@ -26,11 +26,11 @@ int net_address_add(int ns, const char *link, const char *address, unsigned pref
 int net_link_mtu(int ns, const char *name, unsigned *mtu, struct err *e);
 /* Calls fn for every link of a namespace; `kind` is "veth", "bridge", … or "" for hardware and lo. */
 int net_links_each(int ns,
-        void (*fn)(const char *name, unsigned flags, unsigned mtu, const char *kind, void *arg), void *arg,
-        struct err *e);
+	void (*fn)(const char *name, unsigned flags, unsigned mtu, const char *kind, void *arg), void *arg,
+	struct err *e);
 /* Calls fn for every address of a namespace: "10.0.0.1/24", "fd00::1/64". */
 int net_addresses_each(
-        int ns, void (*fn)(const char *link, const char *address, void *arg), void *arg, struct err *e);
+	int ns, void (*fn)(const char *link, const char *address, void *arg), void *arg, struct err *e);
 int net_link_delete(int ns, const char *name, struct err *e);
 /*
  * Offloads and features of a link that are on, by name, sorted (ETHTOOL_GFEATURES over ioctl), as one

@@ -17,18 +17,18 @@
 static const struct {
 	int nle, code;
 } codes[] = {
-        {NLE_NOMEM, ENOMEM},
-        {NLE_EXIST, EEXIST},
-        {NLE_INVAL, EINVAL},
-        {NLE_RANGE, ERANGE},
-        {NLE_OPNOTSUPP, EOPNOTSUPP},
-        {NLE_OBJ_NOTFOUND, ENOENT},
-        {NLE_NOADDR, EADDRNOTAVAIL},
-        {NLE_BUSY, EBUSY},
-        {NLE_NOACCESS, EACCES},
-        {NLE_PERM, EPERM},
-        {NLE_NODEV, ENODEV},
-        {NLE_AF_NOSUPPORT, EAFNOSUPPORT},
+	{NLE_NOMEM, ENOMEM},
+	{NLE_EXIST, EEXIST},
+	{NLE_INVAL, EINVAL},
+	{NLE_RANGE, ERANGE},
+	{NLE_OPNOTSUPP, EOPNOTSUPP},
+	{NLE_OBJ_NOTFOUND, ENOENT},
+	{NLE_NOADDR, EADDRNOTAVAIL},
+	{NLE_BUSY, EBUSY},
+	{NLE_NOACCESS, EACCES},
+	{NLE_PERM, EPERM},
+	{NLE_NODEV, ENODEV},
+	{NLE_AF_NOSUPPORT, EAFNOSUPPORT},
 };
 
 int session_error(struct err *e, int nle, const char *format, ...)
@@ -80,8 +80,8 @@ int link_name_check(const char *name, struct err *e)
 	size_t n = strlen(name);
 
 	if (n && n < IFNAMSIZ && !strpbrk(name, "/ \t\n:%") && strcmp(name, ".") != 0 &&
-	        strcmp(name, "..") != 0)
+		strcmp(name, "..") != 0)
 		return 0;
 	return err_set(e, EINVAL, "cannot name a link '%s': 1 to %d characters without space, '/' and ':'",
-	        name, IFNAMSIZ - 1);
+		name, IFNAMSIZ - 1);
 }

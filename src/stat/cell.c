@@ -57,7 +57,7 @@ static void check_sd(const struct stat_cell *cell, struct stat_effect *sd)
 {
 	struct stat_effect iqr = {.shift = NAN};
 	bool claims = sd->verdict == STAT_IMPROVED || sd->verdict == STAT_REGRESSED ||
-	              sd->verdict == STAT_CHANGED_BELOW_THRESHOLD;
+		      sd->verdict == STAT_CHANGED_BELOW_THRESHOLD;
 
 	if (sd->metric != STAT_LATENCY_SD || !claims)
 		return;
@@ -69,8 +69,8 @@ static void check_sd(const struct stat_cell *cell, struct stat_effect *sd)
 		return;
 	sd->verdict = STAT_NOT_ASSESSED;
 	snprintf(sd->reason, sizeof(sd->reason), "%s",
-	        isnan(iqr.shift) && isnan(tail) ? "neither IQR nor p99 - p50 is there to confirm the SD"
-	                                        : "driven by rare extremes");
+		isnan(iqr.shift) && isnan(tail) ? "neither IQR nor p99 - p50 is there to confirm the SD"
+						: "driven by rare extremes");
 }
 
 /* Tails without enough behind them: no verdict below the one bound, not even numbers below the other. */
@@ -91,7 +91,7 @@ static void check_tail(const struct stat_cell *cell, struct stat_effect *e)
 	}
 	e->verdict = STAT_NOT_ASSESSED;
 	snprintf(e->reason, sizeof(e->reason), "%ju transactions a trial: p%.6g needs %ju",
-	        (uintmax_t)cell->transactions, q * 100, (uintmax_t)stat_quantile_least_judgeable(q));
+		(uintmax_t)cell->transactions, q * 100, (uintmax_t)stat_quantile_least_judgeable(q));
 }
 
 static bool in_family(const struct stat_cell *cell, const struct stat_effect *e)
@@ -119,7 +119,7 @@ static size_t adjust(const struct stat_cell *cell, struct stat_effect *effects, 
 }
 
 size_t stat_cell_compare(const struct stat_cell *cell, const struct stat_deltas *deltas,
-        struct stat_effect effects[STAT_METRICS])
+	struct stat_effect effects[STAT_METRICS])
 {
 	size_t n = 0;
 

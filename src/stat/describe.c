@@ -98,15 +98,15 @@ void stat_describe(const double *x, size_t n, struct stat_summary *out)
 	double median = sorted_median(sorted, n), mad = median_deviation(x, n, median);
 
 	*out = (struct stat_summary){
-	        .n = n,
-	        .min = n ? sorted[0] : NAN,
-	        .max = n ? sorted[n - 1] : NAN,
-	        .mean = stat_mean(x, n),
-	        .sd = stat_sd(x, n),
-	        .median = median,
-	        .mad_raw = mad,
-	        .mad_scaled = mad / NORMAL_QUARTILE,
-	        .iqr = sorted_quantile(sorted, n, 0.75) - sorted_quantile(sorted, n, 0.25),
+		.n = n,
+		.min = n ? sorted[0] : NAN,
+		.max = n ? sorted[n - 1] : NAN,
+		.mean = stat_mean(x, n),
+		.sd = stat_sd(x, n),
+		.median = median,
+		.mad_raw = mad,
+		.mad_scaled = mad / NORMAL_QUARTILE,
+		.iqr = sorted_quantile(sorted, n, 0.75) - sorted_quantile(sorted, n, 0.25),
 	};
 	pair_medians(sorted, n, &out->shamos_raw, &out->walsh_hl);
 }

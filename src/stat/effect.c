@@ -73,25 +73,25 @@ static void fill(struct stat_effect *e, const struct numbers *n, double median_a
 static struct stat_effect empty(enum stat_metric metric)
 {
 	return (struct stat_effect){.metric = metric,
-	        .absolute = stat_metrics[metric].absolute,
-	        .delta = stat_metrics[metric].delta,
-	        .ratio = NAN,
-	        .difference = NAN,
-	        .change = NAN,
-	        .change_of_new = NAN,
-	        .ci95 = {NAN, NAN},
-	        .ci90 = {NAN, NAN},
-	        .coverage = NAN,
-	        .p = NAN,
-	        .p_holm = NAN,
-	        .mde = NAN,
-	        .shift = NAN,
-	        .shift_ci90 = {NAN, NAN},
-	        .sd = NAN};
+		.absolute = stat_metrics[metric].absolute,
+		.delta = stat_metrics[metric].delta,
+		.ratio = NAN,
+		.difference = NAN,
+		.change = NAN,
+		.change_of_new = NAN,
+		.ci95 = {NAN, NAN},
+		.ci90 = {NAN, NAN},
+		.coverage = NAN,
+		.p = NAN,
+		.p_holm = NAN,
+		.mde = NAN,
+		.shift = NAN,
+		.shift_ci90 = {NAN, NAN},
+		.sd = NAN};
 }
 
 void stat_effect_measure(
-        enum stat_metric metric, const double *a, const double *b, size_t n, struct stat_effect *out)
+	enum stat_metric metric, const double *a, const double *b, size_t n, struct stat_effect *out)
 {
 	AUTO_FREE double *x = mem_array(n, sizeof(*x));
 	AUTO_FREE double *y = mem_array(n, sizeof(*y));
@@ -117,11 +117,11 @@ void stat_effect_measure(
 		stat_log_ratios(x, y, kept, d);
 	stat_paired_estimate(d, kept, &paired);
 	fill(out, &(struct numbers){paired.estimate, paired.sd, paired.p, paired.ci95, paired.ci90},
-	        stat_median(x, kept), stat_median(y, kept));
+		stat_median(x, kept), stat_median(y, kept));
 }
 
 void stat_effect_measure_unpaired(
-        enum stat_metric metric, const struct stat_cell *cell, struct stat_effect *out)
+	enum stat_metric metric, const struct stat_cell *cell, struct stat_effect *out)
 {
 	size_t nx, ny;
 	AUTO_FREE double *x = without_missing(cell->a[metric], cell->n_a, &nx);
@@ -175,10 +175,10 @@ void stat_effect_judge(struct stat_effect *e, size_t m)
 	e->reason[0] = '\0';
 	if (e->n_blocks < STAT_INTERVAL_BLOCKS)
 		snprintf(e->reason, sizeof(e->reason), "%zu blocks: an interval needs %d, a verdict %d",
-		        e->n_blocks, STAT_INTERVAL_BLOCKS, STAT_VERDICT_BLOCKS);
+			e->n_blocks, STAT_INTERVAL_BLOCKS, STAT_VERDICT_BLOCKS);
 	else if (e->n_blocks < STAT_VERDICT_BLOCKS)
 		snprintf(e->reason, sizeof(e->reason), "%zu blocks: a verdict needs %d", e->n_blocks,
-		        STAT_VERDICT_BLOCKS);
+			STAT_VERDICT_BLOCKS);
 	else if (isnan(e->p_holm))
 		snprintf(e->reason, sizeof(e->reason), "exploratory");
 	else

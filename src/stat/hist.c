@@ -121,7 +121,7 @@ unsigned char *hist_encode(const struct hist *h, size_t *len)
 		used += h->buckets[i] != 0;
 	unsigned char *data = mem_array(1 + 6 * VARINT_MAX + used * (2 + VARINT_MAX), 1), *at = data;
 	const uint64_t figures[] = {
-	        h->count, h->sum, h->min, h->max, (uint64_t)h->sum_squares, (uint64_t)(h->sum_squares >> 64)};
+		h->count, h->sum, h->min, h->max, (uint64_t)h->sum_squares, (uint64_t)(h->sum_squares >> 64)};
 
 	*at++ = HIST_VERSION;
 	for (size_t i = 0; i < ARRAY_LEN(figures); i++)
@@ -176,7 +176,7 @@ static int get_buckets(struct reader *r, struct hist *h, struct err *e)
 			return err_set(e, EINVAL, "cannot decode histogram: bucket beyond the last");
 		if (!count || count > left)
 			return err_set(
-			        e, EINVAL, "cannot decode histogram: its buckets do not add up to its count");
+				e, EINVAL, "cannot decode histogram: its buckets do not add up to its count");
 		next += gap;
 		h->buckets[next++] = count;
 		left -= count;

@@ -88,7 +88,7 @@ static bool towers_over(const struct bin *peak, const struct bin *valley)
 		return false;
 	/* One more count for the valley, whose true rate is not 0 because nothing was seen. */
 	double error = sqrt(peak->count / (peak->width * peak->width) +
-	                    (valley->count + 1) / (valley->width * valley->width));
+			    (valley->count + 1) / (valley->width * valley->width));
 
 	return high - low >= ERRORS_LEAST * error;
 }

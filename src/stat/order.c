@@ -26,7 +26,7 @@ double stat_quantile_hd(const double *x, size_t n, double p)
 	for (size_t i = 0; i < n; i++) {
 		double from = (double)i / (double)n, to = (double)(i + 1) / (double)n;
 		double weight = to <= p ? gsl_cdf_beta_P(to, a, b) - gsl_cdf_beta_P(from, a, b)
-		                        : gsl_cdf_beta_Q(from, a, b) - gsl_cdf_beta_Q(to, a, b);
+					: gsl_cdf_beta_Q(from, a, b) - gsl_cdf_beta_Q(to, a, b);
 
 		sum += weight * sorted[i];
 	}
@@ -87,9 +87,9 @@ struct stat_interval stat_proportion_interval(size_t k, size_t n, double confide
 	if (!n || k > n)
 		return (struct stat_interval){NAN, NAN, NAN, 0};
 	return (struct stat_interval){
-	        .low = k ? gsl_cdf_beta_Pinv(tail, hits, misses + 1) : 0,
-	        .high = k < n ? gsl_cdf_beta_Qinv(tail, hits + 1, misses) : 1,
-	        .coverage = confidence,
+		.low = k ? gsl_cdf_beta_Pinv(tail, hits, misses + 1) : 0,
+		.high = k < n ? gsl_cdf_beta_Qinv(tail, hits + 1, misses) : 1,
+		.coverage = confidence,
 	};
 }
 

@@ -38,7 +38,7 @@ static double *walsh_averages(const double *d, size_t n, size_t *m)
 }
 
 static struct stat_interval walsh_interval(
-        const double *walsh, size_t n, const double *null, double confidence)
+	const double *walsh, size_t n, const double *null, double confidence)
 {
 	size_t m = n * (n + 1) / 2;
 	double below;

@@ -73,6 +73,6 @@ struct stat_run_to_run stat_run_to_run(const double *a, size_t na, const double 
 	r.test = positive ? stat_brown_forsythe(log_a, na, log_b, nb) : stat_brown_forsythe(a, na, b, nb);
 	r.judged = MIN(na, nb) >= RUN_TO_RUN_TRIALS;
 	r.differs = r.judged && r.test.p < STAT_ALPHA &&
-	            (r.ratio >= RUN_TO_RUN_RATIO || r.ratio <= 1 / RUN_TO_RUN_RATIO);
+		    (r.ratio >= RUN_TO_RUN_RATIO || r.ratio <= 1 / RUN_TO_RUN_RATIO);
 	return r;
 }

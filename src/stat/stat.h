@@ -45,7 +45,7 @@ double stat_quantile_hd(const double *x, size_t n, double p);
 struct stat_interval {
 	double low, high;
 	double coverage; /* attained, which is at least what was asked for unless it says less; NaN without an
-	                    interval */
+			    interval */
 	size_t k; /* counted from each end of the sorted values it was taken from; 0 without an interval */
 };
 
@@ -75,10 +75,10 @@ struct stat_paired {
 	double estimate; /* median of the n(n + 1)/2 Walsh averages */
 	double sd;       /* of the differences, n − 1 */
 	struct stat_interval ci95,
-	        ci90;  /* Walsh order statistics; k is never below 1: look at the coverage */
+		ci90;  /* Walsh order statistics; k is never below 1: look at the coverage */
 	double w_plus; /* signed-rank sum of the positive differences, midranks, zeros dropped */
 	double p; /* exact, two-sided, given the ties (Wilcoxon 1945, Pratt and Gibbons 1981); 1 when all are
-	             0 */
+		     0 */
 };
 
 void stat_paired_estimate(const double *d, size_t n, struct stat_paired *out);
@@ -100,7 +100,7 @@ struct stat_mwu {
 	double u_x, u_y; /* pairs with x > y (ties half), and with y > x */
 	bool ties, exact;
 	double p; /* two-sided, exact given the ties; above 200 values together p_normal_cc, and exact is
-	             false */
+		     false */
 	double p_double;          /* the smaller tail doubled: the same as p unless there are ties */
 	double z, p_normal;       /* without and */
 	double z_cc, p_normal_cc; /* with a correction for continuity; z is NaN when all values are equal */
@@ -111,7 +111,7 @@ void stat_mann_whitney(const double *x, size_t nx, const double *y, size_t ny, s
 struct stat_shift {
 	double estimate; /* Hodges-Lehmann: the median of all yⱼ − xᵢ */
 	struct stat_interval
-	        ci; /* of the same differences (Moses; Hollander and Wolfe 1973); k is never below 1 */
+		ci; /* of the same differences (Moses; Hollander and Wolfe 1973); k is never below 1 */
 };
 
 struct stat_shift stat_shift(const double *x, size_t nx, const double *y, size_t ny, double confidence);
@@ -134,7 +134,7 @@ struct stat_test stat_brown_forsythe(const double *x, size_t nx, const double *y
 struct stat_run_to_run {
 	double sd_a, sd_b, ratio;
 	struct stat_test
-	        test; /* Brown-Forsythe on the logarithms, or on the values when one is not positive */
+		test; /* Brown-Forsythe on the logarithms, or on the values when one is not positive */
 	bool judged;  /* at least 20 trials on both sides; otherwise these are numbers only */
 	bool differs; /* judged, p < 0.05 and the ratio at least 10 % away from 1 */
 };
@@ -149,9 +149,9 @@ double stat_sign_flip(const double *d, size_t n);
 struct stat_test stat_student_paired(const double *d, size_t n);                     /* df2 = n − 1 */
 struct stat_test stat_welch(const double *x, size_t nx, const double *y, size_t ny); /* of x − y */
 struct stat_test stat_fligner_killeen(
-        const double *x, size_t nx, const double *y, size_t ny); /* χ², df1 = 1 */
+	const double *x, size_t nx, const double *y, size_t ny); /* χ², df1 = 1 */
 struct stat_test stat_kolmogorov_smirnov(
-        const double *x, size_t nx, const double *y, size_t ny); /* exact p, no ties assumed */
+	const double *x, size_t nx, const double *y, size_t ny); /* exact p, no ties assumed */
 
 /* --- a series in time (series.c) --------------------------------------------------------------- */
 
@@ -201,7 +201,7 @@ struct stat_metric_row {
 	bool primary[2]; /* by enum stat_kind */
 	double quantile; /* of a tail, bound to stat_quantile_printable(); 0 otherwise */
 	bool absolute;   /* its effect is a difference, and delta is one; otherwise a ratio, and delta a
-	                    fraction */
+			    fraction */
 	double delta;    /* the least effect that is worth a verdict, unless the user says otherwise */
 };
 
@@ -251,7 +251,7 @@ struct stat_effect {
 	double p;      /* exact; NaN below STAT_INTERVAL_BLOCKS.  Not for printing without the rest */
 	double p_holm; /* NaN unless the metric belongs to the family that was judged */
 	double mde;   /* found with 80 % power: a fraction, or a difference when absolute; NaN: nothing can be
-	               */
+		       */
 	double delta; /* what the verdict was held against */
 	enum stat_verdict verdict;
 	char reason[128];                /* of STAT_NOT_ASSESSED, else "" */
@@ -275,7 +275,7 @@ struct stat_cell {
  * the rule about SDs.  Returns how many.  deltas NULL means the table's.
  */
 size_t stat_cell_compare(const struct stat_cell *cell, const struct stat_deltas *deltas,
-        struct stat_effect effects[STAT_METRICS]);
+	struct stat_effect effects[STAT_METRICS]);
 /*
  * The false claims to be expected at most from so many families (cells × pairs of arms in which anything was
  * judged): Holm holds each of them to STAT_ALPHA, and nothing is adjusted across them.
@@ -287,7 +287,7 @@ size_t stat_effects_judged(const struct stat_effect *effects, size_t n);
 /* The steps of stat_cell_compare(), for one metric: the numbers; then the verdict in a family of m, p_holm
  * being set. */
 void stat_effect_measure(
-        enum stat_metric metric, const double *a, const double *b, size_t n, struct stat_effect *out);
+	enum stat_metric metric, const double *a, const double *b, size_t n, struct stat_effect *out);
 void stat_effect_measure_unpaired(
-        enum stat_metric metric, const struct stat_cell *cell, struct stat_effect *out);
+	enum stat_metric metric, const struct stat_cell *cell, struct stat_effect *out);
 void stat_effect_judge(struct stat_effect *effect, size_t m);

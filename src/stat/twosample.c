@@ -125,8 +125,8 @@ struct stat_shift stat_shift(const double *x, size_t nx, const double *y, size_t
 	size_t k = shift_rank(nx, ny, confidence, &below);
 
 	return (struct stat_shift){
-	        .estimate = (d[(m - 1) / 2] + d[m / 2]) / 2,
-	        .ci = {d[k - 1], d[m - k], 1 - 2 * below, k},
+		.estimate = (d[(m - 1) / 2] + d[m / 2]) / 2,
+		.ci = {d[k - 1], d[m - k], 1 - 2 * below, k},
 	};
 }
 

@@ -9,7 +9,7 @@
 static int veth_create(struct target *t, struct err *e)
 {
 	int rc = net_veth_create(
-	        t->client.netns, LINK_CLIENT, t->server.netns, LINK_SERVER, (unsigned)t->settings.mtu, e);
+		t->client.netns, LINK_CLIENT, t->server.netns, LINK_SERVER, (unsigned)t->settings.mtu, e);
 
 	if (rc < 0)
 		return rc;
@@ -45,13 +45,13 @@ static int bridge_create(struct target *t, struct err *e)
 }
 
 const struct attachment_row attachment_veth = {
-        .name = "veth",
-        .help = "a veth pair between the namespaces of client and server",
-        .create = veth_create,
+	.name = "veth",
+	.help = "a veth pair between the namespaces of client and server",
+	.create = veth_create,
 };
 
 const struct attachment_row attachment_bridge = {
-        .name = "bridge",
-        .help = "a bridge in a namespace of taut's own, with a veth pair to each end",
-        .create = bridge_create,
+	.name = "bridge",
+	.help = "a bridge in a namespace of taut's own, with a veth pair to each end",
+	.create = bridge_create,
 };

@@ -38,8 +38,8 @@ int agent_find(char *out, size_t size, struct err *e)
 			return err_sys(e, "cannot run the agent %s ($TAUT_AGENT)", named);
 		AUTO_FREE char *real = realpath(named, NULL);
 		return real && str_copy(out, size, real) == 0
-		               ? 0
-		               : err_code(e, ENAMETOOLONG, "cannot use %s", named);
+			       ? 0
+			       : err_code(e, ENAMETOOLONG, "cannot use %s", named);
 	}
 	if (n > 0 && slash) {
 		snprintf(path, sizeof(path), "%.*s/taut-agent", (int)(slash - self), self);
@@ -68,7 +68,7 @@ int endpoint_open(struct endpoint *ep, struct err *e)
 		return err_sys(e, "cannot ask for credentials");
 	ep->said = memfd_create(ep->name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (ep->said < 0 || ftruncate(ep->said, SAID_BYTES) < 0 ||
-	        fcntl(ep->said, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		fcntl(ep->said, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
 		return err_sys(e, "cannot make a file for stderr");
 	return 0;
 }
@@ -107,7 +107,7 @@ static int first_sender(int fd, pid_t *pid)
 	char byte;
 	struct iovec v = {&byte, 1};
 	struct msghdr m = {
-	        .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(fd, &m, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 	if (n <= 0)
@@ -137,12 +137,12 @@ int endpoint_wait(struct endpoint *ep, uint64_t deadline_ns, struct err *e)
 		return root;
 	for (;;) {
 		struct pollfd p[] = {
-		        {.fd = ep->control, .events = POLLIN}, {.fd = ep->child.pidfd, .events = POLLIN}};
+			{.fd = ep->control, .events = POLLIN}, {.fd = ep->child.pidfd, .events = POLLIN}};
 		uint64_t now = time_now_ns();
 		if (now >= deadline_ns || stop_flag)
 			return not_started(ep, now >= deadline_ns ? ETIMEDOUT : EINTR,
-			        now >= deadline_ns ? "the agent: it says nothing" : "the agent: interrupted",
-			        e);
+				now >= deadline_ns ? "the agent: it says nothing" : "the agent: interrupted",
+				e);
 		uint64_t left = (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS;
 		if (poll(p, ARRAY_LEN(p), (int)MIN(left, 1000u)) < 0 && errno != EINTR)
 			return err_sys(e, "cannot wait for %s", ep->name);
@@ -169,7 +169,7 @@ int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *
 		return err_wrap(e, "cannot list the threads of %s", ep->name);
 	for (size_t i = 0; i < n && subject->threads_n < SUBJECT_THREADS_MAX; i++)
 		subject->threads[subject->threads_n++] =
-		        (struct subject_thread){role, tasks[i].pid, tasks[i].tid, tasks[i].start};
+			(struct subject_thread){role, tasks[i].pid, tasks[i].tid, tasks[i].start};
 	return 0;
 }
 

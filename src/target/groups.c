@@ -2,8 +2,8 @@
 /*
  * The cgroups of one target: a root that tuning may confine before anything runs, with a child per endpoint.
  * Endpoints live in them in every arm, stock too, so that arms differ by what tuning writes and by nothing
- * else.  They are cpusets only: as to its share of the CPU a native endpoint stays where taut was started, next to
- * whatever else runs there; a container has the share that its runtime gives it.
+ * else.  They are cpusets only: as to its share of the CPU a native endpoint stays where taut was started,
+ * next to whatever else runs there; a container has the share that its runtime gives it.
  *
  * v1: the root is made in the cpu and the cpuset hierarchy.  A cpuset child is born without CPUs and takes
  * no task until it has some, so children copy what the root holds at that moment.  v2: one hierarchy;
@@ -79,7 +79,7 @@ static void controllers_enable(const char *group, char *enabled, size_t size)
 		char word[16];
 		snprintf(word, sizeof(word), "+%s", controllers[i]);
 		if (has_word(on, controllers[i]) ||
-		        group_write(group, "cgroup.subtree_control", word, NULL) < 0)
+			group_write(group, "cgroup.subtree_control", word, NULL) < 0)
 			continue;
 		size_t used = enabled ? strlen(enabled) : 0;
 		if (enabled)
@@ -226,11 +226,11 @@ int groups_mounts_each(int (*fn)(const char *mount, void *arg), void *arg, struc
 		return rc;
 	rc = 0;
 	for (char *save = NULL, *line = strtok_r(text, "\n", &save); rc == 0 && line;
-	        line = strtok_r(NULL, "\n", &save)) {
+		line = strtok_r(NULL, "\n", &save)) {
 		char mount[512], type[64];
 		char *dash = strstr(line, " - ");
 		if (dash && sscanf(line, "%*s %*s %*s %*s %511s", mount) == 1 &&
-		        sscanf(dash + 3, "%63s", type) == 1 && str_in(type, "cgroup|cgroup2"))
+			sscanf(dash + 3, "%63s", type) == 1 && str_in(type, "cgroup|cgroup2"))
 			rc = fn(mount, arg);
 	}
 	return rc;
@@ -259,7 +259,7 @@ int groups_remove(struct groups *g, const char *id, uint64_t deadline_ns, struct
 	int rc = groups_mounts_each(remove_in, &r, e);
 
 	for (char *save = NULL, *word = strtok_r(g->enabled, " ", &save); word;
-	        word = strtok_r(NULL, " ", &save))
+		word = strtok_r(NULL, " ", &save))
 		group_write(g->mounts[0], "cgroup.subtree_control", word, NULL);
 	*g = (struct groups){0};
 	return rc < 0 ? rc : r.rc;

@@ -69,7 +69,7 @@ static int look_at_process(const char *name, void *arg)
 	if (!isdigit((unsigned char)name[0]) || pid == getpid())
 		return 0;
 	if (task_read(root, pid, pid, &task, NULL) < 0 || (task.flags & TASK_KTHREAD) ||
-	        !process_owner(root, pid, &owner) || owner_alive(&owner))
+		!process_owner(root, pid, &owner) || owner_alive(&owner))
 		return 0;
 	AUTO_FREE char *what = str_format("process %d (%s)", pid, task.comm);
 	if (s->remove && (rc = process_kill(pid, task.start, time_now_ns() + REMOVE_NS)) < 0)

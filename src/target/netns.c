@@ -10,8 +10,8 @@ static int netns_start(struct target *t, struct err *e)
 }
 
 const struct runtime_row runtime_netns = {
-        .name = "netns",
-        .help = "a bare network namespace: a plain process, no container around it",
-        .targets = "native|container",
-        .start = netns_start,
+	.name = "netns",
+	.help = "a bare network namespace: a plain process, no container around it",
+	.targets = "native|container",
+	.start = netns_start,
 };

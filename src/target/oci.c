@@ -28,9 +28,9 @@ struct oci_way {
 };
 
 static const struct oci_way ways[] = {
-        {"runc", NULL, false},
-        {"crun", NULL, false},
-        {"crun", "--cgroup-manager=disabled", true},
+	{"runc", NULL, false},
+	{"crun", NULL, false},
+	{"crun", "--cgroup-manager=disabled", true},
 };
 
 /* --- which one --------------------------------------------------------------------------------- */
@@ -67,7 +67,7 @@ static int way_try(const struct oci_way *way, struct err *e)
 	t->oci_way = way;
 	rc = target_start(t, time_now_ns() + TRIAL_NS, e);
 	const char *words =
-	        rc < 0 && t->server.said >= 0 ? endpoint_words(&t->server, said, sizeof(said)) : "";
+		rc < 0 && t->server.said >= 0 ? endpoint_words(&t->server, said, sizeof(said)) : "";
 	if (*words)
 		err_set(e, -rc, "%s", words);
 	int down = target_destroy(t, rc < 0 ? NULL : e);
@@ -82,7 +82,7 @@ static void version_read(const struct oci_way *way, char *out, size_t size)
 	char number[48] = "";
 
 	if (child_run(argv, false, TRIAL_NS, &text, NULL) != 0 ||
-	        sscanf(text, "%*s version %40s", number) != 1)
+		sscanf(text, "%*s version %40s", number) != 1)
 		str_copy(number, sizeof(number), "of unknown version");
 	snprintf(out, size, "%s %s", way->program, number);
 }
@@ -109,8 +109,8 @@ static void choice_make(struct choice *choice)
 		}
 		AUTO_FREE char *before = str_dup(all.text);
 		err_set(&all, e.code, "%s%s%s%s%s cannot run here: %s", before, *before ? "; " : "",
-		        ways[i].program, ways[i].option ? " " : "", ways[i].option ? ways[i].option : "",
-		        e.text);
+			ways[i].program, ways[i].option ? " " : "", ways[i].option ? ways[i].option : "",
+			e.text);
 	}
 	choice->why = all;
 }
@@ -146,7 +146,7 @@ static int oci_start(struct target *t, struct err *e)
 	if (t->oci_way->option)
 		argv[n++] = t->oci_way->option;
 	const char *const rest[] = {
-	        "run", "--preserve-fds", "1", "--bundle", t->place.folder, t->place.id, NULL};
+		"run", "--preserve-fds", "1", "--bundle", t->place.folder, t->place.id, NULL};
 	memcpy(&argv[n], rest, sizeof(rest));
 	t->server.through = t->oci_way->program;
 	return endpoint_spawn(&t->server, argv, -1, e);
@@ -173,7 +173,7 @@ static void oci_stop(struct target *t, struct buf *problems)
 		ep->ended = true;
 	child_stop(&ep->child, TERMINATE_NS);
 	if (t->oci_way && access(folder, F_OK) == 0 &&
-	        forget(t->oci_way->program, t->place.base, t->place.id, &e) < 0)
+		forget(t->oci_way->program, t->place.base, t->place.id, &e) < 0)
 		buf_add(problems, "%s", e.text);
 }
 
@@ -196,12 +196,12 @@ static int oci_remove_left(const char *base, const char *id, struct err *e)
 }
 
 const struct runtime_row runtime_oci = {
-        .name = "oci",
-        .help = "an OCI container by runc or crun, whichever works here",
-        .targets = "container",
-        .ready = oci_ready,
-        .start = oci_start,
-        .stop = oci_stop,
-        .each_left = oci_each_left,
-        .remove_left = oci_remove_left,
+	.name = "oci",
+	.help = "an OCI container by runc or crun, whichever works here",
+	.targets = "container",
+	.ready = oci_ready,
+	.start = oci_start,
+	.stop = oci_stop,
+	.each_left = oci_each_left,
+	.remove_left = oci_remove_left,
 };

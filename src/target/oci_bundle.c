@@ -20,10 +20,10 @@ static const struct {
 	const char *name;
 	unsigned bit;
 } capabilities[] = {
-        {"CAP_NET_ADMIN", CAP_NET_ADMIN},
-        {"CAP_NET_RAW", CAP_NET_RAW},
-        {"CAP_IPC_LOCK", CAP_IPC_LOCK},
-        {"CAP_SYS_NICE", CAP_SYS_NICE},
+	{"CAP_NET_ADMIN", CAP_NET_ADMIN},
+	{"CAP_NET_RAW", CAP_NET_RAW},
+	{"CAP_IPC_LOCK", CAP_IPC_LOCK},
+	{"CAP_SYS_NICE", CAP_SYS_NICE},
 };
 
 static bool capable(unsigned bit)
@@ -63,9 +63,9 @@ static json_t *memlock_limit(void)
 static json_t *process_part(const struct target *t)
 {
 	return json_pack("{s:b, s:{s:i, s:i}, s:[s, s, s], s:[s], s:s, s:o, s:o, s:b}", "terminal", 0, "user",
-	        "uid", 0, "gid", 0, "args", AGENT_INSIDE, "endpoint", t->server.name, "env", target_mark(),
-	        "cwd", "/", "capabilities", capability_sets(), "rlimits", memlock_limit(), "noNewPrivileges",
-	        1);
+		"uid", 0, "gid", 0, "args", AGENT_INSIDE, "endpoint", t->server.name, "env", target_mark(),
+		"cwd", "/", "capabilities", capability_sets(), "rlimits", memlock_limit(), "noNewPrivileges",
+		1);
 }
 
 static json_t *linux_part(const struct target *t)
@@ -74,7 +74,7 @@ static json_t *linux_part(const struct target *t)
 
 	snprintf(netns, sizeof(netns), "/proc/%d/fd/%d", getpid(), t->server.netns);
 	json_t *part = json_pack("{s:[{s:s, s:s}, {s:s}, {s:s}, {s:s}, {s:s}]}", "namespaces", "type",
-	        "network", "path", netns, "type", "pid", "type", "mount", "type", "ipc", "type", "uts");
+		"network", "path", netns, "type", "pid", "type", "mount", "type", "ipc", "type", "uts");
 	if (t->groups.root[0]) {
 		snprintf(cgroup, sizeof(cgroup), "%s/server", t->groups.root);
 		json_object_set_new(part, "cgroupsPath", json_string(cgroup));
@@ -90,9 +90,9 @@ static json_t *mounts_part(const char *agent)
 	const struct {
 		const char *destination, *type, *source, *options[OPTIONS_MAX];
 	} rows[] = {
-	        {"/proc", "proc", "proc", {"nosuid", "nodev", "noexec"}},
-	        {"/dev", "tmpfs", "tmpfs", {"nosuid", "mode=755", "size=64k"}},
-	        {AGENT_INSIDE, "bind", agent, {"bind", "ro", "nosuid", "nodev"}},
+		{"/proc", "proc", "proc", {"nosuid", "nodev", "noexec"}},
+		{"/dev", "tmpfs", "tmpfs", {"nosuid", "mode=755", "size=64k"}},
+		{AGENT_INSIDE, "bind", agent, {"bind", "ro", "nosuid", "nodev"}},
 	};
 	json_t *out = json_array();
 
@@ -101,8 +101,8 @@ static json_t *mounts_part(const char *agent)
 		for (size_t j = 0; j < OPTIONS_MAX && rows[i].options[j]; j++)
 			json_array_append_new(options, json_string(rows[i].options[j]));
 		json_array_append_new(
-		        out, json_pack("{s:s, s:s, s:s, s:o}", "destination", rows[i].destination, "type",
-		                     rows[i].type, "source", rows[i].source, "options", options));
+			out, json_pack("{s:s, s:s, s:s, s:o}", "destination", rows[i].destination, "type",
+				     rows[i].type, "source", rows[i].source, "options", options));
 	}
 	return out;
 }
@@ -110,8 +110,8 @@ static json_t *mounts_part(const char *agent)
 static json_t *config_make(const struct target *t)
 {
 	return json_pack("{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:o}", "ociVersion", "1.0.2", "process",
-	        process_part(t), "root", "path", "rootfs", "readonly", 1, "hostname", "taut", "mounts",
-	        mounts_part(t->agent), "linux", linux_part(t));
+		process_part(t), "root", "path", "rootfs", "readonly", 1, "hostname", "taut", "mounts",
+		mounts_part(t->agent), "linux", linux_part(t));
 }
 
 int oci_bundle_write(const struct target *t, struct err *e)

@@ -44,7 +44,7 @@ const char *target_mark(void)
 		task_start_time(root, getpid(), &start, NULL);
 		mark.pid = getpid();
 		snprintf(mark.text, sizeof(mark.text), MARK_NAME "=%d:%llu:%llu", mark.pid,
-		        (unsigned long long)start, (unsigned long long)pid_namespace());
+			(unsigned long long)start, (unsigned long long)pid_namespace());
 	}
 	return mark.text;
 }

@@ -58,7 +58,7 @@ enum target_answer target_probe(const struct settings *s, char *reason, size_t s
 	}
 	for (size_t i = 0; i < known.n && !answer; i++)
 		if (known.rows[i].runtime == asked.runtime && known.rows[i].attachment == asked.attachment &&
-		        known.rows[i].ipv6 == asked.ipv6)
+			known.rows[i].ipv6 == asked.ipv6)
 			answer = &known.rows[i];
 	if (!answer) {
 		answer_find(&asked, s);

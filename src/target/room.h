@@ -44,7 +44,7 @@ struct groups {
 	char root[64];                /* "/taut-123-1"; "" when this machine or user has none */
 	char mounts[GROUPS_MAX][128]; /* the hierarchies that hold it: cpu and cpuset, or the one of v2 */
 	bool cpuset_v1[GROUPS_MAX];   /* children start empty there */
-	bool enter[GROUPS_MAX]; /* native endpoints go in: it is the hierarchy of cpusets */
+	bool enter[GROUPS_MAX];       /* native endpoints go in: it is the hierarchy of cpusets */
 	size_t n;
 	char enabled[32]; /* v2: controllers that we switched on in the parent, "-cpu -cpuset" */
 };
@@ -124,7 +124,7 @@ extern const size_t attachment_rows_n;
 
 /* The rows that the settings name; EXIT_USAGE. */
 int rows_find(const struct settings *s, const struct runtime_row **runtime,
-        const struct attachment_row **attachment, struct err *e);
+	const struct attachment_row **attachment, struct err *e);
 
 #define LINK_CLIENT "taut-client"
 #define LINK_SERVER "taut-server"

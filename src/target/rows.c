@@ -15,8 +15,8 @@ static const struct {
 	const char *name;
 	const struct runtime_row *runtime;
 } targets[] = {
-        {"native", &runtime_netns},
-        {"container", &runtime_oci},
+	{"native", &runtime_netns},
+	{"container", &runtime_oci},
 };
 
 #define NAMES_MAX 16
@@ -89,7 +89,7 @@ static int attachment_find(const struct settings *s, const struct attachment_row
 }
 
 int rows_find(const struct settings *s, const struct runtime_row **runtime,
-        const struct attachment_row **attachment, struct err *e)
+	const struct attachment_row **attachment, struct err *e)
 {
 	int rc = runtime_find(s, runtime, e);
 

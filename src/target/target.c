@@ -18,8 +18,8 @@ static const struct {
 	const char *client, *server;
 	unsigned prefix;
 } addresses[] = {
-        {"10.87.0.1", "10.87.0.2", 24},
-        {"fd00:87::1", "fd00:87::2", 64},
+	{"10.87.0.1", "10.87.0.2", 24},
+	{"fd00:87::1", "fd00:87::2", 64},
 };
 
 void target_link_add(struct target *t, const char *name, int netns)
@@ -43,17 +43,17 @@ static int ends_connect(struct target *t, struct err *e)
 	if ((rc = t->attachment->create(t, e)) < 0)
 		return err_wrap(e, "cannot make attachment %s", t->attachment->name);
 	rc = net_address_add(
-	        t->client.netns, LINK_CLIENT, addresses[family].client, addresses[family].prefix, e);
+		t->client.netns, LINK_CLIENT, addresses[family].client, addresses[family].prefix, e);
 	if (rc == 0)
 		rc = net_address_add(
-		        t->server.netns, LINK_SERVER, addresses[family].server, addresses[family].prefix, e);
+			t->server.netns, LINK_SERVER, addresses[family].server, addresses[family].prefix, e);
 	return rc;
 }
 
 int target_create(struct target **out, const struct settings *s, struct err *e)
 {
 	const struct endpoint nothing = {
-	        .child = CHILD_NONE, .control = -1, .theirs = -1, .said = -1, .netns = -1};
+		.child = CHILD_NONE, .control = -1, .theirs = -1, .said = -1, .netns = -1};
 	struct target *t = mem_alloc(sizeof(*t));
 	int rc;
 
@@ -107,7 +107,7 @@ int target_subject(struct target *t, struct subject *subject, struct err *e)
 	str_copy(subject->cgroup_root, sizeof(subject->cgroup_root), t->groups.root);
 	for (size_t i = 0; started && t->groups.root[0] && i < ARRAY_LEN(names); i++)
 		snprintf(subject->cgroups[subject->cgroups_n++], sizeof(subject->cgroups[0]), "%s/%s",
-		        t->groups.root, names[i]);
+			t->groups.root, names[i]);
 	if (started)
 		rc = endpoint_threads(&t->client, ROLE_CLIENT, subject, e);
 	if (started && rc == 0)
@@ -166,7 +166,7 @@ int target_destroy(struct target *t, struct err *e)
 	if (t->bridge_netns >= 0)
 		close(t->bridge_netns);
 	if (t->place.folder[0] &&
-	        groups_remove(&t->groups, t->place.id, time_now_ns() + TAKE_DOWN_NS, &one) < 0)
+		groups_remove(&t->groups, t->place.id, time_now_ns() + TAKE_DOWN_NS, &one) < 0)
 		problem_add(&problems, &one);
 	one = ERR_INIT;
 	/* The record stays while something of its owner does, so that lab_clean() finds it. */

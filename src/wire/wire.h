@@ -68,7 +68,7 @@ struct settings {
 	char workload[SETTING_WORD_MAX], pacing[SETTING_WORD_MAX], congestion[SETTING_WORD_MAX];
 	char sched[SETTING_WORD_MAX], noise[SETTING_WORD_MAX];
 	char profile[SETTING_WORD_MAX], apply[SETTING_WORD_MAX], revert[SETTING_WORD_MAX],
-	        isolate[SETTING_WORD_MAX];
+		isolate[SETTING_WORD_MAX];
 	uint64_t rate, transactions, flows, burst, busy_poll_us, mtu, port;
 	uint64_t request_bytes, reply_bytes, size_bytes;
 	uint64_t duration_ns, max_duration_ns, warmup_ns, timeout_ns;
@@ -117,7 +117,7 @@ void fields_to_json(const struct field *fields, size_t n, const void *value, jso
  * are.
  */
 int fields_from_json(const struct field *fields, size_t n, void *value, const json_t *object,
-        const char *others, struct err *e);
+	const char *others, struct err *e);
 
 /* --- frames ------------------------------------------------------------------------------------ */
 
@@ -177,7 +177,7 @@ struct window {
 
 struct endpoint_record {
 	uint64_t started_ns,
-	        ended_ns; /* CLOCK_MONOTONIC of the endpoint: the measured stretch, warm-up excluded */
+		ended_ns; /* CLOCK_MONOTONIC of the endpoint: the measured stretch, warm-up excluded */
 	uint64_t sent, transactions; /* requests sent, replies measured */
 	uint64_t bytes;              /* streams: received in the measured stretch */
 	uint64_t lost, timeouts, reordered, dead_flows, retransmits;
@@ -193,7 +193,7 @@ struct endpoint_record {
 	struct worst worst[WORST_MAX]; /* slowest first */
 	bool has_service, has_lateness;
 	struct hist service, response,
-	        lateness; /* response is service in a closed loop and is not sent then */
+		lateness; /* response is service in a closed loop and is not sent then */
 };
 json_t *endpoint_record_json(const struct endpoint_record *r);
 /* `r` is cleared first; everything is bounded (see endpoint_record). */
@@ -258,7 +258,7 @@ struct trial_record {
 	struct endpoint_record client, server;
 	struct during during[WORST_MAX]; /* of client.worst[] */
 	json_t *knobs; /* array of {"id", "object", "before", "value", "status", "reason"}; owned; never NULL
-	                  in a made record */
+			  in a made record */
 };
 struct trial_record *trial_record_new(void);
 void trial_record_free(struct trial_record *r);

@@ -76,8 +76,8 @@ static void quantiles_of_ten_million_are_within_one_bucket(void **state)
 			double got = hist_quantile(h, i / 10000.0);
 
 			check(got >= (double)hist_bucket_low(bucket) &&
-			                got <= (double)hist_bucket_high(bucket),
-			        "quantile", got, (double)exact);
+					got <= (double)hist_bucket_high(bucket),
+				"quantile", got, (double)exact);
 			check(got >= (double)h->min && got <= (double)h->max, "clamped", got, (double)exact);
 		}
 	}
@@ -117,7 +117,7 @@ static void mean_and_sd_are_exact_for_a_narrow_spread_far_from_zero(void **state
 
 	(void)state;
 	check(isnan(hist_mean(h)) && isnan(hist_sd(h)) && isnan(hist_quantile(h, 0.5)), "empty", hist_mean(h),
-	        NAN);
+		NAN);
 	/* 10⁶ values, half of them 10¹¹, half 10¹¹ + 2: SD √(10⁶/(10⁶ − 1)). */
 	for (unsigned i = 0; i < 1000000; i++)
 		hist_add(h, 100000000000ull + 2 * (i & 1));
@@ -246,20 +246,20 @@ static void contradicting_figures_are_rejected(void **state)
 		unsigned char data[20];
 		size_t len;
 	} rows[] = {
-	        /* version, count, sum, min, max, squares low, high, then gap and count of buckets */
-	        {"another version", {2, 0, 0, 0, 0, 0, 0}, 7},
-	        {"an empty one with a minimum", {1, 0, 0, 3, 0, 0, 0}, 7},
-	        {"a count without buckets", {1, 1, 3, 3, 3, 9, 0}, 7},
-	        {"more in the buckets than the count", {1, 1, 3, 3, 3, 9, 0, 3, 2}, 9},
-	        {"an empty bucket", {1, 1, 3, 3, 3, 9, 0, 2, 0, 0, 1}, 11},
-	        {"a bucket beyond the last", {1, 1, 3, 3, 3, 9, 0, 0x80, 0x22, 1}, 10},
-	        {"a minimum above the maximum", {1, 2, 7, 4, 3, 25, 0, 3, 1, 0, 1}, 11},
-	        {"a minimum in an empty bucket", {1, 2, 7, 2, 4, 25, 0, 3, 1, 0, 1}, 11},
-	        {"a sum its buckets cannot have", {1, 2, 9, 3, 4, 25, 0, 3, 1, 0, 1}, 11},
-	        {"squares its buckets cannot have", {1, 2, 7, 3, 4, 24, 0, 3, 1, 0, 1}, 11},
-	        {"bytes after the end", {1, 2, 7, 3, 4, 25, 0, 3, 1, 0, 1, 0}, 12},
-	        {"a padded number", {1, 2, 7, 3, 4, 25, 0x80, 0, 3, 1, 0, 1}, 12},
-	        {"a number beyond 64 bits", {1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2}, 11},
+		/* version, count, sum, min, max, squares low, high, then gap and count of buckets */
+		{"another version", {2, 0, 0, 0, 0, 0, 0}, 7},
+		{"an empty one with a minimum", {1, 0, 0, 3, 0, 0, 0}, 7},
+		{"a count without buckets", {1, 1, 3, 3, 3, 9, 0}, 7},
+		{"more in the buckets than the count", {1, 1, 3, 3, 3, 9, 0, 3, 2}, 9},
+		{"an empty bucket", {1, 1, 3, 3, 3, 9, 0, 2, 0, 0, 1}, 11},
+		{"a bucket beyond the last", {1, 1, 3, 3, 3, 9, 0, 0x80, 0x22, 1}, 10},
+		{"a minimum above the maximum", {1, 2, 7, 4, 3, 25, 0, 3, 1, 0, 1}, 11},
+		{"a minimum in an empty bucket", {1, 2, 7, 2, 4, 25, 0, 3, 1, 0, 1}, 11},
+		{"a sum its buckets cannot have", {1, 2, 9, 3, 4, 25, 0, 3, 1, 0, 1}, 11},
+		{"squares its buckets cannot have", {1, 2, 7, 3, 4, 24, 0, 3, 1, 0, 1}, 11},
+		{"bytes after the end", {1, 2, 7, 3, 4, 25, 0, 3, 1, 0, 1, 0}, 12},
+		{"a padded number", {1, 2, 7, 3, 4, 25, 0x80, 0, 3, 1, 0, 1}, 12},
+		{"a number beyond 64 bits", {1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2}, 11},
 	};
 	static const unsigned char good[] = {1, 2, 7, 3, 4, 25, 0, 3, 1, 0, 1};
 	AUTO_FREE struct hist *h = hist_new();
@@ -274,15 +274,15 @@ static void contradicting_figures_are_rejected(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(quantiles_of_ten_million_are_within_one_bucket),
-	        cmocka_unit_test(small_values_are_exact),
-	        cmocka_unit_test(every_value_lies_in_its_bucket_and_buckets_join),
-	        cmocka_unit_test(mean_and_sd_are_exact_for_a_narrow_spread_far_from_zero),
-	        cmocka_unit_test(merging_is_adding_the_values_of_both),
-	        cmocka_unit_test(decoding_gives_back_what_was_encoded),
-	        cmocka_unit_test(truncated_bytes_are_rejected_and_touch_nothing),
-	        cmocka_unit_test(corrupted_bytes_are_rejected_or_mean_something_consistent),
-	        cmocka_unit_test(contradicting_figures_are_rejected),
+		cmocka_unit_test(quantiles_of_ten_million_are_within_one_bucket),
+		cmocka_unit_test(small_values_are_exact),
+		cmocka_unit_test(every_value_lies_in_its_bucket_and_buckets_join),
+		cmocka_unit_test(mean_and_sd_are_exact_for_a_narrow_spread_far_from_zero),
+		cmocka_unit_test(merging_is_adding_the_values_of_both),
+		cmocka_unit_test(decoding_gives_back_what_was_encoded),
+		cmocka_unit_test(truncated_bytes_are_rejected_and_touch_nothing),
+		cmocka_unit_test(corrupted_bytes_are_rejected_or_mean_something_consistent),
+		cmocka_unit_test(contradicting_figures_are_rejected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -85,8 +85,8 @@ static bool passes(int from, int to, const char *address, int family)
 	char got = 0;
 
 	assert_int_equal(inet_pton(family, address,
-	                         family == AF_INET ? (void *)&four.sin_addr : (void *)&six.sin6_addr),
-	        1);
+				 family == AF_INET ? (void *)&four.sin_addr : (void *)&six.sin6_addr),
+		1);
 	int saved = netns_enter(to, NULL);
 	AUTO_CLOSE int server = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(server, where, len), 0);
@@ -207,27 +207,27 @@ static void errors_name_the_object_and_the_reason(void **state)
 	AUTO_CLOSE int a = namespace_new();
 	ok(net_veth_create(a, "left", a, "right", 0, &e));
 	CHECK(net_veth_create(a, "left", a, "other", 0, &e), -EEXIST,
-	        "cannot make veth pair left and other: File exists");
+		"cannot make veth pair left and other: File exists");
 	CHECK(net_bridge_create(a, "left", 0, &e), -EEXIST, "cannot make bridge left: File exists");
 	CHECK(net_link_up(a, "none", &e), -ENODEV, "cannot find link none: No such device");
 	CHECK(net_link_mtu(a, "none", &mtu, &e), -ENODEV, "cannot find link none: No such device");
 	CHECK(net_address_add(a, "left", "host.name", 24, &e), -EINVAL,
-	        "cannot give link left the address 'host.name': it is not numeric");
+		"cannot give link left the address 'host.name': it is not numeric");
 	CHECK(net_address_add(a, "left", "10.0.0.1", 33, &e), -EINVAL,
-	        "cannot give link left the address 10.0.0.1/33: the prefix is too long");
+		"cannot give link left the address 10.0.0.1/33: the prefix is too long");
 	CHECK(net_bridge_create(a, "sixteen_letters_", 0, &e), -EINVAL,
-	        "cannot name a link 'sixteen_letters_': 1 to 15 characters without space, '/' and ':'");
+		"cannot name a link 'sixteen_letters_': 1 to 15 characters without space, '/' and ':'");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(a_new_namespace_has_lo_up_and_nothing_else),
-	        cmocka_unit_test(a_new_namespace_filters_no_bridge),
-	        cmocka_unit_test(a_veth_pair_joins_two_namespaces),
-	        cmocka_unit_test(a_bridge_forwards_at_once),
-	        cmocka_unit_test(features_are_sorted_names),
-	        cmocka_unit_test(errors_name_the_object_and_the_reason),
+		cmocka_unit_test(a_new_namespace_has_lo_up_and_nothing_else),
+		cmocka_unit_test(a_new_namespace_filters_no_bridge),
+		cmocka_unit_test(a_veth_pair_joins_two_namespaces),
+		cmocka_unit_test(a_bridge_forwards_at_once),
+		cmocka_unit_test(features_are_sorted_names),
+		cmocka_unit_test(errors_name_the_object_and_the_reason),
 	};
 	struct err e = ERR_INIT;
 

@@ -48,7 +48,7 @@ static void walsh_interval_takes_the_published_order_statistics(void **state)
 			fail_msg("%zu blocks: k %zu, expected %zu", rows[i].blocks, s.ci95.k, rows[i].k);
 		if (s.ci95.coverage < 0.95 || s.ci90.coverage < 0.90 || s.ci90.k < s.ci95.k)
 			fail_msg("%zu blocks: coverage %g and %g", rows[i].blocks, s.ci95.coverage,
-			        s.ci90.coverage);
+				s.ci90.coverage);
 	}
 }
 
@@ -70,11 +70,11 @@ static void below_six_blocks_the_interval_admits_that_it_covers_too_little(void 
 static void signed_rank_p_is_exact_with_ties_and_zeros(void **state)
 {
 	static const double rows[][8] = {
-	        {1, 2, 3, 4, 5, 6, 7, 8},
-	        {1, -1, 2, 2, -2, 3, 3, 3},
-	        {0, 0, 1, 1, 1, -1, 2, 5},
-	        {-1, -1, -1, -1, -1, -1, -1, -1},
-	        {0, 0, 0, 0, 0, 0, 0, 0},
+		{1, 2, 3, 4, 5, 6, 7, 8},
+		{1, -1, 2, 2, -2, 3, 3, 3},
+		{0, 0, 1, 1, 1, -1, 2, 5},
+		{-1, -1, -1, -1, -1, -1, -1, -1},
+		{0, 0, 0, 0, 0, 0, 0, 0},
 	};
 	struct stat_paired s;
 
@@ -324,14 +324,14 @@ static const struct {
 	double (*draw)(uint64_t *seed);
 	bool two_modes;
 } shapes[] = {
-        {"normal", from_normal, false},
-        {"lognormal", from_lognormal, false},
-        {"exponential", from_exponential, false},
-        {"shifted exponential", from_shifted_exponential, false},
-        {"Pareto(1.5)", from_heavy_tail, false},
-        {"uniform", from_uniform, false},
-        {"44 and 62", from_two_modes, true},
-        {"44 and 62, wide, 80:20", from_wide_modes, true},
+	{"normal", from_normal, false},
+	{"lognormal", from_lognormal, false},
+	{"exponential", from_exponential, false},
+	{"shifted exponential", from_shifted_exponential, false},
+	{"Pareto(1.5)", from_heavy_tail, false},
+	{"uniform", from_uniform, false},
+	{"44 and 62", from_two_modes, true},
+	{"44 and 62, wide, 80:20", from_wide_modes, true},
 };
 
 static void trial_values_are_bimodal_only_when_they_fall_into_two_groups(void **state)
@@ -356,12 +356,12 @@ static void trial_values_are_bimodal_only_when_they_fall_into_two_groups(void **
 
 			if (!shapes[i].two_modes && share > 0.02)
 				fail_msg(
-				        "%s, %zu trials: flagged in %g of the samples, at most 0.02 expected",
-				        shapes[i].name, sizes[j], share);
+					"%s, %zu trials: flagged in %g of the samples, at most 0.02 expected",
+					shapes[i].name, sizes[j], share);
 			if (shapes[i].draw == from_two_modes && sizes[j] >= 10 && share < 0.9)
 				fail_msg(
-				        "%s, %zu trials: flagged in %g of the samples, at least 0.9 expected",
-				        shapes[i].name, sizes[j], share);
+					"%s, %zu trials: flagged in %g of the samples, at least 0.9 expected",
+					shapes[i].name, sizes[j], share);
 		}
 	}
 }
@@ -409,8 +409,8 @@ static void histograms_are_bimodal_only_with_two_peaks(void **state)
 			}
 			if (fired != (shapes[i].two_modes ? runs : 0))
 				fail_msg("%s in units of %g ns: flagged %u times, expected %u",
-				        shapes[i].name, clocks[j].unit, fired,
-				        shapes[i].two_modes ? runs : 0);
+					shapes[i].name, clocks[j].unit, fired,
+					shapes[i].two_modes ? runs : 0);
 		}
 	}
 	hist_clear(h);
@@ -420,21 +420,21 @@ static void histograms_are_bimodal_only_with_two_peaks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(walsh_interval_takes_the_published_order_statistics),
-	        cmocka_unit_test(below_six_blocks_the_interval_admits_that_it_covers_too_little),
-	        cmocka_unit_test(signed_rank_p_is_exact_with_ties_and_zeros),
-	        cmocka_unit_test(paired_interval_covers_what_it_says),
-	        cmocka_unit_test(mann_whitney_is_exact_and_symmetric),
-	        cmocka_unit_test(large_samples_fall_back_to_the_normal_distribution),
-	        cmocka_unit_test(holm_adjusts_within_the_family),
-	        cmocka_unit_test(blocks_needed_and_detectable_effect_are_inverse),
-	        cmocka_unit_test(tails_are_printed_from_ten_and_judged_from_a_hundred_beyond),
-	        cmocka_unit_test(figures_of_nothing_and_of_one_value_are_not_made_up),
-	        cmocka_unit_test(run_to_run_spread_is_judged_from_twenty_trials),
-	        cmocka_unit_test(warmup_is_cut_where_it_ends),
-	        cmocka_unit_test(trial_values_are_bimodal_only_when_they_fall_into_two_groups),
-	        cmocka_unit_test(equal_trial_values_are_one_group),
-	        cmocka_unit_test(histograms_are_bimodal_only_with_two_peaks),
+		cmocka_unit_test(walsh_interval_takes_the_published_order_statistics),
+		cmocka_unit_test(below_six_blocks_the_interval_admits_that_it_covers_too_little),
+		cmocka_unit_test(signed_rank_p_is_exact_with_ties_and_zeros),
+		cmocka_unit_test(paired_interval_covers_what_it_says),
+		cmocka_unit_test(mann_whitney_is_exact_and_symmetric),
+		cmocka_unit_test(large_samples_fall_back_to_the_normal_distribution),
+		cmocka_unit_test(holm_adjusts_within_the_family),
+		cmocka_unit_test(blocks_needed_and_detectable_effect_are_inverse),
+		cmocka_unit_test(tails_are_printed_from_ten_and_judged_from_a_hundred_beyond),
+		cmocka_unit_test(figures_of_nothing_and_of_one_value_are_not_made_up),
+		cmocka_unit_test(run_to_run_spread_is_judged_from_twenty_trials),
+		cmocka_unit_test(warmup_is_cut_where_it_ends),
+		cmocka_unit_test(trial_values_are_bimodal_only_when_they_fall_into_two_groups),
+		cmocka_unit_test(equal_trial_values_are_one_group),
+		cmocka_unit_test(histograms_are_bimodal_only_with_two_peaks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,7 +27,7 @@ static double normal(uint64_t *seed)
 
 /* Ten fixed deviations that nearly cancel, so that an effect of their size is none. */
 static const double wobble[BLOCKS_MOST] = {1, -1.1, 0.5, -0.4, 0.2, -0.3, 0.8, -0.9, 0.6, -0.45, 0.3, -0.2,
-        0.7, -0.75, 0.1, -0.15, 0.9, -0.8, 0.4, -0.5};
+	0.7, -0.75, 0.1, -0.15, 0.9, -0.8, 0.4, -0.5};
 
 /* Pairs with the given ratio, each a little off by `noise` times its wobble; the machine drifts by 1 % a
  * block. */
@@ -41,7 +41,7 @@ static void fill(double *a, double *b, size_t n, double ratio, double noise)
 
 /* One metric, alone in its cell. */
 static struct stat_effect compare_one(
-        enum stat_metric metric, enum stat_kind kind, const double *a, const double *b, size_t n)
+	enum stat_metric metric, enum stat_kind kind, const double *a, const double *b, size_t n)
 {
 	struct stat_cell cell = {.kind = kind, .transactions = 100000, .n_a = n, .n_b = n};
 	struct stat_effect effects[STAT_METRICS];
@@ -61,25 +61,25 @@ static void every_verdict_is_reached(void **state)
 		double ratio, noise;
 		const char *verdict;
 	} rows[] = {
-	        {STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 0.90, 0.01, "improved"},
-	        {STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 1.10, 0.01, "regressed"},
-	        {STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 0.99, 0.001, "changed_below_threshold"},
-	        {STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 1.01, 0.001, "changed_below_threshold"},
-	        {STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 1.00, 0.005, "equivalent"},
-	        {STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 1.00, 0.2, "no_difference_shown"},
-	        {STAT_LATENCY_MEDIAN, STAT_REQUESTS, 8, 0.90, 0.01, "improved"},
-	        {STAT_LATENCY_MEDIAN, STAT_REQUESTS, 7, 0.50, 0.01, "not_assessed"},
-	        {STAT_LATENCY_MEDIAN, STAT_REQUESTS, 5, 0.50, 0.01, "not_assessed"},
-	        {STAT_LATENCY_MEDIAN, STAT_STREAM, 10, 0.90, 0.01,
-	                "not_assessed"}, /* no primary of a stream */
-	        {STAT_LATENCY_MEAN, STAT_REQUESTS, 10, 0.90, 0.01, "not_assessed"},
-	        {STAT_LATENCY_P99, STAT_REQUESTS, 10, 0.95, 0.001, "changed_below_threshold"}, /* δ 10 % */
-	        {STAT_LATENCY_P99, STAT_REQUESTS, 10, 0.88, 0.001, "improved"},
-	        {STAT_LATENCY_P999, STAT_REQUESTS, 10, 0.88, 0.001, "changed_below_threshold"}, /* δ 15 % */
-	        {STAT_LATENCY_P999, STAT_REQUESTS, 10, 1.20, 0.001, "regressed"},
-	        {STAT_THROUGHPUT, STAT_STREAM, 10, 1.03, 0.001, "improved"}, /* more is better */
-	        {STAT_THROUGHPUT, STAT_STREAM, 10, 0.97, 0.001, "regressed"},
-	        {STAT_RATE, STAT_REQUESTS, 10, 2, 0.001, "not_assessed"}, /* 1/mean is no primary */
+		{STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 0.90, 0.01, "improved"},
+		{STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 1.10, 0.01, "regressed"},
+		{STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 0.99, 0.001, "changed_below_threshold"},
+		{STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 1.01, 0.001, "changed_below_threshold"},
+		{STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 1.00, 0.005, "equivalent"},
+		{STAT_LATENCY_MEDIAN, STAT_REQUESTS, 10, 1.00, 0.2, "no_difference_shown"},
+		{STAT_LATENCY_MEDIAN, STAT_REQUESTS, 8, 0.90, 0.01, "improved"},
+		{STAT_LATENCY_MEDIAN, STAT_REQUESTS, 7, 0.50, 0.01, "not_assessed"},
+		{STAT_LATENCY_MEDIAN, STAT_REQUESTS, 5, 0.50, 0.01, "not_assessed"},
+		{STAT_LATENCY_MEDIAN, STAT_STREAM, 10, 0.90, 0.01,
+			"not_assessed"}, /* no primary of a stream */
+		{STAT_LATENCY_MEAN, STAT_REQUESTS, 10, 0.90, 0.01, "not_assessed"},
+		{STAT_LATENCY_P99, STAT_REQUESTS, 10, 0.95, 0.001, "changed_below_threshold"}, /* δ 10 % */
+		{STAT_LATENCY_P99, STAT_REQUESTS, 10, 0.88, 0.001, "improved"},
+		{STAT_LATENCY_P999, STAT_REQUESTS, 10, 0.88, 0.001, "changed_below_threshold"}, /* δ 15 % */
+		{STAT_LATENCY_P999, STAT_REQUESTS, 10, 1.20, 0.001, "regressed"},
+		{STAT_THROUGHPUT, STAT_STREAM, 10, 1.03, 0.001, "improved"}, /* more is better */
+		{STAT_THROUGHPUT, STAT_STREAM, 10, 0.97, 0.001, "regressed"},
+		{STAT_RATE, STAT_REQUESTS, 10, 2, 0.001, "not_assessed"}, /* 1/mean is no primary */
 	};
 
 	(void)state;
@@ -92,9 +92,9 @@ static void every_verdict_is_reached(void **state)
 
 		if (strcmp(got, rows[i].verdict))
 			fail_msg(
-			        "row %zu (%s): got %s (%s; ratio %g, p_holm %g, 90 %% %g to %g), expected %s",
-			        i, stat_metrics[rows[i].metric].name, got, e.reason, e.ratio, e.p_holm,
-			        e.ci90[0], e.ci90[1], rows[i].verdict);
+				"row %zu (%s): got %s (%s; ratio %g, p_holm %g, 90 %% %g to %g), expected %s",
+				i, stat_metrics[rows[i].metric].name, got, e.reason, e.ratio, e.p_holm,
+				e.ci90[0], e.ci90[1], rows[i].verdict);
 		if ((e.verdict == STAT_NOT_ASSESSED) != (e.reason[0] != '\0'))
 			fail_msg("row %zu: verdict %s with reason '%s'", i, got, e.reason);
 	}
@@ -116,7 +116,7 @@ static void effect_agrees_with_both_bases_of_change(void **state)
 	near("p", e.p, 0.001953125, 1e-15);
 	near("p_holm", e.p_holm, e.p, 0);
 	assert_true(e.ci95[0] <= e.ci90[0] && e.ci90[0] < e.ratio && e.ratio < e.ci90[1] &&
-	            e.ci90[1] <= e.ci95[1]);
+		    e.ci90[1] <= e.ci95[1]);
 	assert_true(e.primary && e.mde > 0 && e.mde < 0.02);
 }
 
@@ -132,12 +132,12 @@ static void swapping_the_arms_turns_the_verdict_around(void **state)
 		enum stat_verdict there = compare_one(STAT_LATENCY_MEDIAN, STAT_REQUESTS, a, b, 10).verdict;
 		enum stat_verdict back = compare_one(STAT_LATENCY_MEDIAN, STAT_REQUESTS, b, a, 10).verdict;
 		enum stat_verdict expected = there == STAT_IMPROVED    ? STAT_REGRESSED
-		                             : there == STAT_REGRESSED ? STAT_IMPROVED
-		                                                       : there;
+					     : there == STAT_REGRESSED ? STAT_IMPROVED
+								       : there;
 
 		if (back != expected)
 			fail_msg("ratio %g: %s, and swapped %s", ratios[i], stat_verdict_name(there),
-			        stat_verdict_name(back));
+				stat_verdict_name(back));
 	}
 }
 
@@ -151,10 +151,10 @@ static void few_blocks_give_numbers_then_an_interval_then_a_verdict(void **state
 		struct stat_effect e = compare_one(STAT_LATENCY_MEDIAN, STAT_REQUESTS, a, b, n);
 
 		if (e.n_blocks != n || isnan(e.ratio) != (n < 1) || isnan(e.ci95[0]) != (n < 6) ||
-		        isnan(e.p) != (n < 6) || isnan(e.p_holm) != (n < 8) ||
-		        (e.verdict != STAT_NOT_ASSESSED) != (n >= 8))
+			isnan(e.p) != (n < 6) || isnan(e.p_holm) != (n < 8) ||
+			(e.verdict != STAT_NOT_ASSESSED) != (n >= 8))
 			fail_msg("%zu blocks: ratio %g, ci %g, p %g, p_holm %g, %s", n, e.ratio, e.ci95[0],
-			        e.p, e.p_holm, stat_verdict_name(e.verdict));
+				e.p, e.p_holm, stat_verdict_name(e.verdict));
 	}
 }
 
@@ -185,7 +185,7 @@ static void loss_is_judged_by_its_difference_and_may_be_zero(void **state)
 		double from, to;
 		const char *verdict;
 	} rows[] = {{0, 0, "equivalent"}, {0.02, 0, "improved"}, {0, 0.02, "regressed"},
-	        {0.0005, 0, "changed_below_threshold"}};
+		{0.0005, 0, "changed_below_threshold"}};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -199,7 +199,7 @@ static void loss_is_judged_by_its_difference_and_may_be_zero(void **state)
 
 		if (strcmp(stat_verdict_name(e.verdict), rows[i].verdict))
 			fail_msg("loss %g to %g: got %s, expected %s", rows[i].from, rows[i].to,
-			        stat_verdict_name(e.verdict), rows[i].verdict);
+				stat_verdict_name(e.verdict), rows[i].verdict);
 		near("difference", e.difference, rows[i].to - rows[i].from, 0.001);
 		near("ratio", e.ratio, NAN, 0);
 		assert_true(e.absolute);
@@ -229,7 +229,7 @@ struct request_cell {
 static void make_cell(struct request_cell *c, uint64_t transactions, double sd, double iqr, double p99)
 {
 	static const enum stat_metric metrics[] = {
-	        STAT_LATENCY_MEDIAN, STAT_LATENCY_SD, STAT_LATENCY_IQR, STAT_LATENCY_P99, STAT_LATENCY_P999};
+		STAT_LATENCY_MEDIAN, STAT_LATENCY_SD, STAT_LATENCY_IQR, STAT_LATENCY_P99, STAT_LATENCY_P999};
 	const double ratios[] = {1, sd, iqr, p99, p99}, scales[] = {1, 0.2, 0.1, 2, 4};
 
 	c->cell = (struct stat_cell){.transactions = transactions, .n_a = 10, .n_b = 10};
@@ -261,12 +261,12 @@ static void a_claim_about_the_sd_needs_the_bulk_to_agree(void **state)
 		double sd, iqr, p99;
 		bool claimed;
 	} rows[] = {
-	        {0.5, 0.8, 0.8, true},  /* both agree */
-	        {0.5, 0.8, 1.2, true},  /* IQR agrees */
-	        {0.5, 1.2, 0.8, true},  /* p99 - p50 agrees */
-	        {0.5, 1.2, 1.2, false}, /* rare extremes */
-	        {1.8, 0.8, 0.8, false},
-	        {1.8, 1.1, 0.8, true},
+		{0.5, 0.8, 0.8, true},  /* both agree */
+		{0.5, 0.8, 1.2, true},  /* IQR agrees */
+		{0.5, 1.2, 0.8, true},  /* p99 - p50 agrees */
+		{0.5, 1.2, 1.2, false}, /* rare extremes */
+		{1.8, 0.8, 0.8, false},
+		{1.8, 1.1, 0.8, true},
 	};
 	struct request_cell c;
 	struct stat_effect effects[STAT_METRICS];
@@ -280,7 +280,7 @@ static void a_claim_about_the_sd_needs_the_bulk_to_agree(void **state)
 
 		if ((sd->verdict != STAT_NOT_ASSESSED) != rows[i].claimed || strcmp(sd->reason, reason))
 			fail_msg("row %zu: got %s (%s), expected %s", i, stat_verdict_name(sd->verdict),
-			        sd->reason, rows[i].claimed ? "a claim" : reason);
+				sd->reason, rows[i].claimed ? "a claim" : reason);
 	}
 	make_cell(&c, 100000, 0.5, 0.8, 0.8);
 	c.cell.a[STAT_LATENCY_IQR] = c.cell.a[STAT_LATENCY_P99] = NULL;
@@ -296,7 +296,7 @@ static void tails_join_the_family_by_their_transactions(void **state)
 		size_t judged;
 		bool p99_number, p999_number;
 	} rows[] = {{999, 2, false, false}, {1000, 2, true, false}, {9999, 2, true, false},
-	        {10000, 3, true, true}, {99999, 3, true, true}, {100000, 4, true, true}};
+		{10000, 3, true, true}, {99999, 3, true, true}, {100000, 4, true, true}};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -310,10 +310,10 @@ static void tails_join_the_family_by_their_transactions(void **state)
 		const struct stat_effect *sd = find(effects, n, STAT_LATENCY_SD);
 
 		if (stat_effects_judged(effects, n) != rows[i].judged ||
-		        isnan(p99->ratio) == rows[i].p99_number || isnan(p999->ratio) == rows[i].p999_number)
+			isnan(p99->ratio) == rows[i].p99_number || isnan(p999->ratio) == rows[i].p999_number)
 			fail_msg("%ju transactions: %zu judged, p99 %g, p99.9 %g",
-			        (uintmax_t)rows[i].transactions, stat_effects_judged(effects, n), p99->ratio,
-			        p999->ratio);
+				(uintmax_t)rows[i].transactions, stat_effects_judged(effects, n), p99->ratio,
+				p999->ratio);
 		assert_true(p99->primary && p999->primary && p99->n_blocks == 10);
 		assert_true((p999->verdict == STAT_NOT_ASSESSED) == (rows[i].judged < 4));
 		/* The SD is among the least p-values of the family: Holm multiplies it by the whole family.
@@ -392,7 +392,7 @@ static size_t claims_of_experiment(uint64_t *seed, double effect, enum stat_verd
 
 	for (size_t i = 0; i < n; i++)
 		claims += effects[i].verdict == STAT_IMPROVED || effects[i].verdict == STAT_REGRESSED ||
-		          effects[i].verdict == STAT_CHANGED_BELOW_THRESHOLD;
+			  effects[i].verdict == STAT_CHANGED_BELOW_THRESHOLD;
 	*median = effects[0].verdict;
 	return claims;
 }
@@ -434,8 +434,8 @@ static void a_real_effect_is_found(void **state)
 static void metric_names_are_those_of_the_contract(void **state)
 {
 	static const char *const names[] = {"latency_median", "latency_mean", "latency_sd", "latency_iqr",
-	        "latency_p90", "latency_p99", "latency_p99.9", "latency_p99.99", "throughput",
-	        "throughput_sd", "loss", "rate"};
+		"latency_p90", "latency_p99", "latency_p99.9", "latency_p99.99", "throughput",
+		"throughput_sd", "loss", "rate"};
 	enum stat_metric m = STAT_RATE;
 
 	(void)state;
@@ -451,20 +451,20 @@ static void metric_names_are_those_of_the_contract(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(every_verdict_is_reached),
-	        cmocka_unit_test(effect_agrees_with_both_bases_of_change),
-	        cmocka_unit_test(swapping_the_arms_turns_the_verdict_around),
-	        cmocka_unit_test(few_blocks_give_numbers_then_an_interval_then_a_verdict),
-	        cmocka_unit_test(a_missing_value_drops_its_block_for_that_metric),
-	        cmocka_unit_test(loss_is_judged_by_its_difference_and_may_be_zero),
-	        cmocka_unit_test(a_zero_among_latencies_falls_back_to_differences),
-	        cmocka_unit_test(a_claim_about_the_sd_needs_the_bulk_to_agree),
-	        cmocka_unit_test(tails_join_the_family_by_their_transactions),
-	        cmocka_unit_test(thresholds_are_the_callers),
-	        cmocka_unit_test(unpaired_files_are_compared_without_their_order),
-	        cmocka_unit_test(the_same_configuration_twice_is_rarely_told_apart),
-	        cmocka_unit_test(a_real_effect_is_found),
-	        cmocka_unit_test(metric_names_are_those_of_the_contract),
+		cmocka_unit_test(every_verdict_is_reached),
+		cmocka_unit_test(effect_agrees_with_both_bases_of_change),
+		cmocka_unit_test(swapping_the_arms_turns_the_verdict_around),
+		cmocka_unit_test(few_blocks_give_numbers_then_an_interval_then_a_verdict),
+		cmocka_unit_test(a_missing_value_drops_its_block_for_that_metric),
+		cmocka_unit_test(loss_is_judged_by_its_difference_and_may_be_zero),
+		cmocka_unit_test(a_zero_among_latencies_falls_back_to_differences),
+		cmocka_unit_test(a_claim_about_the_sd_needs_the_bulk_to_agree),
+		cmocka_unit_test(tails_join_the_family_by_their_transactions),
+		cmocka_unit_test(thresholds_are_the_callers),
+		cmocka_unit_test(unpaired_files_are_compared_without_their_order),
+		cmocka_unit_test(the_same_configuration_twice_is_rarely_told_apart),
+		cmocka_unit_test(a_real_effect_is_found),
+		cmocka_unit_test(metric_names_are_those_of_the_contract),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

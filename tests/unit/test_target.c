@@ -40,11 +40,11 @@ struct kind {
 };
 
 static const struct kind kinds[] = {
-        {"native", "", "veth", false, 0, 2},
-        {"native", "netns", "bridge", false, 1400, 5},
-        {"container", "netns", "bridge", true, 9000, 5},
-        {"container", "oci", "veth", true, 0, 2},
-        {"container", "oci", "bridge", false, 1400, 5},
+	{"native", "", "veth", false, 0, 2},
+	{"native", "netns", "bridge", false, 1400, 5},
+	{"container", "netns", "bridge", true, 9000, 5},
+	{"container", "oci", "veth", true, 0, 2},
+	{"container", "oci", "bridge", false, 1400, 5},
 };
 
 static char skip_reason[1024];
@@ -217,8 +217,8 @@ static void one_kind_comes_and_goes(const struct kind *k)
 	uint64_t end = time_now_ns();
 	ok(target_destroy(t, &e));
 	print_message("# %s/%s/%s: create %.1f ms, start %.1f ms, destroy %.1f ms\n", k->target, k->runtime,
-	        k->attachment, (double)(made - begin) / 1e6, (double)(started - made) / 1e6,
-	        (double)(time_now_ns() - end) / 1e6);
+		k->attachment, (double)(made - begin) / 1e6, (double)(started - made) / 1e6,
+		(double)(time_now_ns() - end) / 1e6);
 	assert_nothing_marked(getpid());
 	assert_int_equal(fds_open(), fds);
 }
@@ -338,9 +338,9 @@ static void an_agent_that_cannot_start_is_told(void **state)
 	static const struct {
 		const char *agent, *text;
 	} rows[] = {
-	        {"/bin/false", "cannot start taut-client: exit status 1"},
-	        {"/nowhere/taut-agent",
-	                "cannot run the agent /nowhere/taut-agent ($TAUT_AGENT): No such file or directory"},
+		{"/bin/false", "cannot start taut-client: exit status 1"},
+		{"/nowhere/taut-agent",
+			"cannot run the agent /nowhere/taut-agent ($TAUT_AGENT): No such file or directory"},
 	};
 
 	(void)state;
@@ -372,14 +372,14 @@ static void what_this_build_cannot_make_is_named(void **state)
 		struct kind kind;
 		const char *text;
 	} rows[] = {
-	        {{"vm", "", ""},
-	                "cannot use target 'vm': this build cannot make it, known are native, container"},
-	        {{"container", "docker", ""}, "target container: cannot use runtime 'docker': this build "
-	                                      "cannot make it, known are netns, oci"},
-	        {{"native", "oci", ""}, "target native: cannot use runtime 'oci': this build cannot make it, "
-	                                "known are netns"},
-	        {{"native", "", "macvlan"},
-	                "cannot use attachment 'macvlan': this build cannot make it, known are veth, bridge"},
+		{{"vm", "", ""},
+			"cannot use target 'vm': this build cannot make it, known are native, container"},
+		{{"container", "docker", ""}, "target container: cannot use runtime 'docker': this build "
+					      "cannot make it, known are netns, oci"},
+		{{"native", "oci", ""}, "target native: cannot use runtime 'oci': this build cannot make it, "
+					"known are netns"},
+		{{"native", "", "macvlan"},
+			"cannot use attachment 'macvlan': this build cannot make it, known are veth, bridge"},
 	};
 
 	(void)state;
@@ -488,15 +488,15 @@ static void a_taut_killed_at_any_moment_leaves_nothing_behind_lab_clean(void **s
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	        cmocka_unit_test(what_this_build_cannot_make_is_named),
-	        cmocka_unit_test(every_kind_comes_and_leaves_nothing),
-	        cmocka_unit_test(a_target_that_never_started_goes_too),
-	        cmocka_unit_test(targets_stand_side_by_side),
-	        cmocka_unit_test(endpoints_inherit_what_tuning_wrote_before),
-	        cmocka_unit_test(the_end_of_an_agent_is_told),
-	        cmocka_unit_test(an_agent_that_cannot_start_is_told),
-	        cmocka_unit_test(a_killed_taut_leaves_nothing_behind_lab_clean),
-	        cmocka_unit_test(a_taut_killed_at_any_moment_leaves_nothing_behind_lab_clean),
+		cmocka_unit_test(what_this_build_cannot_make_is_named),
+		cmocka_unit_test(every_kind_comes_and_leaves_nothing),
+		cmocka_unit_test(a_target_that_never_started_goes_too),
+		cmocka_unit_test(targets_stand_side_by_side),
+		cmocka_unit_test(endpoints_inherit_what_tuning_wrote_before),
+		cmocka_unit_test(the_end_of_an_agent_is_told),
+		cmocka_unit_test(an_agent_that_cannot_start_is_told),
+		cmocka_unit_test(a_killed_taut_leaves_nothing_behind_lab_clean),
+		cmocka_unit_test(a_taut_killed_at_any_moment_leaves_nothing_behind_lab_clean),
 	};
 	struct err e = ERR_INIT;
 
