@@ -76,7 +76,7 @@ static void put_be(struct buf *out, uint64_t value, unsigned bytes)
 
 static void put_zigzag(struct buf *out, int64_t value)
 {
-	uint64_t v = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+	uint64_t doubled = (uint64_t)value << 1, v = value < 0 ? ~doubled : doubled;
 
 	for (unsigned i = 0; i < 9; i++) {
 		bool last = i == 8 || v < 0x80;
