@@ -238,6 +238,7 @@ static int show_report(struct run_verb *v, struct store *store, const struct sto
 		struct report_style style = say_style(&v->common);
 		buf_add(&b, "\n");
 		report_terminal(report, &style, &b);
+		buf_add(&b, "\nstored as run %lld in %s\n", (long long)run->id, store_path(store));
 		said = say_buf(&b);
 	}
 	return said != EXIT_DONE ? said : code;
