@@ -46,7 +46,8 @@ enum common_option {
 	COMMON_DB = 2,
 	COMMON_QUIET = 4,
 	COMMON_YES = 8,
-	COMMON_PLAN = 16, /* --seed --blocks --set --dry-run */
+	COMMON_PLAN = 16,   /* --set --dry-run */
+	COMMON_BLOCKS = 64, /* --seed --blocks */
 	COMMON_GATE = 32,
 };
 

@@ -18,7 +18,7 @@ const size_t verbs_n = ARRAY_LEN(verbs);
 static void print_help(FILE *out)
 {
 	fprintf(out, "Usage: taut VERB [OPTION...]\n"
-		     "Measure, tune and compare the network latency of containers and virtual machines.\n\n");
+		     "Measure, tune and compare the network latency of containers.\n\n");
 	for (size_t i = 0; i < verbs_n; i++)
 		fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].help);
 	fprintf(out, "\nStart with:  sudo taut run quick\n"

@@ -62,7 +62,7 @@ int verb_tune(int argc, char **argv)
 
 	command_line_parse(&line, argc, argv, &common, &what);
 	if (!str_in(what, "status|revert"))
-		usage_error(argv[0], "cannot '%s': it is status or revert", what);
+		usage_error(argv[0], "cannot tune '%s': it is status or revert", what);
 	signals_catch();
 	return !strcmp(what, "revert") ? locked(tune_act, true) : tune_act(false, &(struct err){0});
 }
@@ -86,7 +86,7 @@ int verb_lab(int argc, char **argv)
 
 	command_line_parse(&line, argc, argv, &common, &what);
 	if (strcmp(what, "clean"))
-		usage_error(argv[0], "cannot '%s': it is clean", what);
+		usage_error(argv[0], "cannot do '%s' with the lab: it is clean", what);
 	signals_catch();
 	return locked(lab_act, false);
 }

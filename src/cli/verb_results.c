@@ -246,5 +246,7 @@ int verb_list(int argc, char **argv)
 			lists[i].list(&b);
 			return say_buf(&b);
 		}
-	usage_error(argv[0], "cannot list '%s' (try: %s)", what, line.args_doc);
+	usage_error(argv[0],
+		"cannot list '%s' (try: runs, experiments, workloads, settings, profiles, knobs, features)",
+		what);
 }

@@ -165,8 +165,11 @@ static void add_knobs(const json_t *knobs, struct buf *b)
 				buf_add(b, ": %s → %s\n", before ? before : "-", value ? value : "-");
 		}
 	}
-	buf_add(b, "\nPlacement and scheduling of the endpoints and what concerns their cgroups and links "
-		   "follow when they exist.\n");
+	buf_add(b, "\nHow the CPUs are set apart (cgroup v2 partition, v1 cpuset, affinity) is chosen when "
+		   "the target's "
+		   "cgroup exists;\nplacement and scheduling of the endpoints, and what concerns their "
+		   "links, follow when they "
+		   "exist.\n");
 }
 
 static void add_order(const json_t *order, struct buf *b)
@@ -244,10 +247,10 @@ static int show_report(struct run_verb *v, struct store *store, const struct sto
 	return said != EXIT_DONE ? said : code;
 }
 
-/* When several hold: 6, 5, 1, 3, 4; an interrupt comes after what is worse. */
+/* When several hold: 6, 5, 130, 1, 3, 4: what an interrupt cut off is no failure of its own. */
 static int worse(int a, int b)
 {
-	static const int order[] = {EXIT_PARTLY_APPLIED, EXIT_REFUSED, EXIT_FAILED, EXIT_INTERRUPTED,
+	static const int order[] = {EXIT_PARTLY_APPLIED, EXIT_REFUSED, EXIT_INTERRUPTED, EXIT_FAILED,
 		EXIT_GATE, EXIT_NOT_ASSESSED};
 
 	for (size_t i = 0; i < ARRAY_LEN(order); i++)
@@ -292,8 +295,9 @@ int verb_run(int argc, char **argv)
 		.options = options,
 		.parse = parse,
 		.verb = &v,
-		.takes = COMMON_JSON | COMMON_DB | COMMON_QUIET | COMMON_YES | COMMON_PLAN | COMMON_GATE,
-		.doc = "Run an experiment: a built-in one (quick, container) or a YAML file, see "
+		.takes = COMMON_JSON | COMMON_DB | COMMON_QUIET | COMMON_YES | COMMON_PLAN | COMMON_BLOCKS |
+			 COMMON_GATE,
+		.doc = "Run an experiment: a built-in one (taut list experiments) or a YAML file, see "
 		       "taut-experiment(5)."};
 	struct site_options chosen = {0};
 	struct experiment x = {0};

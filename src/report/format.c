@@ -13,7 +13,7 @@ static int write_json(const struct report *r, struct store *store, const struct 
 	struct buf *out, struct err *e)
 {
 	json_t *document = report_json(r);
-	AUTO_FREE char *text = json_dumps(document, JSON_INDENT(2));
+	AUTO_FREE char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 
 	(void)store, (void)style;
 	json_decref(document);

@@ -137,6 +137,10 @@ static json_t *arm_json(const struct report_cell *cell, const struct report_arm 
 	json_object_set_new(o, "rate_per_s", report_number(arm->figure[STAT_RATE]));
 	json_object_set_new(o, "trial_values", arm_trial_values(arm));
 	json_object_set_new(o, "extremes", arm_extremes(arm));
+	json_object_set_new(o, "knobs",
+		json_pack("{s:I, s:I, s:I, s:s?}", "effective", (json_int_t)arm->knobs.effective, "unchanged",
+			(json_int_t)arm->knobs.unchanged, "skipped", (json_int_t)arm->knobs.skipped, "reason",
+			arm->knobs.reason[0] ? arm->knobs.reason : NULL));
 	json_object_set_new(o, "left_out", arm_left_out(arm));
 	for (int f = 0; f < REPORT_FLAGS_N; f++)
 		if (n.flag[f])

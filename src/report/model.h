@@ -52,6 +52,12 @@ struct report_worst {
 	char owner[32], evidence[128];
 };
 
+/* How the knobs of an arm stood in its last usable trial. */
+struct report_knobs {
+	size_t effective, unchanged, skipped;
+	char reason[96]; /* of the first that was skipped */
+};
+
 struct report_arm {
 	char name[64];
 	struct settings settings;
@@ -65,6 +71,7 @@ struct report_arm {
 	struct report_worst worst[WORST_MAX];       /* slowest first, over all usable trials */
 	size_t worst_n;
 	bool bimodal_trials, bimodal_values;
+	struct report_knobs knobs;
 };
 
 /* One arm against the baseline. */

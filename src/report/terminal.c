@@ -147,6 +147,26 @@ static void checks(const struct report *r, const struct report_cell *cell, struc
 	buf_free(&line);
 }
 
+static void knobs(const struct report_cell *cell, struct buf *out)
+{
+	struct buf line = {0};
+
+	for (size_t a = 0; a < cell->arms_n; a++) {
+		const struct report_knobs *k = &cell->arms[a].knobs;
+
+		if (!k->effective && !k->unchanged && !strcmp(cell->arms[a].settings.profile, "stock"))
+			continue;
+		buf_add(&line, "%s%s: %zu knobs effective, %zu as found", line.len ? " · " : "",
+			cell->arms[a].name, k->effective, k->unchanged);
+		if (k->skipped)
+			buf_add(&line, ", %zu skipped (%s%s)", k->skipped, k->reason,
+				k->skipped > 1 ? ", …" : "");
+	}
+	if (line.len)
+		text_wrap(out, "  tuning    ", line.data);
+	buf_free(&line);
+}
+
 static void left_out(const struct report_cell *cell, struct buf *out)
 {
 	for (size_t a = 0; a < cell->arms_n; a++)
@@ -264,6 +284,7 @@ static void cell_section(const struct report *r, const struct report_cell *cell,
 		report_arm_alone(&cell->arms[0], style, out);
 	merged(cell, out);
 	extremes(cell, out);
+	knobs(cell, out);
 	checks(r, cell, out);
 	left_out(cell, out);
 }

@@ -153,13 +153,15 @@ static void placement(const struct settings *s, struct buf *line)
 		const char *name;
 		int64_t cpu;
 	} ends[] = {{"client", s->client_cpu}, {"server", s->server_cpu}};
+	bool tuned = strcmp(s->profile, "low-latency") == 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
 		if (ends[i].cpu >= 0)
 			buf_add(line, ", %s on CPU %lld", ends[i].name, (long long)ends[i].cpu);
 		else
-			buf_add(line, ", %s not pinned", ends[i].name);
-	buf_add(line, ", sched %s", *s->sched ? s->sched : "by profile");
+			buf_add(line, ", %s %s", ends[i].name,
+				tuned ? "placed by the profile" : "not pinned");
+	buf_add(line, ", sched %s", *s->sched ? s->sched : tuned ? "by the profile" : "other");
 }
 
 static void conditions(const struct trial_record *r, struct buf *out)
@@ -225,7 +227,8 @@ static void samples(const struct trial_record *r, const struct report_trial *t, 
 	line.len = 0;
 	buf_add(&line, "client %s", text_ns((double)t->client_cpu_ns, a, sizeof(a)));
 	buf_add(&line, ", server %s", text_ns((double)t->server_cpu_ns, a, sizeof(a)));
-	buf_add(&line, ", whole system %s", text_ns((double)t->system_cpu_ns, a, sizeof(a)));
+	buf_add(&line, ", CPUs of both ends %s (in ticks of 10 ms)",
+		text_ns((double)t->system_cpu_ns, a, sizeof(a)));
 	buf_add(&line, ", stolen %s", text_ns((double)t->steal_ns, a, sizeof(a)));
 	text_wrap(out, "  CPU time  ", line.data);
 	buf_free(&line);
@@ -284,7 +287,8 @@ void report_trial_terminal(const struct trial_record *r, const struct report_sty
 
 enum err_exit report_trial_exit_code(const struct trial_record *r)
 {
-	bool bad = r->outcome != TRIAL_DONE || r->rate_missed || r->client.dead_flows || r->server.dead_flows;
+	bool bad = r->outcome != TRIAL_DONE || !r->verified || r->rate_missed || r->client.dead_flows ||
+		   r->server.dead_flows;
 
 	return bad ? EXIT_FAILED : EXIT_DONE;
 }

@@ -334,6 +334,9 @@ int run_execute(struct experiment *x, struct store *store, struct site *site,
 	ex.progress.n = mem_array(x->cells_n * x->arms_n, sizeof(uint64_t));
 	*run = wanted;
 	chosen.resume = options->resume && find_unfinished(&ex, &wanted);
+	if (options->resume && !chosen.resume)
+		log_warn("nothing to resume (another experiment or kernel boot, or a complete run): a new "
+			 "run begins");
 	if (chosen.resume)
 		rc = store_run_resume(store, run->id, run->spec_hash, e);
 	else

@@ -247,10 +247,10 @@ static int take_name(struct reader *r, yaml_node_t *value, struct err *e)
 	const char *name = scalar(value);
 
 	if (!name || !*name || strlen(name) >= sizeof(r->x->name) || name[strspn(name, allowed)] ||
-		name[strspn(name, "0123456789")] == 0)
+		name[strspn(name, "0123456789")] == 0 || !strcmp(name, "last"))
 		return bad(r, value, e,
-			"name must be a word of letters, digits, '_', '.' and '-', not longer than %zu and "
-			"not a number",
+			"name must be a word of letters, digits, '_', '.' and '-', not longer than %zu, "
+			"neither a number nor 'last'",
 			sizeof(r->x->name) - 1);
 	return str_copy(r->x->name, sizeof(r->x->name), name);
 }

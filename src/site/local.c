@@ -129,21 +129,23 @@ int site_plan_json(struct site *site, const struct settings *settings, json_t **
 {
 	static const struct subject nobody;
 	json_t *all = json_array();
+	int rc = 0;
 
-	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
+	for (int stage = TUNE_HOST; rc == 0 && stage <= TUNE_LIVE; stage++) {
 		struct tune_plan *plan = NULL;
-		int rc = tune_plan_make(&plan, &site->host, (enum tune_stage)stage, settings, &nobody, e);
-		if (rc < 0) {
-			json_decref(all);
-			return rc;
-		}
+		rc = tune_plan_make(&plan, &site->host, (enum tune_stage)stage, settings, &nobody, e);
+		if (rc < 0)
+			break;
 		json_t *part = tune_plan_json(plan);
 		json_array_extend(all, part);
 		json_decref(part);
 		tune_plan_free(plan);
 	}
-	*out = all;
-	return 0;
+	if (rc < 0)
+		json_decref(all);
+	else
+		*out = all;
+	return rc;
 }
 
 /* --- the steps of a trial ---------------------------------------------------------------------- */

@@ -174,10 +174,10 @@ void stat_effect_judge(struct stat_effect *e, size_t m)
 	e->verdict = STAT_NOT_ASSESSED;
 	e->reason[0] = '\0';
 	if (e->n_blocks < STAT_INTERVAL_BLOCKS)
-		snprintf(e->reason, sizeof(e->reason), "%zu blocks: an interval needs %d, a verdict %d",
+		snprintf(e->reason, sizeof(e->reason), "blocks: %zu; an interval needs %d, a verdict %d",
 			e->n_blocks, STAT_INTERVAL_BLOCKS, STAT_VERDICT_BLOCKS);
 	else if (e->n_blocks < STAT_VERDICT_BLOCKS)
-		snprintf(e->reason, sizeof(e->reason), "%zu blocks: a verdict needs %d", e->n_blocks,
+		snprintf(e->reason, sizeof(e->reason), "blocks: %zu; a verdict needs %d", e->n_blocks,
 			STAT_VERDICT_BLOCKS);
 	else if (isnan(e->p_holm))
 		snprintf(e->reason, sizeof(e->reason), "exploratory");

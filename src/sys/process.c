@@ -20,7 +20,7 @@
 bool program_find(const char *name, char *out, size_t size)
 {
 	const char *path = getenv("PATH");
-	AUTO_FREE char *all = str_format("%s:/usr/sbin:/sbin:/usr/bin:/bin", path ? path : "");
+	AUTO_FREE char *all = str_format("%s:/usr/sbin:/sbin", path ? path : "");
 
 	if (strchr(name, '/'))
 		return access(name, X_OK) == 0 && str_copy(out, size, name) == 0;

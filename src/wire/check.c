@@ -76,6 +76,9 @@ int settings_check(struct settings *s, struct err *e)
 	if (!s->attachment[0])
 		str_copy(s->attachment, sizeof(s->attachment),
 			strcmp(s->target, "native") ? "bridge" : "veth");
+	if (s->path[0])
+		return err_usage(e, "cannot use path '%s' with target %s: only a virtual machine has one",
+			s->path, s->target);
 	if (s->mtu && s->mtu < (s->ipv6 ? 1280u : 68u))
 		return err_usage(e, "cannot use MTU %llu: IPv%c needs at least %d",
 			(unsigned long long)s->mtu, s->ipv6 ? '6' : '4', s->ipv6 ? 1280 : 68);
