@@ -126,6 +126,7 @@ void report_trial_fill(struct report_trial *t, const struct trial_record *r)
 	if (w && w->datagrams && m->sent)
 		t->value[STAT_LOSS] = (double)m->lost / (double)m->sent;
 	if (w && w->kind == WORKLOAD_RR && stretch_ns > 0)
-		t->value[STAT_RATE] = (double)m->transactions * 1e9 / stretch_ns;
+		t->value[STAT_RATE] =
+			m->transactions ? (double)m->transactions * 1e9 / stretch_ns : trial_served_per_s(r);
 	fill_usable(t, r, w);
 }

@@ -320,7 +320,13 @@ static void judge_outcome(struct trial_record *r)
 			snprintf(r->reason, sizeof(r->reason), "%s endpoint: %s", i ? "server" : "client",
 				ends[i]->mistake);
 		}
-	if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes) {
+	if (r->outcome == TRIAL_DONE && !m->transactions && settings_open_loop(s) && r->server.transactions) {
+		r->outcome = TRIAL_FAILED;
+		snprintf(r->reason, sizeof(r->reason),
+			"asked for %llu /s, achieved %.0f /s: so late that no request of the measured time "
+			"went out",
+			(unsigned long long)s->rate, trial_served_per_s(r));
+	} else if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes) {
 		r->outcome = TRIAL_FAILED;
 		str_copy(r->reason, sizeof(r->reason), "nothing came through");
 	}

@@ -64,6 +64,15 @@ double trial_throughput_bps(const struct trial_record *r)
 	return (double)m->bytes * 8 * 1e9 / (double)(m->ended_ns - m->started_ns);
 }
 
+double trial_served_per_s(const struct trial_record *r)
+{
+	const struct endpoint_record *s = &r->server;
+
+	if (!s->transactions || s->ended_ns <= s->started_ns)
+		return NAN;
+	return (double)s->transactions * 1e9 / (double)(s->ended_ns - s->started_ns);
+}
+
 json_t *trial_record_json(const struct trial_record *r)
 {
 	json_t *object = json_object(), *during = json_array();

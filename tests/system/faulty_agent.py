@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An agent that does what TAUT_TEST_FAULT says (JSON); named to taut by TAUT_AGENT, see faults.py.
+
+It is started as an agent is, with the control stream as fd 3, and for one role (`role`) misbehaves; for the
+other it is the real agent.
+
+  {"do": "relay", "options": [...]}    the real agent behind taut-relay, whose port the client is told
+  {"do": "bytes", "hex": "..."}        these bytes instead of HELLO, then silence
+  {"do": "silent"}                     nothing at all
+  {"do": "exit", "code": N}            ends at once, with a word on stderr
+  {"do": "chatter"}                    writes to stderr without end, and nothing else
+  {"do": "frame", "type": T, "body": …}        this frame instead of HELLO, then silence
+  {"do": "rewrite", "type": T, "set": {…}, "drop": […]}   the real agent, but frames of this type are changed
+"""
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import agent
+
+PR_SET_PDEATHSIG, PR_SET_TIMERSLACK = 1, 29
+
+
+def die_with_parent():
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.prctl(PR_SET_TIMERSLACK, 1)
+
+
+def start_relay(options, address, port, datagrams):
+    relay = subprocess.Popen(
+        [os.environ["TAUT_TEST_RELAY"], "udp" if datagrams else "tcp", address, "0", address, str(port), *options],
+        stdout=subprocess.PIPE, preexec_fn=die_with_parent, text=True)
+    return int(relay.stdout.readline().split()[1])
+
+
+class Between:
+    """Passes frames both ways between taut and the real agent, and changes some."""
+
+    def __init__(self, fault, role):
+        self.fault = fault
+        self.taut = socket.socket(fileno=3)
+        self.agent = agent.Agent(role, path=os.environ["TAUT_TEST_AGENT"], preexec=die_with_parent)
+        self.plan = None
+
+    def from_agent(self, kind, body):
+        fault = self.fault
+        if fault["do"] == "relay" and kind == agent.READY:
+            datagrams = self.plan["settings"]["workload"].startswith("udp")
+            body["ports"] = [start_relay(fault["options"], self.plan["address"], p, datagrams)
+                             for p in body["ports"]]
+        if fault["do"] == "rewrite" and kind == fault["type"]:
+            body.update(fault.get("set", {}))
+            for key in fault.get("drop", []):
+                body.pop(key, None)
+        return body
+
+    def run(self):
+        while True:
+            for ready in select.select([self.taut, self.agent.stream], [], [])[0]:
+                kind, body = agent.frame_recv(ready)
+                if ready is self.taut:
+                    if kind == agent.PLAN:
+                        self.plan = body
+                    agent.frame_send(self.agent.stream, kind, body)
+                else:
+                    agent.frame_send(self.taut, kind, self.from_agent(kind, body))
+
+
+def misbehave(fault):
+    if fault["do"] == "exit":
+        print("I would rather not\x1b[31m", file=sys.stderr)
+        sys.exit(fault["code"])
+    if fault["do"] == "bytes":
+        os.write(3, bytes.fromhex(fault["hex"]))
+    if fault["do"] == "frame":
+        agent.frame_send(socket.socket(fileno=3), fault["type"], fault["body"])
+    if fault["do"] == "chatter":
+        while True:
+            try:
+                os.write(2, b"bla " * 1000)
+            except OSError:
+                time.sleep(0.01)
+    time.sleep(600)
+
+
+def main():
+    role = sys.argv[2]
+    fault = json.loads(os.environ["TAUT_TEST_FAULT"])
+    if role != fault["role"]:
+        os.execv(os.environ["TAUT_TEST_AGENT"], [os.environ["TAUT_TEST_AGENT"], *sys.argv[1:]])
+    try:
+        if fault["do"] in ("relay", "rewrite"):
+            Between(fault, role).run()
+        misbehave(fault)
+    except (EOFError, OSError):
+        pass  # one of the two has gone, and so do we
+
+
+main()

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A picture of all that taut may change on a machine, to be held against another one.
+
+Tasks are compared when they are in both pictures (by TID and start time); everything else must be equal.
+What a machine changes by itself is left out by name.
+"""
+import ctypes
+import glob
+import os
+import re
+import socket
+import threading
+
+# Counters, and what the kernel adapts by itself.
+VOLATILE = re.compile(
+    r"/(fs/(dentry-state|inode-nr|inode-state|file-nr|aio-nr|quota/.*|mqueue/.*)|kernel/(random/.*|ns_last_pid|pty/nr|"
+    r"perf_event_max_sample_rate|perf_cpu_time_max_percent|perf_event_max_contexts_per_stack|tainted|max_lock_depth)|"
+    r"net/netfilter/nf_conntrack_(count|buckets)|net/ipv4/tcp_fastopen_key|vm/stat_refresh|"
+    r"dev/.*|fs/binfmt_misc/.*)$")
+MARK = b"TAUT_MARK="
+
+
+def _read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read(1 << 16).decode(errors="replace").strip()
+    except OSError:
+        return None
+
+
+def _files(patterns):
+    return {path: _read(path) for pattern in patterns for path in glob.glob(pattern)
+            if os.path.isfile(path)}
+
+
+def _below(top, names):
+    """Not by glob's "**", which follows the links of /sys round and round."""
+    wanted = re.compile(names)
+    return {f"{folder}/{name}": _read(f"{folder}/{name}")
+            for folder, _, files in os.walk(top) for name in files if wanted.fullmatch(name)}
+
+
+def _tasks():
+    tasks = {}
+    for folder in glob.glob("/proc/[0-9]*/task/[0-9]*"):
+        stat, status, groups = (_read(f"{folder}/{name}") for name in ("stat", "status", "cgroup"))
+        if not stat or not status:
+            continue
+        fields = stat.rsplit(")", 1)[1].split()
+        allowed = re.search(r"^Cpus_allowed_list:\s*(\S*)", status, re.M)
+        # fields[0] is the state, number 3 in proc(5): nice 19, starttime 22, rt_priority 40, policy 41
+        tasks[f"task {os.path.basename(folder)} start {fields[19]}"] = {
+            "affinity": allowed and allowed[1], "nice": fields[16],
+            "priority": fields[37], "policy": fields[38], "cgroups": groups}
+    return tasks
+
+
+def _marked():
+    """Processes that taut has started, by the mark in their environment."""
+    found = {}
+    for folder in glob.glob("/proc/[0-9]*"):
+        try:
+            with open(f"{folder}/environ", "rb") as file:
+                if any(v.startswith(MARK) for v in file.read().split(b"\0")):
+                    found[f"process {os.path.basename(folder)} of taut"] = _read(f"{folder}/comm")
+        except OSError:
+            pass
+    return found
+
+
+def _sysctls():
+    found = {}
+    for folder, _, names in os.walk("/proc/sys"):
+        for name in names:
+            path = f"{folder}/{name}"
+            if not VOLATILE.search(path) and os.access(path, os.R_OK) and os.stat(path).st_mode & 0o444:
+                found[path] = _read(path)
+    return found
+
+
+def _namespaces():
+    """Every network namespace that a process is in: inode → its path."""
+    found = {}
+    for path in glob.glob("/proc/[0-9]*/ns/net"):
+        try:
+            found.setdefault(os.stat(path).st_ino, path)
+        except OSError:
+            pass
+    return found
+
+
+def _links(path, out):
+    """In a thread of its own, which enters the namespace and ends there."""
+    try:
+        fd = os.open(path, os.O_RDONLY)
+    except OSError:
+        return
+    if ctypes.CDLL(None, use_errno=True).setns(fd, 0x40000000) == 0:
+        out["links"] = " ".join(f"{index}:{name}" for index, name in socket.if_nameindex())
+        out["rules"] = _read("/proc/thread-self/net/route")
+    os.close(fd)
+
+
+def _network():
+    found = {}
+    for inode, path in _namespaces().items():
+        out = {}
+        thread = threading.Thread(target=_links, args=(path, out))
+        thread.start()
+        thread.join()
+        for key, value in out.items():
+            found[f"netns {inode} {key}"] = value
+    return found
+
+
+def _cgroups():
+    found = {}
+    wanted = re.compile(r"^(cpuset\.(cpus|mems|cpus\.partition|cpus\.exclusive|sched_load_balance|cpu_exclusive)|"
+                        r"cpu\.(rt_runtime_us|rt_period_us|max|weight|cfs_quota_us|shares)|cgroup\.(subtree_control|type))$")
+    for line in (_read("/proc/self/mounts") or "").splitlines():
+        _, mount, kind = line.split()[:3]
+        if kind not in ("cgroup", "cgroup2"):
+            continue
+        for folder, _, names in os.walk(mount):
+            found[folder] = "there"
+            for name in filter(wanted.match, names):
+                found[f"{folder}/{name}"] = _read(f"{folder}/{name}")
+    return found
+
+
+def _latency_request():
+    try:
+        with open("/dev/cpu_dma_latency", "rb") as file:
+            return {"/dev/cpu_dma_latency": file.read(4).hex()}
+    except OSError:
+        return {}
+
+
+def take():
+    flat = {}
+    for part in (_files(["/proc/irq/*/smp_affinity_list", "/proc/irq/default_smp_affinity",
+                         "/sys/devices/virtual/workqueue/*mask", "/sys/devices/virtual/workqueue/*/*mask",
+                         "/sys/devices/system/cpu/cpu*/power/pm_qos_*", "/sys/devices/system/cpu/cpu*/online",
+                         "/sys/devices/system/cpu/cpu*/cpufreq/scaling_*", "/sys/devices/system/cpu/cpuidle/*",
+                         "/sys/class/net/*/queues/*/[rx]ps_*", "/sys/class/net/*/mtu", "/sys/class/net/*/flags",
+                         "/sys/class/net/*/gro_flush_timeout", "/sys/class/net/*/napi_defer_hard_irqs",
+                         "/sys/kernel/debug/sched/fair_server/*/runtime", "/sys/kernel/debug/sched/*_ns",
+                         "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/kernel/mm/ksm/run"]),
+                 _sysctls(), _network(), _cgroups(), _marked(), _latency_request()):
+        flat.update(part)
+    for folder in glob.glob("/run/taut/*") + glob.glob("/run/taut"):
+        flat[folder] = "there"
+    flat["mounts"] = _read("/proc/self/mountinfo")
+    return {"tasks": _tasks(), "flat": flat}
+
+
+def differences(before, after):
+    """Sentences, both values in each."""
+    found = []
+    for key, old in before["tasks"].items():
+        new = after["tasks"].get(key, old)
+        found += [f"{key} {what}: before {old[what]!r}, after {new[what]!r}" for what in old if old[what] != new[what]]
+    old, new = before["flat"], after["flat"]
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            found.append(f"{key}: before {old.get(key)!r}, after {new.get(key)!r}")
+    return found

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TAP, and the program under test.
+
+A test is a function with @test("the behaviour it holds"); main() runs them in order and prints TAP.  A test
+raises Failed (by check() and its kind, which print both values) or calls skip().  TAUT_MUST holds words
+("netns,oci"): what needs one of them may not be skipped.
+
+Taut is the program in a world of its own: a fresh state folder and database, both gone afterwards.  Every run
+has a deadline; what does not end is killed and fails the test.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = pathlib.Path(__file__).resolve().parent
+SOURCE = HERE.parent.parent
+BUILD = pathlib.Path(os.environ.get("BUILD", SOURCE / "build")).resolve()
+TAUT = BUILD / "taut"
+AGENT = BUILD / "taut-agent"
+RELAY = BUILD / "tests" / "taut-relay"
+LONG = "--long" in sys.argv
+ONLY = [a for a in sys.argv[1:] if not a.startswith("-")]
+
+_tests = []
+
+
+class Failed(Exception):
+    pass
+
+
+class Skipped(Exception):
+    pass
+
+
+def test(name):
+    def add(function):
+        _tests.append((name, function))
+        return function
+    return add
+
+
+def skip(reason, needs=None):
+    """`needs`: the word of TAUT_MUST that makes this skip a failure."""
+    if needs and needs in os.environ.get("TAUT_MUST", "").split(","):
+        raise Failed(f"may not be skipped here (TAUT_MUST has {needs}): {reason}")
+    raise Skipped(reason)
+
+
+def need_root():
+    if os.geteuid() != 0:
+        skip("needs root", "root")
+
+
+def need_program(*names):
+    for name in names:
+        if not shutil.which(name):
+            skip(f"{name} is not installed")
+
+
+def check(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
+def check_equal(got, wanted, what):
+    check(got == wanted, f"{what}: got {got!r}, wanted {wanted!r}")
+
+
+def check_between(got, low, high, what):
+    check(got is not None and low <= got <= high, f"{what}: got {got}, wanted {low} to {high}")
+
+
+def check_in(part, whole, what):
+    check(part in whole, f"{what}: wanted {part!r} in:\n{whole}")
+
+
+def main():
+    chosen = [t for t in _tests if not ONLY or any(word in t[0] for word in ONLY)]
+    failed = 0
+    print(f"1..{len(chosen)}", flush=True)
+    for number, (name, function) in enumerate(chosen, 1):
+        begin = time.monotonic()
+        try:
+            function()
+            line, detail = f"ok {number} - {name}", ""
+        except Skipped as why:
+            line, detail = f"ok {number} - {name} # SKIP {why}", ""
+        except Failed as why:
+            line, detail, failed = f"not ok {number} - {name}", str(why), failed + 1
+        except Exception:  # a mistake of the test is a failure too
+            line, detail, failed = f"not ok {number} - {name}", traceback.format_exc(), failed + 1
+        print(line)
+        for text in detail.splitlines():
+            print(f"# {text}")
+        print(f"# took {time.monotonic() - begin:.1f} s", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+def wait_until(condition, seconds, what):
+    """Polls; returns what the condition returns once that is true."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.005)
+    raise Failed(f"waited {seconds} s for {what}")
+
+
+class Result:
+    def __init__(self, command, code, out, err, seconds):
+        self.command, self.code, self.out, self.err, self.seconds = command, code, out, err, seconds
+
+    def __str__(self):
+        return (f"$ {' '.join(map(str, self.command))}\nexit {self.code} after {self.seconds:.1f} s\n"
+                f"stdout: {self.out[-3000:]}\nstderr: {self.err[-3000:]}")
+
+    def wants(self, code, *texts):
+        """Exit code, and texts that stand in stdout or stderr."""
+        check(self.code == code, f"exit code {self.code}, wanted {code}\n{self}")
+        for text in texts:
+            check(text in self.out + self.err, f"wanted {text!r}\n{self}")
+        return self
+
+    @property
+    def json(self):
+        try:
+            return json.loads(self.out)  # exactly one document: anything behind it is an error
+        except ValueError as why:
+            raise Failed(f"stdout is no JSON document: {why}\n{self}") from why
+
+
+class Running:
+    def __init__(self, command, environment, **options):
+        self.command, self.begin = command, time.monotonic()
+        self.files = [tempfile.TemporaryFile("w+") for _ in range(2)]
+        options.setdefault("stdout", self.files[0])
+        options.setdefault("stderr", self.files[1])
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, **options)
+        self.pid = self.process.pid
+
+    def text(self, which):
+        """What it has said so far."""
+        return os.pread(self.files[which].fileno(), 1 << 24, 0).decode(errors="replace")
+
+    def wait(self, seconds=60):
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGINT)  # it restores the machine
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            raise Failed(f"did not end within {seconds} s\n{self.result(None)}") from None
+        return self.result(code)
+
+    def result(self, code):
+        return Result(self.command, code, self.text(0), self.text(1), time.monotonic() - self.begin)
+
+
+class Taut:
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="taut-test-"))
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("TAUT_")}
+        self.environment.update(TAUT_STATE=str(self.folder / "state"), TAUT_DB=str(self.folder / "runs.db"),
+                                TERM="dumb")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def write(self, name, text, mode=0o644):
+        path = self.folder / name
+        path.write_text(text)
+        path.chmod(mode)
+        return str(path)
+
+    def start(self, *arguments, environment=None, command=None, **options):
+        return Running([*(command or [TAUT]), *map(str, arguments)], {**self.environment, **(environment or {})},
+                       **options)
+
+    def run(self, *arguments, seconds=60, **options):
+        return self.start(*arguments, **options).wait(seconds)
+
+
+def parent_of(pid):
+    try:
+        return int(pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def is_below(pid, ancestor):
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        pid = parent_of(pid)
+    return False
+
+
+def threads_of(pid):
+    try:
+        return [int(t) for t in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return []
+
+
+def comm_of(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def endpoint(running, name):
+    """The PID of taut-server or taut-client below `running`, once it has its threads: an endpoint that only
+    tries whether a target can be made never has any."""
+    def look():
+        if running.process.poll() is not None:
+            raise Failed(f"ended before it had a {name}\n{running.result(running.process.returncode)}")
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            if comm_of(pid) == name and len(threads_of(pid)) > 1 and is_below(int(pid), running.pid):
+                return int(pid)
+        return 0
+    return wait_until(look, 20, name)

@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whatever dies, lies or is silent: a clear message, and the machine as it was.
+
+The kill loop ends taut with SIGKILL at moments drawn from a seeded generator, puts the machine right with
+`taut tune revert` and `taut lab clean`, and holds a picture of it against the one from before.
+"""
+import os
+import random
+import signal
+import time
+
+import picture
+import runs
+import tap
+from faults import faulty
+from tap import LONG, Taut, check, need_root, test, wait_until
+
+TUNED = """
+name: killed
+blocks: 50
+noise: cpu
+trial: { transactions: 3000, max_duration: 1s, duration: 50ms, warmup: 20ms }
+cells:
+  - { target: container, attachment: bridge, workload: [tcp_rr, tcp_stream] }
+  - { target: native, workload: udp_rr }
+arms:
+  stock: {}
+  tuned: { profile: low-latency }
+"""
+FAULTS = (
+    {"do": "silent"}, {"do": "exit", "code": 3},
+    {"do": "bytes", "hex": "00" * 64}, {"do": "bytes", "hex": "ffffffff02"},
+    {"do": "frame", "type": 1, "body": {"version": "0.0.0"}},
+    {"do": "rewrite", "type": 6, "set": {"windows": [[1, 2]]}},
+    {"do": "rewrite", "type": 6, "set": {"service": "AAAA"}},
+    {"do": "rewrite", "type": 6, "set": {"ended_ns": 1}},
+)
+KILLS = 20 if LONG else 6
+QUICK = ("--duration", "300ms", "--warmup", "20ms")
+
+
+def endpoint(running, name):
+    """The PID of an endpoint of this taut, found by name as an administrator would."""
+    def find():
+        for folder in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{folder}/comm", encoding="ascii", errors="replace") as file:
+                    if folder.isdigit() and file.read().strip() == name:
+                        return int(folder)
+            except OSError:
+                pass
+        if running.process.poll() is not None:
+            raise tap.Failed(f"taut ended before {name} was there\n{running.result(running.process.poll())}")
+        return None
+    return wait_until(find, 10, name)
+
+
+def settled(before):
+    """The differences that stay: what ends by itself (a dying process) gets two seconds."""
+    end = time.monotonic() + 2
+    while True:
+        found = picture.differences(before, picture.take())
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(0.05)
+
+
+def same_machine(before, what):
+    found = settled(before)
+    check(not found, f"{what}: the machine differs:\n" + "\n".join(found[:20]))
+
+
+@test(f"kill -9 at {KILLS} random moments: revert and clean put everything back, no stored trial is lost")
+def _():
+    need_root()
+    draw = random.Random(20261123)
+    with Taut() as taut:
+        spec = taut.write("killed.yaml", TUNED)
+        taut.run("run", spec, "--blocks", "1", seconds=60).wants(0)  # what a first run leaves for good is there
+        before = picture.take()
+        stored = 0
+        for number in range(KILLS):
+            moment = draw.uniform(0.05, 3.0)
+            running = taut.start("run", spec)
+            time.sleep(moment)
+            running.process.send_signal(signal.SIGKILL)
+            running.process.wait()
+            lines = running.text(0).count("verified")
+            said = taut.run("tune", "status").wants(0)
+            taut.run("tune", "revert").wants(0)
+            taut.run("lab", "clean").wants(0)
+            same_machine(before, f"kill {number + 1} after {moment:.3f} s (tune status: {said.out.strip()[:300]})")
+            check(runs.database_is_sound(taut.folder / "runs.db"), "the database is damaged")
+            if lines:
+                kept = len(runs.trials(taut))
+                check(kept >= lines, f"{lines} trials were reported, {kept} are stored")
+                stored += kept
+        check(stored > 0, "no kill came late enough for a stored trial")
+
+
+@test("after a kill the next command says what is left over, and how to put it right")
+def _():
+    need_root()
+    with Taut() as taut:
+        spec = taut.write("killed.yaml", TUNED)
+        before = picture.take()
+        running = taut.start("run", spec)
+        wait_until(lambda: list((taut.folder / "state").glob("journal-*")), 20, "a journal")
+        running.process.send_signal(signal.SIGKILL)
+        running.process.wait()
+        taut.run("measure", "tcp_rr", *QUICK).wants(5, "taut tune revert")
+        taut.run("tune", "revert").wants(0)
+        taut.run("lab", "clean").wants(0)
+        taut.run("tune", "status").wants(0, "no tuning")
+        same_machine(before, "after revert and clean")
+
+
+@test("Ctrl-C in the middle: exit 130, what was measured is kept, the machine is as before")
+def _():
+    need_root()
+    with Taut() as taut:
+        spec = taut.write("killed.yaml", TUNED)
+        before = picture.take()
+        running = taut.start("run", spec)
+        wait_until(lambda: running.text(0).count("verified") >= 2, 30, "two trials")
+        running.process.send_signal(signal.SIGINT)
+        running.wait(20).wants(130)
+        check(len(runs.trials(taut)) >= 2, "trials are lost")
+        same_machine(before, "after Ctrl-C")
+
+
+@test("an endpoint that is killed ends the trial at once: exit 1, which one and how")
+def _():
+    need_root()
+    for name in ("taut-server", "taut-client"):
+        with Taut() as taut:
+            before = picture.take()
+            running = taut.start("measure", "tcp_rr", "--profile", "low-latency", "--duration", "20s")
+            time.sleep(1)  # what taut starts first, to see whether it can, has gone by then
+            pid = endpoint(running, name)
+            os.kill(pid, signal.SIGKILL)
+            result = running.wait(15).wants(1)
+            check("endpoint" in result.out + result.err, f"which endpoint?\n{result}")
+            same_machine(before, f"{name} killed")
+
+
+@test("an agent that says nothing, garbage, or a figure that cannot be: exit 1, the machine as before")
+def _():
+    need_root()
+    for fault in FAULTS:
+        for role in ("taut-server", "taut-client"):
+            with Taut() as taut:
+                before = picture.take()
+                result = taut.run("measure", "tcp_rr", *QUICK, environment=faulty(taut, role, **fault), seconds=60)
+                result.wants(1)
+                same_machine(before, f"{role} {fault['do']}")
+
+
+tap.main()

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The known answers: a fault of known size is put into a real measurement, and the numbers must show it.
+
+Endpoints are stopped by this program, which clocks how long; datagrams are dropped and replies delayed by
+taut-relay, between the real client and the real server (faults.py).
+"""
+import os
+import re
+import signal
+import time
+
+import hdr
+from faults import relayed
+from tap import (Failed, Taut, check, check_between, check_equal, check_in, endpoint, main, test)
+
+MS = 1_000_000
+STALL_S = 0.3
+OPEN = ("--rate", "2000", "--duration", "3s", "--warmup", "200ms")
+WHEN_S = 1.2  # after the endpoint has its threads: in the midst of the measured three seconds
+
+
+def stall(running, name, wait_s=WHEN_S):
+    """Stops an endpoint for STALL_S; returns how long it stood at the least, in ns."""
+    pid = endpoint(running, name)
+    time.sleep(wait_s)
+    os.kill(pid, signal.SIGSTOP)
+    begin = time.monotonic_ns()
+    try:
+        time.sleep(STALL_S)
+    finally:
+        stall_ns = time.monotonic_ns() - begin
+        os.kill(pid, signal.SIGCONT)
+    return stall_ns
+
+
+def stalled(name, *arguments):
+    with Taut() as taut:
+        running = taut.start("measure", "tcp_rr", *arguments)
+        stall_ns = stall(running, name)
+        return stall_ns, running.wait(30).wants(0)
+
+
+def check_response(response, stall_ns):
+    """The first request that met the stopped process was due up to 0.5 ms after it was stopped."""
+    check_between(response["p99"], stall_ns - 40 * MS, stall_ns - 20 * MS, "response p99")
+    # The first request that the stall meets may be due one period (0.5 ms) after it began.
+    check_between(response["max"], stall_ns - MS // 2, stall_ns + 30 * MS, "response max")
+
+
+@test("a server that stops for 300 ms is in the percentiles of an open loop")
+def _():
+    stall_ns, result = stalled("taut-server", *OPEN, "--json")
+    document = result.json
+    check_response(document["response_ns"], stall_ns)
+    check_equal(document["lost"], 0, "lost")
+    # The stall's triangle in the mean: S²/2 of waiting in three seconds.
+    check_between(document["response_ns"]["mean"], stall_ns ** 2 / 6e9, stall_ns ** 2 / 6e9 + 2 * MS, "response mean")
+
+
+@test("the exported histogram of such a trial has p95 at S - 150 ms and p99 at S - 30 ms")
+def _():
+    with Taut() as taut:
+        spec = taut.write("stall.yaml", """
+name: stall
+blocks: 1
+cells: [{workload: tcp_rr, rate: 2000, duration: 3s, warmup: 200ms}]
+arms: {stock: {}}
+""")
+        running = taut.start("run", spec)
+        stall_ns = stall(running, "taut-server")
+        running.wait(30).wants(0)
+        found = hdr.read_log(taut.run("export", "--hlog").wants(0).out)
+        check_equal(len(found), 1, "tags")
+        (histogram,) = next(iter(found.values()))
+        check_between(histogram.total, 5990, 6001, "values")
+        check_between(histogram.quantile(0.95), stall_ns - 155 * MS, stall_ns - 135 * MS, "p95")
+        check_between(histogram.quantile(0.99), stall_ns - 40 * MS, stall_ns - 20 * MS, "p99")
+        check_between(histogram.quantile(1), stall_ns * 0.999, stall_ns * 1.001 + 30 * MS, "max")
+
+
+@test("in a closed loop the stall is in max only, and the report says so")
+def _():
+    stall_ns, result = stalled("taut-server", "--duration", "3s", "--warmup", "200ms")
+    largest = re.search(r"^\s*max\s+([\d.]+) (ms|s)$", result.out, re.M)
+    check(largest, f"no line for max in ms\n{result}")
+    largest_ns = float(largest[1]) * (MS if largest[2] == "ms" else 1000 * MS)
+    # Three digits are shown.
+    check_between(largest_ns, stall_ns * 0.995, stall_ns * 1.005 + 30 * MS, "max")
+    check_in("a closed loop cannot show a stall in its percentiles", " ".join(result.out.split()), "the note")
+
+
+@test("a client that stops for 300 ms is in response time and lateness, not in service time")
+def _():
+    stall_ns, result = stalled("taut-client", *OPEN, "--json")
+    document = result.json
+    check_response(document["response_ns"], stall_ns)
+    check_between(document["lateness_ns"]["max"], stall_ns - 2 * MS, stall_ns + 30 * MS, "lateness max")
+    check_between(document["lateness_ns"]["p99"], stall_ns - 40 * MS, stall_ns - 20 * MS, "lateness p99")
+    # One reply may have been on its way; nothing else of the stall belongs to the network.
+    check_between(document["service_ns"]["p99"], 0, 20 * MS, "service p99")
+
+
+CLOSED_UDP = ("--duration", "3s", "--warmup", "0", "--timeout", "200ms", "--json")
+
+
+def gap(document):
+    """The longest stretch of windows in which nothing came, in ns."""
+    longest = length = 0
+    for window in document["windows"]:
+        length = 0 if window["count"] else length + window["length_ns"]
+        longest = max(longest, length)
+    return longest
+
+
+@test("one datagram that is dropped is one loss and one timeout, and the run goes on")
+def _():
+    with Taut() as taut:
+        clean = taut.run("measure", "udp_rr", *CLOSED_UDP, environment=relayed(taut)).wants(0).json
+        result = taut.run("measure", "udp_rr", *CLOSED_UDP, environment=relayed(taut, "--drop", "5000")).wants(0)
+        hit = result.json
+        check_equal(clean["lost"], 0, "lost in the clean run")
+        check(clean["transactions"] > 10000, f"the clean run has {clean['transactions']} transactions only")
+        check_equal((hit["lost"], hit["timeouts"], hit["dead_flows"]), (1, 1, 0), "lost, timeouts, dead flows")
+        check_equal(hit["sent"], hit["transactions"] + 1, "sent")
+        windows = hit["windows"]
+        check_between(gap(hit), 200 * MS - 2 * windows[0]["length_ns"], 240 * MS + windows[0]["length_ns"],
+                      "time without a reply, ns")
+        # What a run without the drop does is told from its own windows outside the gap: two runs of this
+        # machine differ by more than the two per cent that are to be shown.
+        counts = [w["count"] for w in windows if w["count"]]
+        rate = sum(counts[1:-1]) / (len(counts) - 2) / windows[0]["length_ns"]
+        check_between(hit["transactions"] / (rate * (3000 - 200) * MS), 0.98, 1.02,
+                      "transactions against those of a clean run less the timeout")
+        check(max(w["at_ns"] for w in windows if w["count"]) > 2900 * MS, "nothing came in the last 100 ms")
+
+
+@test("the loss is shown to people too")
+def _():
+    with Taut() as taut:
+        result = taut.run("measure", "udp_rr", "--transactions", "6000", "--timeout", "100ms",
+                          environment=relayed(taut, "--drop", "5000")).wants(0)
+        check(re.search(r"losses\s+lost 1 of ", result.out), f"no loss is shown\n{result}")
+
+
+@test("a flow that gets no more replies is dead by its deadline: exit 1")
+def _():
+    with Taut() as taut:
+        result = taut.run("measure", "udp_rr", "--transactions", "1000000", "--max-duration", "20s", "--timeout",
+                          "200ms", "--json", environment=relayed(taut, "--drop-from", "5000")).wants(1)
+        document = result.json
+        check_equal(document["dead_flows"], 1, "dead flows")
+        check_between(document["lost"], 3, 4, "lost")
+        check(result.seconds < 10, f"it took {result.seconds:.1f} s to see a dead flow")
+        text = taut.run("measure", "udp_rr", "--transactions", "1000000", "--max-duration", "20s", "--timeout", "200ms",
+                        environment=relayed(taut, "--drop-from", "5000")).wants(1)
+        check_in("flow 0 is dead: no reply for 600 ms", text.out, "what people are told")
+
+
+@test("a delay of 5 ms for every 50th reply leaves p97 alone and is p99")
+def _():
+    with Taut() as taut:
+        spec = taut.write("delay.yaml", """
+name: delay
+blocks: 1
+cells: [{workload: tcp_rr, transactions: 12000, warmup: 100ms}]
+arms: {stock: {}}
+""")
+        quantiles = []
+        for environment in (relayed(taut), relayed(taut, "--delay-every", "50", "--delay", "5ms")):
+            taut.run("run", spec, environment=environment).wants(0)
+            (found,) = hdr.read_log(taut.run("export", "--hlog").wants(0).out).values()
+            quantiles.append({q: found[0].quantile(q) for q in (0.5, 0.97, 0.99, 0.999)})
+        base, late = quantiles
+        check_between(late[0.97], base[0.5] / 3, base[0.999], "p97, ns")
+        # The bins of the histogram are 0.8 % wide.
+        check_between(late[0.99], 5 * MS * 0.992, (5 * MS + base[0.999]) * 1.008, "p99, ns")
+
+
+@test("a rate that cannot be reached: exit 1, with what was asked and what came")
+def _():
+    arguments = ("measure", "tcp_rr", "--rate", "2000000", "--duration", "500ms")
+    with Taut() as taut:
+        document = taut.run(*arguments, "--json").wants(1).json
+        check_equal(document["offered_per_s"], 2e6, "offered_per_s")
+        check_between(document["achieved_per_s"], 1000, 0.98 * 2e6, "achieved_per_s")
+        check_in("rate-missed", document["flags"], "flags")
+        for rate in ("2000000", "10000000"):  # late, and so late that nothing of the measured time goes out
+            text = taut.run(*arguments, "--rate", rate).wants(1)
+            said = re.search(r"asked for ([\d ]+) /s, achieved ([\d ]+) /s", " ".join(text.out.split()))
+            check(said, f"asked and achieved are not shown\n{text}")
+            check_equal(said[1].replace(" ", ""), rate, "asked for")
+            check(int(said[2].replace(" ", "")) > 1000, f"achieved {said[2]}")
+
+
+@test("in a run such a rate is flagged, and its cell is not assessed")
+def _():
+    with Taut() as taut:
+        spec = taut.write("fast.yaml", """
+name: fast
+blocks: 2
+cells: [{workload: tcp_rr, rate: 10000000, duration: 200ms, warmup: 0}]
+arms: {stock: {}, same: {}}
+""")
+        result = taut.run("run", spec, "--json", "--gate")
+        check(result.code in (1, 4), f"exit code {result.code}, wanted 4\n{result}")
+        (cell,) = result.json["cells"]
+        check_in("rate-missed", cell["flags"], "flags of the cell")
+        verdicts = {e["verdict"] for e in cell["effects"] if e["metric"].startswith("latency")}
+        check_equal(verdicts, {"not_assessed"}, "verdicts")
+        check_equal(result.code, 4, "exit code with --gate")
+
+
+main()
