@@ -486,9 +486,9 @@ static void kill_and_undo(bool bare)
 	picture_compare(&was, &is);
 	size_t heirs = 0;
 	for (size_t i = 0; i < is.n; i++)
-		if (!strcmp(is.tasks[i].comm, "test_tune_real") && is.tasks[i].pid != getpid() &&
-			is.tasks[i].pid != m.ends[0] && is.tasks[i].pid != m.ends[1] &&
-			is.tasks[i].pid > pid) {
+		if (!strncmp(is.tasks[i].comm, program_invocation_short_name, 15) &&
+			is.tasks[i].pid != getpid() && is.tasks[i].pid != m.ends[0] &&
+			is.tasks[i].pid != m.ends[1] && is.tasks[i].pid > pid) {
 			heirs++;
 			assert_true(tune_task_unpinned(&m.host, &is.tasks[i]));
 			kill(is.tasks[i].pid, SIGKILL);
