@@ -9,6 +9,7 @@
 #include "private.h"
 
 #include <ctype.h>
+#include <poll.h>
 #include <stdio.h>
 
 /* "always [madvise] never" → "madvise", "none (voluntary) full" → "voluntary"; text without a mark stays. */
@@ -38,12 +39,27 @@ int tune_file_read(const struct tune_host *host, const struct entry *entry, char
 	return 0;
 }
 
+#define SETTLE_NS (500 * NS_PER_MS)
+
+/*
+ * A cgroup that has been removed, or a realtime task that has been killed, counts against the budget of the
+ * cgroup above until the kernel has freed it: EINVAL and EBUSY of a budget pass.
+ */
+static bool passes(const char *path, int rc)
+{
+	return (rc == -EINVAL || rc == -EBUSY) && strstr(path, "/cpu.rt_runtime_us");
+}
+
 int tune_file_write(const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
 {
 	const char *path = entry->object;
 	int root = tune_root_of(host, &path);
 	int rc = host->calls->write_file(host->calls_arg, root, path, value);
 
+	for (uint64_t end = time_now_ns() + SETTLE_NS; passes(path, rc) && time_now_ns() < end;) {
+		poll(NULL, 0, 2);
+		rc = host->calls->write_file(host->calls_arg, root, path, value);
+	}
 	return rc < 0 ? err_code(e, -rc, "cannot write '%s' to %s", value, entry->object) : 0;
 }
 
