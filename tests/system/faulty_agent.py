@@ -6,6 +6,7 @@ other it is the real agent.
 
   {"do": "relay", "options": [...]}    the real agent behind taut-relay, whose port the client is told
   {"do": "bytes", "hex": "..."}        these bytes instead of HELLO, then silence
+  {"do": "occupy", "port": P}          the real agent, but somebody else has this port, TCP and UDP
   {"do": "silent"}                     nothing at all
   {"do": "exit", "code": N}            ends at once, with a word on stderr
   {"do": "chatter"}                    writes to stderr without end, and nothing else
@@ -73,6 +74,16 @@ class Between:
                     agent.frame_send(self.taut, kind, self.from_agent(kind, body))
 
 
+def occupy(port):
+    """The sockets stay open beyond exec."""
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        taken = socket.socket(socket.AF_INET, kind)
+        taken.bind(("0.0.0.0", port))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        os.set_inheritable(taken.detach(), True)
+
+
 def misbehave(fault):
     if fault["do"] == "exit":
         print("I would rather not\x1b[31m", file=sys.stderr)
@@ -93,7 +104,9 @@ def misbehave(fault):
 def main():
     role = sys.argv[2]
     fault = json.loads(os.environ["TAUT_TEST_FAULT"])
-    if role != fault["role"]:
+    if role == fault["role"] and fault["do"] == "occupy":
+        occupy(fault["port"])
+    if role != fault["role"] or fault["do"] == "occupy":
         os.execv(os.environ["TAUT_TEST_AGENT"], [os.environ["TAUT_TEST_AGENT"], *sys.argv[1:]])
     try:
         if fault["do"] in ("relay", "rewrite"):

@@ -2,9 +2,9 @@
 """Mistakes at the command line and in experiment files: exit code, the message, and what to try."""
 import os
 import shutil
-import socket
 
-from tap import Taut, check, check_equal, check_in, main, need_root, skip, test
+from faults import faulty
+from tap import TAUT, Taut, check, check_equal, check_in, main, need_root, skip, test
 
 MEASURE = ("measure", "tcp_rr")
 MISTAKES = [  # arguments, what the message must hold
@@ -139,26 +139,29 @@ def _():
         taut.run("run", path, "--dry-run").wants(5, path, "12345", "try: chown root")
 
 
-@test("a port that is taken: exit 1, with the port")
+@test("a port that is taken: exit 1, with the port and what to try")
 def _():
     with Taut() as taut:
-        # The server binds in its own namespace, where nothing listens: two flows with the same port cannot
-        # be asked for, so a port that needs privilege stands in when we have none.
-        result = taut.run(*MEASURE, "--duration", "50ms", "--port", "7000", "--flows", "2").wants(0)
-        check_in("7000", taut.run(*MEASURE, "--dry-run", "--port", "7000").wants(0).out, "the port in the plan")
-        del result
+        taut.run(*MEASURE, "--duration", "50ms", "--port", "7000").wants(0)
+        for workload in ("tcp_rr", "udp_rr"):
+            taut.run("measure", workload, "--port", "7000", "--json",
+                     environment=faulty(taut, "taut-server", do="occupy", port=7000)).wants(
+                         1, "7000", "Address already in use", "try:")
 
 
 @test("without runc and crun a container is skipped with the reason: exit 1")
 def _():
+    need_root()
+    hidden = [path for path in (shutil.which(name) for name in ("runc", "crun")) if path]
+    hide = "".join(f"mount --bind /dev/null {path} && " for path in hidden) + 'exec "$@"'
     with Taut() as taut:
-        empty = taut.folder / "bin"
-        empty.mkdir()
-        result = taut.run(*MEASURE, "--target", "container", environment={"PATH": str(empty)})
-        # program_find() also looks into /usr/sbin and /sbin: there runc may be found all the same.
-        if result.code == 0:
-            skip("runc is in /usr/sbin, where taut looks always")
-        result.wants(1, "runc", "try:")
+        command = ["unshare", "--mount", "sh", "-c", hide, "sh", TAUT]
+        taut.run(*MEASURE, "--target", "container", command=command).wants(1, "runc", "crun", "try:")
+        path = taut.write("x.yaml", HEAD + "cells: [{workload: tcp_rr, target: container}]\n" + ARMS)
+        result = taut.run("run", path, "--json", command=command).wants(1)
+        (skipped,) = result.json["skipped"]
+        check_in("runc", skipped["reason"], "reason")
+        check_equal(result.json["cells"], [], "cells")
 
 
 @test("without stress-ng a cell with noise is skipped with the reason")
