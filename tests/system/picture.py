@@ -10,6 +10,7 @@ import os
 import re
 import socket
 import threading
+import time
 
 # Counters, and what the kernel adapts by itself.
 VOLATILE = re.compile(
@@ -165,3 +166,13 @@ def differences(before, after):
         if old.get(key) != new.get(key):
             found.append(f"{key}: before {old.get(key)!r}, after {new.get(key)!r}")
     return found
+
+
+def settled(before, seconds=2):
+    """The differences that stay: what is ending by itself (a process, its namespace) gets this long."""
+    end = time.monotonic() + seconds
+    while True:
+        found = differences(before, take())
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(0.05)

@@ -14,7 +14,7 @@ from tap import Taut, check, need_program, need_root, skip, test
 RULES = """
 set -e
 ip link set lo up
-iptables -P FORWARD DROP
+iptables -P FORWARD ${POLICY:-DROP}
 [ ! -e /proc/sys/net/bridge/bridge-nf-call-iptables ] || echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables
 """
 BRIDGE = """
@@ -46,8 +46,9 @@ def _():
     if not os.path.exists("/proc/sys/net/bridge/bridge-nf-call-iptables"):
         skip("this kernel has no bridge netfilter, so no bridge can be blocked")
     if shutil.which("ping"):
-        plain = inside(RULES + BRIDGE).stdout.strip()
-        check(plain == "blocked", f"a plain bridge among these rules: got {plain!r}, wanted 'blocked'")
+        for policy, wanted in (("ACCEPT", "passes"), ("DROP", "blocked")):
+            plain = inside(f"POLICY={policy}\n{RULES}{BRIDGE}").stdout.strip()
+            check(plain == wanted, f"a plain bridge where FORWARD is {policy}: got {plain!r}, wanted {wanted!r}")
     with Taut() as taut:
         words = f"{tap.TAUT} measure tcp_rr --target container --attachment bridge --duration 300ms"
         result = inside(RULES + words, taut.environment)
