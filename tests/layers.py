@@ -18,12 +18,13 @@ ARROWS = {
     "store": ["wire", "stat"],
     "engine": ["wire", "sys", "stat"],
     "tune": ["wire", "net", "sys"],
-    "target": ["wire", "net", "sys"],
+    "boot": ["wire", "sys"],
+    "target": ["boot", "wire", "net", "sys"],
     "agent": ["engine", "tune", "wire", "net", "sys"],
-    "site": ["tune", "target", "wire", "stat"],
+    "site": ["tune", "target", "boot", "wire", "stat"],
     "run": ["site", "store", "stat"],
     "report": ["store", "stat"],
-    "cli": ["report", "run", "tune", "target", "store"],
+    "cli": ["report", "run", "tune", "target", "boot", "store"],
 }
 # The one public header of each room; hist.h stands alone because the static agent links nothing else of stat.
 PUBLIC = {room: {f"{room}.h"} for room in ARROWS}

@@ -57,3 +57,5 @@ bool db_text_column(sqlite3_stmt *s, int column, char *out, size_t size);
  * what they were then.
  */
 void db_settings_complete(json_t *settings);
+/* The same for a whole record: what older builds did not know is as in an empty one. */
+void db_record_complete(json_t *record);

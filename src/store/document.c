@@ -43,3 +43,15 @@ void db_settings_complete(json_t *settings)
 		json_object_update_missing(settings, defaults);
 	json_decref(defaults);
 }
+
+void db_record_complete(json_t *record)
+{
+	struct trial_record *initial = trial_record_new();
+	json_t *defaults = trial_record_json(initial);
+
+	db_settings_complete(json_object_get(record, "settings"));
+	if (json_is_object(record))
+		json_object_update_missing(record, defaults);
+	json_decref(defaults);
+	trial_record_free(initial);
+}

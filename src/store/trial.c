@@ -221,7 +221,7 @@ static int record_read(
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(ends); i++)
 		rc = windows_put(store, trial, i, json, e);
 	if (rc == 0) {
-		db_settings_complete(json_object_get(json, "settings"));
+		db_record_complete(json);
 		rc = trial_record_from_json(record, json, e);
 		if (rc < 0)
 			err_wrap(e, "cannot read '%s': trial %lld", store->path, (long long)trial);

@@ -58,6 +58,61 @@ static int check_profile(const struct settings *s, struct err *e)
 	return 0;
 }
 
+/* What only a virtual machine has. */
+static int check_vm(struct settings *s, struct err *e)
+{
+	static const char *const own[] = {
+		"path", "kernel", "boot", "accel", "cpu_model", "backing", "disk", "login"};
+	struct settings initial;
+
+	settings_init(&initial);
+	for (size_t i = 0; !settings_vm(s) && i < ARRAY_LEN(own); i++)
+		if (!setting_equal(s, &initial, setting_find(own[i])))
+			return err_usage(e, "cannot use %s with target %s: only a virtual machine has one",
+				own[i], s->target);
+	if (!settings_vm(s))
+		return 0;
+	if (!strcmp(s->target, "vm:"))
+		return err_usage(
+			e, "cannot use target 'vm:': it wants the name of a domain (try: vm, or vm:NAME)");
+	if (str_starts(s->target, "vm:") && (s->kernel[0] || s->boot[0] || s->disk[0]))
+		return err_usage(
+			e, "cannot give %s a kernel, boot arguments or a disk: it runs already", s->target);
+	if (s->disk[0] && (s->kernel[0] || s->boot[0]))
+		return err_usage(e, "cannot give a VM both a disk and a kernel or boot arguments: the disk "
+				    "brings its own");
+	if (!str_starts(s->target, "vm:") && !s->path[0])
+		str_copy(s->path, sizeof(s->path), "virtio");
+	if (!str_starts(s->target, "vm:") && !s->disk[0] && !s->kernel[0])
+		str_copy(s->kernel, sizeof(s->kernel), "stock");
+	return 0;
+}
+
+static int check_site(const struct settings *s, struct err *e)
+{
+	const char *lab = settings_lab(s);
+
+	if (strcmp(s->site, "local") && (!lab || !*lab))
+		return err_usage(e, "cannot use site '%s': it is local, lab, or lab:KERNEL", s->site);
+	if (!lab && s->host_boot[0])
+		return err_usage(e,
+			"cannot give host_boot '%s' to the local host: it runs already (try: site lab)",
+			s->host_boot);
+	if (!settings_exact(s))
+		return 0;
+	if (!lab)
+		return err_usage(e, "cannot use the exact clock on the local host (try: site lab:stock)");
+	if (settings_vm(s))
+		return err_usage(e,
+			"cannot use the exact clock with target %s: it knows one CPU, and a guest within "
+			"needs another",
+			s->target);
+	if (strcmp(s->noise, "none"))
+		return err_usage(
+			e, "cannot use noise '%s' on the exact clock: nothing else runs there", s->noise);
+	return 0;
+}
+
 int settings_check(struct settings *s, struct err *e)
 {
 	const struct workload_row *w = workload_find(s->workload);
@@ -76,9 +131,10 @@ int settings_check(struct settings *s, struct err *e)
 	if (!s->attachment[0])
 		str_copy(s->attachment, sizeof(s->attachment),
 			strcmp(s->target, "native") ? "bridge" : "veth");
-	if (s->path[0])
-		return err_usage(e, "cannot use path '%s' with target %s: only a virtual machine has one",
-			s->path, s->target);
+	if ((rc = check_vm(s, e)) < 0 || (rc = check_site(s, e)) < 0)
+		return rc;
+	if (settings_vm(s) && strcmp(s->attachment, "bridge"))
+		return err_usage(e, "cannot attach a virtual machine by '%s' (try: bridge)", s->attachment);
 	if (s->mtu && s->mtu < (s->ipv6 ? 1280u : 68u))
 		return err_usage(e, "cannot use MTU %llu: IPv%c needs at least %d",
 			(unsigned long long)s->mtu, s->ipv6 ? '6' : '4', s->ipv6 ? 1280 : 68);

@@ -112,7 +112,7 @@ int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e)
 	if (rc < 0)
 		return err_code(e, -rc, "cannot read from the control stream");
 	size_t len = header[0] | (size_t)header[1] << 8 | (size_t)header[2] << 16 | (size_t)header[3] << 24;
-	if (len < 3 || len > FRAME_MAX_BYTES || header[4] < FRAME_HELLO || header[4] > FRAME_ERROR)
+	if (len < 3 || len > FRAME_MAX_BYTES || header[4] < FRAME_HELLO || header[4] > FRAME_LAST)
 		return err_set(e, EPROTO, "the control stream brought something that is no frame");
 	AUTO_FREE char *text = mem_alloc(len);
 	rc = get_all(fd, text, len - 1, deadline_ns);

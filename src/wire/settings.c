@@ -16,16 +16,38 @@
 #define MAX_NS     (7 * 24 * 3600 * NS_PER_S)
 
 const struct setting_row setting_rows[] = {
-	{"target", SETTING_WORD, AT(target), "native", .form = "native|container",
-		.help = "the virtual system that holds the server"},
+	{"target", SETTING_WORD, AT(target), "native", .form = "native|container|vm[:NAME]",
+		.help = "the virtual system that holds the server; vm:NAME is a running libvirt domain"},
 	{"runtime", SETTING_WORD, AT(runtime), "", .form = "netns|oci",
 		.help = "what makes the container: netns (bare namespace) or oci (runc or crun)"},
 	{"attachment", SETTING_WORD, AT(attachment), "", .form = "veth|bridge",
 		.help = "how the target reaches the client"},
 	{"path", SETTING_WORD, AT(path), "", .choices = "|virtio|vhost", .form = "virtio|vhost",
 		.help = "a VM's network path; empty for anything else"},
-	{"site", SETTING_WORD, AT(site), "local", .choices = "local", .form = "local",
-		.help = "the host of the trial"},
+	{"site", SETTING_WORD, AT(site), "local", .form = "local|lab[:KERNEL]",
+		.help = "the host of the trial: this one, or an emulated one with that kernel"},
+	{"host_boot", SETTING_WORD, AT(host_boot), "", .form = "ARGUMENTS",
+		.help = "further boot arguments of an emulated host"},
+	{"clock", SETTING_WORD, AT(clock), "real", .choices = "real|exact", .form = "real|exact",
+		.help = "exact: an emulated host whose time is the instructions it executes"},
+	{"kernel", SETTING_WORD, AT(kernel), "", .form = "KERNEL",
+		.help = "the kernel of a VM: stock, rt, cloud, a release or the beginning of one, a path"},
+	{"boot", SETTING_WORD, AT(boot), "", .form = "ARGUMENTS",
+		.help = "further boot arguments of a VM's kernel"},
+	{"accel", SETTING_WORD, AT(accel), "", .choices = "|kvm|tcg", .form = "kvm|tcg",
+		.help = "how a VM runs; empty: kvm where it works, else emulated"},
+	{"vcpus", SETTING_COUNT, AT(vcpus), "1", 1, 64, NULL, "N", "virtual CPUs of a VM"},
+	{"memory", SETTING_BYTES, AT(memory_bytes), "512M", 64 << 20, 1ull << 40, NULL, "BYTES",
+		"memory of a VM"},
+	{"queues", SETTING_COUNT, AT(queues), "1", 1, 8, NULL, "N", "queue pairs of a VM's network device"},
+	{"cpu_model", SETTING_WORD, AT(cpu_model), "", .form = "MODEL",
+		.help = "CPU model of a VM as QEMU names it; empty: host with KVM, max emulated"},
+	{"backing", SETTING_WORD, AT(backing), "", .choices = "|ram|locked|hugepages",
+		.form = "ram|locked|hugepages", .help = "what holds a VM's memory; empty: by profile"},
+	{"disk", SETTING_WORD, AT(disk), "", .form = "FILE",
+		.help = "boot a VM from this disk image (never written) instead of a kernel"},
+	{"login", SETTING_WORD, AT(login), "", .form = "ssh:USER@HOST|agent",
+		.help = "how the endpoint gets into a guest of your own: ssh, or its QEMU guest agent"},
 	{"workload", SETTING_WORD, AT(workload), "tcp_rr", .form = "NAME", .help = "what is exchanged"},
 	{"pacing", SETTING_WORD, AT(pacing), "", .choices = "|closed|open", .form = "closed|open",
 		.help = "closed: next request after the reply; open: on a schedule (needs rate)"},
@@ -249,6 +271,23 @@ bool setting_equal(const struct settings *a, const struct settings *b, const str
 bool settings_open_loop(const struct settings *s)
 {
 	return s->rate > 0;
+}
+
+bool settings_vm(const struct settings *s)
+{
+	return !strcmp(s->target, "vm") || str_starts(s->target, "vm:");
+}
+
+bool settings_exact(const struct settings *s)
+{
+	return !strcmp(s->clock, "exact");
+}
+
+const char *settings_lab(const struct settings *s)
+{
+	if (!strcmp(s->site, "lab"))
+		return "stock";
+	return str_starts(s->site, "lab:") ? s->site + strlen("lab:") : NULL;
 }
 
 int sched_parse(const char *text, int *policy, int *priority, struct err *e)

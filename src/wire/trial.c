@@ -19,6 +19,18 @@ static const struct field trial_fields[] = {
 	FIELD(FIELD_U64, struct trial_record, context_switches),
 	FIELD(FIELD_U64, struct trial_record, interrupts),
 	FIELD(FIELD_U64, struct trial_record, softirqs),
+	FIELD(FIELD_TEXT, struct trial_record, console),
+};
+
+static const struct field kernel_fields[] = {
+	FIELD(FIELD_TEXT, struct kernel_facts, kernel),
+	FIELD(FIELD_TEXT, struct kernel_facts, version),
+	FIELD(FIELD_TEXT, struct kernel_facts, accel),
+	FIELD(FIELD_TEXT, struct kernel_facts, program),
+	FIELD(FIELD_U64, struct kernel_facts, boot_ns),
+	FIELD(FIELD_U64, struct kernel_facts, first_ns),
+	FIELD(FIELD_U64, struct kernel_facts, init_ns),
+	FIELD(FIELD_U64, struct kernel_facts, ready_ns),
 };
 
 static const struct field during_fields[] = {
@@ -73,6 +85,14 @@ double trial_served_per_s(const struct trial_record *r)
 	return (double)s->transactions * 1e9 / (double)(s->ended_ns - s->started_ns);
 }
 
+static json_t *kernel_json(const struct kernel_facts *k)
+{
+	json_t *object = json_object();
+
+	fields_to_json(kernel_fields, ARRAY_LEN(kernel_fields), k, object);
+	return object;
+}
+
 json_t *trial_record_json(const struct trial_record *r)
 {
 	json_t *object = json_object(), *during = json_array();
@@ -85,6 +105,8 @@ json_t *trial_record_json(const struct trial_record *r)
 	}
 	json_object_set_new(object, "outcome", json_string(outcome_names[r->outcome]));
 	json_object_set_new(object, "settings", settings_json(&r->settings));
+	json_object_set_new(object, "host", kernel_json(&r->host));
+	json_object_set_new(object, "guest", kernel_json(&r->guest));
 	json_object_set_new(object, "client", endpoint_record_json(&r->client));
 	json_object_set_new(object, "server", endpoint_record_json(&r->server));
 	json_object_set_new(object, "during", during);
@@ -121,12 +143,18 @@ int trial_record_from_json(struct trial_record *r, const json_t *object, struct 
 {
 	json_t *knobs = json_object_get(object, "knobs");
 	int rc = fields_from_json(trial_fields, ARRAY_LEN(trial_fields), r, object,
-		"outcome|settings|client|server|during|knobs", e);
+		"outcome|settings|host|guest|client|server|during|knobs", e);
 
 	if (rc == 0)
 		rc = outcome_read(&r->outcome, json_object_get(object, "outcome"), e);
 	if (rc == 0)
 		rc = settings_from_json(&r->settings, json_object_get(object, "settings"), e);
+	if (rc == 0)
+		rc = fields_from_json(kernel_fields, ARRAY_LEN(kernel_fields), &r->host,
+			json_object_get(object, "host"), NULL, e);
+	if (rc == 0)
+		rc = fields_from_json(kernel_fields, ARRAY_LEN(kernel_fields), &r->guest,
+			json_object_get(object, "guest"), NULL, e);
 	if (rc == 0)
 		rc = endpoint_record_from_json(&r->client, json_object_get(object, "client"), e);
 	if (rc == 0)

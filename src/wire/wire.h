@@ -67,10 +67,14 @@ struct settings {
 	char path[SETTING_WORD_MAX], site[SETTING_WORD_MAX];
 	char workload[SETTING_WORD_MAX], pacing[SETTING_WORD_MAX], congestion[SETTING_WORD_MAX];
 	char sched[SETTING_WORD_MAX], noise[SETTING_WORD_MAX];
+	char clock[SETTING_WORD_MAX], kernel[SETTING_WORD_MAX], boot[SETTING_WORD_MAX];
+	char host_boot[SETTING_WORD_MAX], accel[SETTING_WORD_MAX], cpu_model[SETTING_WORD_MAX];
+	char backing[SETTING_WORD_MAX], disk[SETTING_WORD_MAX], login[SETTING_WORD_MAX];
 	char profile[SETTING_WORD_MAX], apply[SETTING_WORD_MAX], revert[SETTING_WORD_MAX],
 		isolate[SETTING_WORD_MAX];
 	uint64_t rate, transactions, flows, burst, busy_poll_us, mtu, port;
 	uint64_t request_bytes, reply_bytes, size_bytes;
+	uint64_t vcpus, queues, memory_bytes;
 	uint64_t duration_ns, max_duration_ns, warmup_ns, timeout_ns;
 	bool nodelay, ipv6;
 	int64_t client_cpu, server_cpu;
@@ -92,6 +96,10 @@ int settings_check(struct settings *s, struct err *e);
 /* "other" → SCHED_OTHER 0; "fifo:N" → SCHED_FIFO N. */
 int sched_parse(const char *text, int *policy, int *priority, struct err *e);
 bool settings_open_loop(const struct settings *s); /* rate > 0 */
+bool settings_vm(const struct settings *s);        /* target vm or vm:NAME */
+bool settings_exact(const struct settings *s);     /* on the exact clock */
+/* The kernel of an emulated host ("stock" for a bare "lab"); NULL for the local site. */
+const char *settings_lab(const struct settings *s);
 json_t *settings_json(const struct settings *s);
 int settings_from_json(struct settings *s, const json_t *object, struct err *e);
 
@@ -124,13 +132,20 @@ int fields_from_json(const struct field *fields, size_t n, void *value, const js
 #define FRAME_MAX_BYTES (8u << 20)
 
 enum frame_type {
-	FRAME_HELLO = 1, /* agent → site: {"version": …} */
+	FRAME_HELLO = 1, /* agent → site: {"version", "kernel", "kernel_version", "init_ns", "uptime_ns"} */
 	FRAME_PLAN,      /* site → agent: an endpoint plan */
 	FRAME_READY,     /* agent → site: {"ports": […]} */
 	FRAME_GO,        /* site → agent: {} */
 	FRAME_STOP,      /* site → agent: {} : finish and report now */
 	FRAME_RECORD,    /* agent → site: an endpoint record */
 	FRAME_ERROR,     /* either way: {"text": …, "advice": …} */
+	FRAME_TUNE,   /* site → agent in a guest: {"settings", "stage"} : plan and apply the guest's half */
+	FRAME_TUNED,  /* agent → site: {"knobs": […]} as tune_effective_json() */
+	FRAME_VERIFY, /* site → agent in a guest: {} */
+	FRAME_VERIFIED,     /* agent → site: {"all": bool, "knobs": […]} */
+	FRAME_TRIAL,        /* taut → taut site on another host: settings of a trial */
+	FRAME_TRIAL_RECORD, /* taut site → taut: the trial record */
+	FRAME_LAST = FRAME_TRIAL_RECORD,
 };
 
 /* Sends one frame before the deadline (CLOCK_MONOTONIC ns); steals the reference to body. */
@@ -246,6 +261,21 @@ struct during {
 	char evidence[128]; /* the figures that decided, in words */
 };
 
+/* A kernel that took part: the host's that carried the trial out, or the guest's of a virtual machine. */
+struct kernel_facts {
+	char kernel[96], version[192]; /* as uname -r and -v say it there; "" where there is none */
+	char accel[16];                /* "kvm" or "tcg"; "" for hardware (as far as we can tell) */
+	char program[64];              /* "QEMU 7.2.22"; "" for none */
+	/*
+	 * Of a machine that taut booted: from exec of QEMU to the agent's first word and to the first
+	 * transaction, on our clock; and on its own clock, since its kernel began: when PID 1 began, when the
+	 * agent spoke.  0 where unknown.
+	 */
+	uint64_t boot_ns, first_ns, init_ns, ready_ns;
+};
+
+#define CONSOLE_BYTES 16384
+
 struct trial_record {
 	struct settings settings;
 	enum trial_outcome outcome;
@@ -255,6 +285,8 @@ struct trial_record {
 	bool not_steady, rate_missed; /* flags of the report */
 	uint64_t warmup_more;         /* windows that MSER-5 would cut besides the warm-up */
 	uint64_t mtu, system_cpu_ns, steal_ns, context_switches, interrupts, softirqs;
+	struct kernel_facts host, guest;
+	char console[CONSOLE_BYTES]; /* the last lines of the machine's console, printable ASCII; "" */
 	struct endpoint_record client, server;
 	struct during during[WORST_MAX]; /* of client.worst[] */
 	json_t *knobs; /* array of {"id", "object", "before", "value", "status", "reason"}; owned; never NULL

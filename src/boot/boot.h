@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * boot: kernels, images, and machines: everything that lies between "kernel rt" and a booted guest that talks
+ * on its control stream.  Target boots virtual machines with it, site boots emulated hosts.
+ *
+ * A kernel is found (installed, in the cache, at a path) or fetched from Debian into the cache.  An image is
+ * an initramfs made for one kernel, byte for byte the same from the same inputs, and kept in the cache under
+ * the hash of those.  A machine is a QEMU process: it boots kernel and image with a small document (the
+ * appended file /taut/boot.json) that tells PID 1 what it is to be, and has one control stream, one console.
+ *
+ * Whatever a machine says is untrusted; a machine is killed and reaped by machine_stop() whatever it does.
+ */
+#pragma once
+
+#include "sys/sys.h"
+#include "wire/wire.h"
+
+/* --- the cache --------------------------------------------------------------------------------- */
+
+/*
+ * Where kernels and images are kept, made if need be: $TAUT_CACHE, else /var/cache/taut for root, else
+ * $XDG_CACHE_HOME/taut or ~/.cache/taut.  Must belong to us and be writable by nobody else (EXIT_REFUSED):
+ * what lies there is booted.
+ */
+int boot_cache(char *out, size_t size, struct err *e);
+
+/* --- kernels ----------------------------------------------------------------------------------- */
+
+/* What a kernel can do, read from its configuration; KERNEL_ABILITIES has a row for each. */
+#define KERNEL_ABILITIES(ROW)                                                                                \
+	ROW(VIRTIO, "virtio", "be a guest with virtio devices")                                              \
+	ROW(KVM, "kvm", "host virtual machines")                                                             \
+	ROW(VHOST, "vhost", "vhost-net: packets of guests handled in the host kernel")                       \
+	ROW(CONTAINERS, "containers", "namespaces, cgroups, veth and bridges")                               \
+	ROW(PARTITION, "partition", "isolate CPUs with cgroup v2")                                           \
+	ROW(NOHZ_FULL, "nohz_full", "run without a tick on chosen CPUs")                                     \
+	ROW(NOCB, "rcu_nocbs", "keep RCU callbacks off chosen CPUs")                                         \
+	ROW(DYNAMIC, "preempt=", "choose the preemption model at boot")                                      \
+	ROW(FAIR_SERVER, "fair_server", "the fair deadline server of Linux 6.12")
+#define KERNEL_ABILITY_ENUM(id, word, help) KERNEL_##id,
+enum kernel_ability { KERNEL_ABILITIES(KERNEL_ABILITY_ENUM) KERNEL_ABILITIES_N };
+struct kernel_ability_row {
+	const char *name, *help;
+};
+extern const struct kernel_ability_row kernel_ability_rows[KERNEL_ABILITIES_N];
+
+struct kernel {
+	char release[80];  /* "6.12.95+deb12-rt-amd64" */
+	char version[192]; /* "#1 SMP PREEMPT_RT Debian 6.12.95-1~bpo12+1 (2026-07-05)": names one build */
+	char flavour[16];  /* "stock", "rt", "cloud", "other" */
+	char preempt[40];  /* "PREEMPT_RT", "PREEMPT_DYNAMIC (voluntary)", "voluntary", "none", … */
+	char origin[16];   /* "running", "installed", "cache", "path" */
+	char path[512];    /* of the bzImage */
+	char modules[512]; /* its module tree (…/lib/modules/RELEASE); "" when there is none */
+	bool configured;   /* its configuration was found, so `can` is to be believed */
+	bool can[KERNEL_ABILITIES_N];
+};
+
+/* Calls fn for every kernel found, newest first; stops at the first non-zero and returns it. */
+int kernels_each(int (*fn)(const struct kernel *k, void *arg), void *arg, struct err *e);
+/*
+ * The kernel that a word means: a flavour (the newest one of it), a release or the beginning of one with or
+ * without flavour ("6.1", "6.12-rt"), or a path to a bzImage (the modules beside it, see kernel.c).  "" is
+ * "stock".  -ENOENT with advice when none is found; EXIT_USAGE for a file that is no kernel.
+ */
+int kernel_find(struct kernel *out, const char *which, struct err *e);
+/* A bzImage at a path. -EINVAL when the file is none. */
+int kernel_at(struct kernel *out, const char *path, struct err *e);
+
+/* Called while something is fetched: what is being done, for people. */
+typedef void (*boot_progress)(const char *doing, void *arg);
+/*
+ * Fetches a Debian kernel into the cache: a flavour, optionally with a version ("rt", "6.1-rt", "cloud"): the
+ * newest package of it in the machine's release and its backports.  Nothing is installed and nothing of the
+ * machine's apt is touched.  A kernel that is in the cache already is found there.  Interrupted (stop_flag:
+ * -EINTR) or failed, it leaves nothing.
+ */
+int kernel_fetch(struct kernel *out, const char *which, boot_progress progress, void *arg, struct err *e);
+/* Can `which` be fetched at all (is it a word of that form)? */
+bool kernel_fetchable(const char *which);
+
+/* A module as a guest loads it. */
+struct module {
+	char name[64];
+	char *data; /* the ELF file, not compressed */
+	size_t len;
+};
+/*
+ * The named modules ("virtio_net", '-' and '_' are the same) with all they depend on, each once, in the order
+ * of loading; built-in ones are left out.  `optional`: names that are no module of this kernel are left out
+ * too, otherwise -ENOENT names the one that is missing.  malloc'd; modules_free().
+ */
+int modules_load(const struct kernel *k, const char *const *names, size_t n, bool optional,
+	struct module **out, size_t *out_n, struct err *e);
+void modules_free(struct module *modules, size_t n);
+
+/* --- images ------------------------------------------------------------------------------------ */
+
+/*
+ * The initramfs of a guest: taut-agent as PID 1 and the modules of virtio, from the cache or made.  -ENOENT
+ * when the kernel has no virtio.
+ */
+int image_guest(const struct kernel *k, const char *agent, char *path, size_t size, struct err *e);
+/*
+ * The initramfs of an emulated host: taut, taut-agent, QEMU, a container runtime, stress-ng, a shell, as far
+ * as this machine has them, with the closure of their libraries; and kernel and image of every guest that it
+ * shall be able to boot.
+ */
+int image_host(const struct kernel *k, const char *agent, const struct kernel *guests, size_t guests_n,
+	char *path, size_t size, struct err *e);
+
+/* --- machines ---------------------------------------------------------------------------------- */
+
+enum accel { ACCEL_TCG, ACCEL_KVM };
+const char *accel_name(enum accel accel);
+
+/* QEMU as found here; `version` "" when there is none, then `why` says so. */
+struct qemu {
+	char program[256], version[64];
+	unsigned major, minor;
+	char why[256];
+};
+/* Once per process.  -ENOENT with advice when there is none, -ENOTSUP when it is too old or lacks a device.
+ */
+int qemu_find(struct qemu *out, struct err *e);
+/*
+ * Does KVM work, not just open?  A guest with this kernel is booted once per boot of the host, with a
+ * deadline, and the answer kept in the cache's run folder.  When not, `why` says what was seen.
+ */
+bool kvm_works(const struct kernel *k, const char *agent, char *why, size_t size);
+
+#define MACHINE_QUEUES_MAX 8
+
+struct machine_options {
+	const struct kernel *kernel;
+	const char *image;  /* path of the initramfs */
+	const char *append; /* further boot arguments, or NULL */
+	json_t *document;   /* /taut/boot.json; borrowed */
+	const char *mark;   /* "NAME=value" for QEMU's environment */
+	const char *folder; /* for its files: console, appended image; must exist, private */
+	const char *disk; /* boot from this disk image instead, read only for us (a snapshot); NULL: kernel */
+	enum accel accel;
+	bool host;  /* an emulated host: offers nested virtualisation */
+	bool exact; /* the exact clock: one CPU, icount, record written to FOLDER/record, no control stream */
+	unsigned cpus, memory_mib, queues;
+	const char *cpu_model;          /* NULL or "": by accelerator */
+	bool hugepages, lock_memory;    /* backing of the guest's memory */
+	int taps[MACHINE_QUEUES_MAX];   /* a tap fd for each queue; queues 0: no network */
+	int vhosts[MACHINE_QUEUES_MAX]; /* and vhost-net fds, where `vhost` */
+	bool vhost;
+	const char *mac;
+};
+
+struct machine;
+
+/* Starts QEMU; returns when it runs.  It dies with the thread that called. */
+int machine_start(struct machine **out, const struct machine_options *options, struct err *e);
+int machine_control(const struct machine *m); /* borrowed fd; −1 on the exact clock */
+pid_t machine_pid(const struct machine *m);
+int machine_pidfd(const struct machine *m);
+/* When QEMU was started, CLOCK_MONOTONIC. */
+uint64_t machine_started_ns(const struct machine *m);
+/* Has it ended?  Then `out` says how, with the last lines of the console (a panic, QEMU's own words). */
+bool machine_ended(struct machine *m, char *out, size_t size);
+/* The last lines of its console, printable ASCII; "" for none. */
+void machine_console(const struct machine *m, char *out, size_t size);
+/* Waits for its end; 1 ended, 0 deadline, -EINTR when stop_flag is raised. */
+int machine_wait(struct machine *m, uint64_t deadline_ns, struct err *e);
+/* Thread ids of its vCPUs as QEMU tells them (query-cpus-fast); returns how many, or -errno. */
+int machine_vcpus(struct machine *m, pid_t *tids, size_t max, struct err *e);
+/* SIGKILL, reaped; its files stay.  Takes NULL. */
+void machine_stop(struct machine *m);
