@@ -6,6 +6,7 @@
  */
 #include "sys.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -15,7 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#define KEEP_NUMBER 3
+#define KEEP_FIRST 3
 
 bool program_find(const char *name, char *out, size_t size)
 {
@@ -51,10 +52,10 @@ static char **environment_with(const char *const *more)
 	return all;
 }
 
-/* Moves fd out of the way of 0..3, so that the dup2()s below cannot overwrite one another. */
+/* Moves fd out of the way of the low numbers, so that the dup2()s below cannot overwrite one another. */
 static int fd_raise(int fd)
 {
-	return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, KEEP_NUMBER + 1);
+	return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, KEEP_FIRST + SPAWN_KEEP_MAX);
 }
 
 static int fd_place(int fd, int number)
@@ -71,7 +72,11 @@ static int child_prepare(const struct spawn *spawn, pid_t parent)
 	int in = fd_raise(spawn->stdin_fd >= 0 ? spawn->stdin_fd : null);
 	int out = fd_raise(spawn->stdout_fd >= 0 ? spawn->stdout_fd : null);
 	int err = fd_raise(spawn->stderr_fd >= 0 ? spawn->stderr_fd : null);
-	int keep = fd_raise(spawn->keep_fd);
+	int keep[SPAWN_KEEP_MAX];
+
+	for (size_t i = 0; i < spawn->keep_n; i++)
+		if ((keep[i] = fd_raise(spawn->keep[i])) < 0)
+			return -1;
 
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -90,8 +95,11 @@ static int child_prepare(const struct spawn *spawn, pid_t parent)
 		return -1;
 	if (spawn->netns_fd >= 0 && setns(spawn->netns_fd, CLONE_NEWNET) < 0)
 		return -1;
-	if (fd_place(in, 0) || fd_place(out, 1) || fd_place(err, 2) || fd_place(keep, KEEP_NUMBER))
+	if (fd_place(in, 0) || fd_place(out, 1) || fd_place(err, 2))
 		return -1;
+	for (size_t i = 0; i < spawn->keep_n; i++)
+		if (fd_place(keep[i], KEEP_FIRST + (int)i))
+			return -1;
 	return 0;
 }
 
@@ -100,6 +108,7 @@ int child_spawn(struct child *child, const struct spawn *spawn, struct err *e)
 	char program[4096];
 	int report[2];
 
+	assert(spawn->keep_n <= SPAWN_KEEP_MAX);
 	if (!program_find(spawn->argv[0], program, sizeof(program)))
 		return err_code(e, ENOENT, "cannot run %s", spawn->argv[0]);
 	AUTO_FREE char **environment = environment_with(spawn->setenv);

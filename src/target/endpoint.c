@@ -81,7 +81,8 @@ int endpoint_spawn(struct endpoint *ep, const char *const *argv, int netns, stru
 	spawn.argv = argv;
 	spawn.setenv = environment;
 	spawn.stdout_fd = spawn.stderr_fd = ep->said;
-	spawn.keep_fd = ep->theirs;
+	spawn.keep = &ep->theirs;
+	spawn.keep_n = 1;
 	spawn.netns_fd = netns;
 	spawn.new_group = true; /* Ctrl-C is for taut, which then takes its endpoints down in order */
 	int rc = child_spawn(&ep->child, &spawn, e);
