@@ -190,3 +190,14 @@ uint64_t rng_next(uint64_t *state);
 uint32_t rng_below(uint64_t *state, uint32_t n);
 /* 16 random bytes from the kernel as 32 hex digits. */
 int rng_token(char out[33], struct err *e);
+
+/* --- hashes ------------------------------------------------------------------------------------ */
+
+/* Tells inputs apart (FNV-1a, 128 bits); no protection against anybody. */
+struct hash {
+	unsigned __int128 value;
+};
+struct hash hash_new(void);
+void hash_add(struct hash *h, const void *data, size_t len);
+void hash_text(struct hash *h, const char *text); /* with its end, so that "a" "b" is not "ab" */
+char *hash_hex(const struct hash *h, char out[33]);

@@ -101,24 +101,25 @@ void modules_free(struct module *modules, size_t n);
  * when the kernel has no virtio.
  */
 int image_guest(const struct kernel *k, const char *agent, char *path, size_t size, struct err *e);
+/* Parts of an emulated host's image. */
+enum image_part { IMAGE_VM = 1, IMAGE_NOISE = 2, IMAGE_SHELL = 4 };
 /*
- * The initramfs of an emulated host: taut, taut-agent, QEMU, a container runtime, stress-ng, a shell, as far
- * as this machine has them, with the closure of their libraries; and kernel and image of every guest that it
+ * The initramfs of an emulated host: taut, taut-agent, a container runtime and the parts asked for, as far as
+ * this machine has them, with the closure of their libraries; and kernel and image of every guest that it
  * shall be able to boot.
  */
-int image_host(const struct kernel *k, const char *agent, const struct kernel *guests, size_t guests_n,
-	char *path, size_t size, struct err *e);
+int image_host(const struct kernel *k, const char *agent, unsigned parts, const struct kernel *guests,
+	size_t guests_n, char *path, size_t size, struct err *e);
 
 /* --- machines ---------------------------------------------------------------------------------- */
 
 enum accel { ACCEL_TCG, ACCEL_KVM };
 const char *accel_name(enum accel accel);
 
-/* QEMU as found here; `version` "" when there is none, then `why` says so. */
+/* QEMU as found here. */
 struct qemu {
-	char program[256], version[64];
+	char program[256], version[64]; /* "7.2.22" */
 	unsigned major, minor;
-	char why[256];
 };
 /* Once per process.  -ENOENT with advice when there is none, -ENOTSUP when it is too old or lacks a device.
  */
@@ -127,7 +128,9 @@ int qemu_find(struct qemu *out, struct err *e);
  * Does KVM work, not just open?  A guest with this kernel is booted once per boot of the host, with a
  * deadline, and the answer kept in the cache's run folder.  When not, `why` says what was seen.
  */
-bool kvm_works(const struct kernel *k, const char *agent, char *why, size_t size);
+bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char *why, size_t size);
+/* A deadline for a boot, longer where this machine is itself emulated. */
+uint64_t boot_patience_ns(uint64_t ns);
 
 #define MACHINE_QUEUES_MAX 8
 
@@ -137,11 +140,13 @@ struct machine_options {
 	const char *append; /* further boot arguments, or NULL */
 	json_t *document;   /* /taut/boot.json; borrowed */
 	const char *mark;   /* "NAME=value" for QEMU's environment */
-	const char *folder; /* for its files: console, appended image; must exist, private */
+	const char *folder; /* for its appended image; must exist, private */
+	int control;        /* the far end of its control stream, borrowed; ignored on the exact clock */
+	bool terminal;      /* console on our stdin and stdout, and no control stream */
 	const char *disk; /* boot from this disk image instead, read only for us (a snapshot); NULL: kernel */
 	enum accel accel;
 	bool host;  /* an emulated host: offers nested virtualisation */
-	bool exact; /* the exact clock: one CPU, icount, record written to FOLDER/record, no control stream */
+	bool exact; /* the exact clock: one CPU, icount, no streams inwards; machine_record() */
 	unsigned cpus, memory_mib, queues;
 	const char *cpu_model;          /* NULL or "": by accelerator */
 	bool hugepages, lock_memory;    /* backing of the guest's memory */
@@ -155,15 +160,17 @@ struct machine;
 
 /* Starts QEMU; returns when it runs.  It dies with the thread that called. */
 int machine_start(struct machine **out, const struct machine_options *options, struct err *e);
-int machine_control(const struct machine *m); /* borrowed fd; −1 on the exact clock */
 pid_t machine_pid(const struct machine *m);
 int machine_pidfd(const struct machine *m);
 /* When QEMU was started, CLOCK_MONOTONIC. */
 uint64_t machine_started_ns(const struct machine *m);
-/* Has it ended?  Then `out` says how, with the last lines of the console (a panic, QEMU's own words). */
+/* Has it ended?  `out`: how, and the line of the console that tells most (a panic, QEMU's own words, the
+ * last). */
 bool machine_ended(struct machine *m, char *out, size_t size);
 /* The last lines of its console, printable ASCII; "" for none. */
-void machine_console(const struct machine *m, char *out, size_t size);
+void machine_console(struct machine *m, char *out, size_t size);
+/* On the exact clock: all that it wrote to its record port (and zeros behind it), malloc'd. */
+int machine_record(struct machine *m, char **out, size_t *len, struct err *e);
 /* Waits for its end; 1 ended, 0 deadline, -EINTR when stop_flag is raised. */
 int machine_wait(struct machine *m, uint64_t deadline_ns, struct err *e);
 /* Thread ids of its vCPUs as QEMU tells them (query-cpus-fast); returns how many, or -errno. */

@@ -104,7 +104,7 @@ static const struct {
 	{"/proc/sys/net/bridge/bridge-nf-call-arptables", "0"},
 };
 
-static int namespace_prepare(int ns, struct err *e)
+int net_namespace_prepare(int ns, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
 	int rc = 0, saved = root < 0 ? root : netns_enter(ns, e);
@@ -146,6 +146,6 @@ int net_namespace_create(struct err *e)
 	AUTO_CLOSE int ns = netns_create(e);
 	if (ns < 0)
 		return ns;
-	rc = namespace_prepare(ns, e);
+	rc = net_namespace_prepare(ns, e);
 	return rc < 0 ? err_wrap(e, "cannot prepare a network namespace") : steal_fd(&ns);
 }

@@ -46,6 +46,25 @@ int net_link_up(int ns, const char *name, struct err *e)
 	return rc < 0 ? rc : link_change_up(&s, name, e);
 }
 
+int net_link_set_mtu(int ns, const char *name, unsigned mtu, struct err *e)
+{
+	AUTO_SESSION struct session s = SESSION_NONE;
+	AUTO_LINK struct rtnl_link *change = rtnl_link_alloc(), *which = rtnl_link_alloc();
+	int rc = session_open(&s, ns, e);
+
+	if (rc < 0)
+		return rc;
+	int index = session_link(name, e);
+	if (index < 0)
+		return index;
+	if (!change || !which)
+		return err_code(e, ENOMEM, "cannot set the MTU of link %s", name);
+	rtnl_link_set_ifindex(which, index);
+	rtnl_link_set_mtu(change, mtu);
+	rc = rtnl_link_change(s.sock, which, change, 0);
+	return rc < 0 ? session_error(e, rc, "cannot set the MTU of link %s to %u", name, mtu) : 0;
+}
+
 static int veth_add(
 	struct session *s, struct rtnl_link *link, const char *name_a, const char *name_b, struct err *e)
 {

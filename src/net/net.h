@@ -14,12 +14,20 @@
  * -EPERM with EXIT_REFUSED when this process may not make one, or could not come back from it.
  */
 int net_namespace_create(struct err *e);
+/* Makes a namespace that is there already fit in the same way (a machine's own, where all is ours). */
+int net_namespace_prepare(int ns, struct err *e);
 
 /* A veth pair, one end in each namespace; both up with the given MTU (0: the kernel's default). */
 int net_veth_create(int ns_a, const char *name_a, int ns_b, const char *name_b, unsigned mtu, struct err *e);
 /* Up, without STP, forwarding at once, flooding multicast.  MTU 0: that of its ports. */
 int net_bridge_create(int ns, const char *name, unsigned mtu, struct err *e);
 int net_bridge_add(int ns, const char *bridge, const char *port, struct err *e);
+/*
+ * A tap device with `queues` queues, up, with virtio headers; fds[queues] are its ends for QEMU, and it is
+ * gone when they are closed.  MTU 0: the kernel's default.  -ENOENT with advice without /dev/net/tun.
+ */
+int net_tap_create(int ns, const char *name, unsigned queues, unsigned mtu, int *fds, struct err *e);
+int net_link_set_mtu(int ns, const char *name, unsigned mtu, struct err *e);
 int net_link_up(int ns, const char *name, struct err *e);
 /* "10.0.0.1" with prefix 24, or an IPv6 address (without duplicate address detection). */
 int net_address_add(int ns, const char *link, const char *address, unsigned prefix, struct err *e);

@@ -100,19 +100,6 @@ int run_probe(struct experiment *x, struct site *site, struct err *e)
 	return 0;
 }
 
-/* FNV-1a, twice with different beginnings: enough to tell experiments apart, and nobody's security rests on
- * it. */
-static void hash_text(const char *text, char out[33])
-{
-	uint64_t a = 0xcbf29ce484222325u, b = 0x84222325cbf29ce4u;
-
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		a = (a ^ *p) * 0x100000001b3u;
-		b = (b ^ *p) * 0x100000001b3u + 1;
-	}
-	snprintf(out, 33, "%016llx%016llx", (unsigned long long)a, (unsigned long long)b);
-}
-
 static int describe_run(const struct experiment *x, struct store_run *run, json_t **spec, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
@@ -122,7 +109,9 @@ static int describe_run(const struct experiment *x, struct store_run *run, json_
 		return rc;
 	*spec = experiment_json(x);
 	AUTO_FREE char *text = json_dumps(*spec, JSON_COMPACT | JSON_SORT_KEYS);
-	hash_text(text, run->spec_hash);
+	struct hash hash = hash_new();
+	hash_text(&hash, text);
+	hash_hex(&hash, run->spec_hash);
 	str_copy(run->name, sizeof(run->name), x->name);
 	run->blocks = x->blocks;
 	run->seed = x->seed;

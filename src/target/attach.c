@@ -31,6 +31,19 @@ static int bridge_port(struct target *t, int netns, const char *link, const char
 	return rc;
 }
 
+/* The server is a virtual machine: its port is a tap. */
+static int bridge_tap(struct target *t, struct err *e)
+{
+	unsigned queues = (unsigned)t->settings.queues, mtu = (unsigned)t->settings.mtu;
+	int rc = net_tap_create(t->bridge_netns, LINK_TAP, queues, mtu, t->vm.taps, e);
+
+	if (rc == 0)
+		rc = net_bridge_add(t->bridge_netns, LINK_BRIDGE, LINK_TAP, e);
+	if (rc == 0)
+		target_link_add(t, LINK_TAP, t->bridge_netns);
+	return rc;
+}
+
 static int bridge_create(struct target *t, struct err *e)
 {
 	t->bridge_netns = net_namespace_create(e);
@@ -41,7 +54,9 @@ static int bridge_create(struct target *t, struct err *e)
 		return rc;
 	target_link_add(t, LINK_BRIDGE, t->bridge_netns);
 	rc = bridge_port(t, t->client.netns, LINK_CLIENT, "taut-port-c", e);
-	return rc < 0 ? rc : bridge_port(t, t->server.netns, LINK_SERVER, "taut-port-s", e);
+	if (rc < 0 || t->runtime->boots)
+		return rc < 0 ? rc : bridge_tap(t, e);
+	return bridge_port(t, t->server.netns, LINK_SERVER, "taut-port-s", e);
 }
 
 const struct attachment_row attachment_veth = {

@@ -137,8 +137,9 @@ int endpoint_wait(struct endpoint *ep, uint64_t deadline_ns, struct err *e)
 	if (root < 0)
 		return root;
 	for (;;) {
-		struct pollfd p[] = {
-			{.fd = ep->control, .events = POLLIN}, {.fd = ep->child.pidfd, .events = POLLIN}};
+		struct pollfd p[] = {{.fd = ep->control, .events = POLLIN},
+			{.fd = ep->machine ? machine_pidfd(ep->machine) : ep->child.pidfd,
+				.events = POLLIN}};
 		uint64_t now = time_now_ns();
 		if (now >= deadline_ns || stop_flag)
 			return not_started(ep, now >= deadline_ns ? ETIMEDOUT : EINTR,
@@ -150,7 +151,7 @@ int endpoint_wait(struct endpoint *ep, uint64_t deadline_ns, struct err *e)
 		pid_t pid = 0;
 		int rc = first_sender(ep->control, &pid);
 		if (rc > 0) {
-			ep->pid = pid > 0 ? pid : ep->child.pid;
+			ep->pid = ep->machine ? machine_pid(ep->machine) : pid > 0 ? pid : ep->child.pid;
 			rc = task_start_time(root, ep->pid, &ep->start, e);
 			return rc < 0 ? not_started(ep, ESRCH, "the agent: it ended at once", e) : 0;
 		}
@@ -255,6 +256,13 @@ void endpoint_report(struct endpoint *ep, struct buf *out)
 
 	if (ep->said < 0)
 		return;
+	if (ep->machine) {
+		char how[512];
+		machine_ended(ep->machine, how, sizeof(how));
+		if (how[0])
+			buf_add(out, "%s: %s\n", ep->name, how);
+		return;
+	}
 	check_end(ep);
 	const char *line = endpoint_words(ep, words, sizeof(words));
 	if (ep->ended)

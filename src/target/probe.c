@@ -56,6 +56,12 @@ enum target_answer target_probe(const struct settings *s, char *reason, size_t s
 		*privilege = false;
 		return TARGET_NO;
 	}
+	if (asked.runtime->probe) {
+		asked.yes = asked.runtime->probe(s, &e) == 0;
+		err_string(&e, asked.reason, sizeof(asked.reason));
+		asked.privilege = !asked.yes && (e.code == EPERM || e.code == EACCES);
+		answer = &asked;
+	}
 	for (size_t i = 0; i < known.n && !answer; i++)
 		if (known.rows[i].runtime == asked.runtime && known.rows[i].attachment == asked.attachment &&
 			known.rows[i].ipv6 == asked.ipv6)

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "target.h"
+#include "vm.h"
 
 /* --- place: the folder of one target, and who owns what ---------------------------------------- */
 
@@ -65,6 +66,7 @@ struct endpoint {
 	const char *name;    /* "taut-client", "taut-server" */
 	const char *through; /* the runtime that child is: "runc"; NULL: child is the agent */
 	struct child child;
+	struct machine *machine; /* that it lives in; owned; NULL: none */
 	int control; /* our end of the stream */
 	int theirs;  /* the other end, until it has been handed over */
 	int said;    /* memfd behind stderr */
@@ -101,15 +103,20 @@ struct runtime_row {
 	const char *targets; /* "native|container": which targets it can make */
 	/* Is what it needs there?  Cheap; -ENOENT with advice when not.  NULL: always. */
 	int (*ready)(struct err *e);
+	bool boots; /* starting takes a boot, and the server is on a tap of the bridge */
+	/* Can it be made with these settings?  NULL: making one is quick, so that is tried. */
+	int (*probe)(const struct settings *s, struct err *e);
 	/* Begins to start the server; endpoint_wait() follows. */
 	int (*start)(struct target *t, struct err *e);
+	/* The threads of the server as the host sees them; NULL: those of the agent. */
+	int (*threads)(const struct target *t, struct subject *subject, struct err *e);
 	/* After the agent has been killed: the rest; problems go to the text.  NULL: nothing. */
 	void (*stop)(struct target *t, struct buf *problems);
 	/* After a crash: the ids of its containers, and taking one away.  NULL: nothing outlives taut. */
 	int (*each_left)(const char *base, int (*fn)(const char *id, void *arg), void *arg);
 	int (*remove_left)(const char *base, const char *id, struct err *e);
 };
-extern const struct runtime_row runtime_netns, runtime_oci;
+extern const struct runtime_row runtime_netns, runtime_oci, runtime_vm;
 extern const struct runtime_row *const runtime_rows[];
 extern const size_t runtime_rows_n;
 
@@ -129,6 +136,7 @@ int rows_find(const struct settings *s, const struct runtime_row **runtime,
 #define LINK_CLIENT "taut-client"
 #define LINK_SERVER "taut-server"
 #define LINK_BRIDGE "taut-bridge"
+#define LINK_TAP    "taut-tap"
 
 struct oci_way;
 
@@ -143,8 +151,11 @@ struct target {
 	struct groups groups;
 	struct endpoint client, server;
 	int bridge_netns; /* −1: none */
+	struct vm vm;
 	struct subject_link links[SUBJECT_LINKS_MAX];
 	size_t links_n;
 };
 
+/* Of the server's address. */
+unsigned target_prefix(const struct target *t);
 void target_link_add(struct target *t, const char *name, int netns);

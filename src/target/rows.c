@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-const struct runtime_row *const runtime_rows[] = {&runtime_netns, &runtime_oci};
+const struct runtime_row *const runtime_rows[] = {&runtime_netns, &runtime_oci, &runtime_vm};
 const size_t runtime_rows_n = ARRAY_LEN(runtime_rows);
 
 const struct attachment_row *const attachment_rows[] = {&attachment_veth, &attachment_bridge};
@@ -17,6 +17,7 @@ static const struct {
 } targets[] = {
 	{"native", &runtime_netns},
 	{"container", &runtime_oci},
+	{"vm", &runtime_vm},
 };
 
 #define NAMES_MAX 16
@@ -49,8 +50,11 @@ static int runtime_find(const struct settings *s, const struct runtime_row **out
 {
 	const char *names[ARRAY_LEN(runtime_rows)];
 	size_t row, n = 0;
-	int rc = target_row(s->target, &row, e);
+	char target[SETTING_WORD_MAX];
 
+	str_copy(target, sizeof(target), s->target);
+	target[strcspn(target, ":")] = 0; /* vm:NAME is a vm */
+	int rc = target_row(target, &row, e);
 	if (rc < 0)
 		return rc;
 	if (!s->runtime[0]) {
@@ -58,7 +62,7 @@ static int runtime_find(const struct settings *s, const struct runtime_row **out
 		return 0;
 	}
 	for (size_t i = 0; i < runtime_rows_n; i++) {
-		bool able = str_in(s->target, runtime_rows[i]->targets);
+		bool able = str_in(target, runtime_rows[i]->targets);
 		if (able && !strcmp(runtime_rows[i]->name, s->runtime)) {
 			*out = runtime_rows[i];
 			return 0;

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #define TAKE_DOWN_NS (5 * NS_PER_S)
+#define BOOT_NS      (90 * NS_PER_S) /* emulated, and beside noise */
 
 /* Private to the namespaces of one target, so they clash with nothing. */
 static const struct {
@@ -38,13 +39,13 @@ static int ends_connect(struct target *t, struct err *e)
 
 	if ((t->client.netns = net_namespace_create(e)) < 0)
 		return t->client.netns;
-	if ((t->server.netns = net_namespace_create(e)) < 0)
+	if (!t->runtime->boots && (t->server.netns = net_namespace_create(e)) < 0)
 		return t->server.netns;
 	if ((rc = t->attachment->create(t, e)) < 0)
 		return err_wrap(e, "cannot make attachment %s", t->attachment->name);
 	rc = net_address_add(
 		t->client.netns, LINK_CLIENT, addresses[family].client, addresses[family].prefix, e);
-	if (rc == 0)
+	if (rc == 0 && !t->runtime->boots) /* a machine's PID 1 does it there */
 		rc = net_address_add(
 			t->server.netns, LINK_SERVER, addresses[family].server, addresses[family].prefix, e);
 	return rc;
@@ -62,6 +63,7 @@ int target_create(struct target **out, const struct settings *s, struct err *e)
 	t->client.name = "taut-client";
 	t->server.name = "taut-server";
 	t->bridge_netns = -1;
+	memset(t->vm.taps, -1, sizeof(t->vm.taps));
 	rc = rows_find(s, &t->runtime, &t->attachment, e);
 	if (rc == 0 && t->runtime->ready)
 		rc = t->runtime->ready(e);
@@ -111,7 +113,8 @@ int target_subject(struct target *t, struct subject *subject, struct err *e)
 	if (started)
 		rc = endpoint_threads(&t->client, ROLE_CLIENT, subject, e);
 	if (started && rc == 0)
-		rc = endpoint_threads(&t->server, ROLE_SERVER, subject, e);
+		rc = t->runtime->threads ? t->runtime->threads(t, subject, e)
+					 : endpoint_threads(&t->server, ROLE_SERVER, subject, e);
 	return rc;
 }
 
@@ -123,6 +126,33 @@ int target_control(const struct target *t, bool server)
 const char *target_address(const struct target *t)
 {
 	return addresses[t->settings.ipv6 ? 1 : 0].server;
+}
+
+unsigned target_prefix(const struct target *t)
+{
+	return addresses[t->settings.ipv6 ? 1 : 0].prefix;
+}
+
+uint64_t target_patience_ns(const struct settings *s, uint64_t ns)
+{
+	return boot_patience_ns(settings_vm(s) ? MAX(ns, (uint64_t)BOOT_NS) : ns);
+}
+
+bool target_guest(struct target *t, struct kernel_facts *facts, uint64_t *started_ns)
+{
+	if (!t || !t->server.machine)
+		return false;
+	str_copy(facts->accel, sizeof(facts->accel), accel_name(t->vm.accel));
+	str_copy(facts->program, sizeof(facts->program), t->version);
+	*started_ns = machine_started_ns(t->server.machine);
+	return true;
+}
+
+void target_console(struct target *t, char *out, size_t size)
+{
+	out[0] = 0;
+	if (t && t->server.machine)
+		machine_console(t->server.machine, out, size);
 }
 
 const char *target_runtime_version(const struct target *t)

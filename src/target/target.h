@@ -40,6 +40,12 @@ const char *target_address(const struct target *t);      /* the server's data ad
 void target_ended(struct target *t, char *out, size_t size);
 /* Everything is taken down and freed, in whatever state; problems are reported together.  NULL is allowed. */
 int target_destroy(struct target *t, struct err *e);
+/* A deadline for starting such a target: at least `ns`, longer where something must boot. */
+uint64_t target_patience_ns(const struct settings *s, uint64_t ns);
+/* Of a server in a virtual machine: accelerator, program, and when it was started; false: it is in none. */
+bool target_guest(struct target *t, struct kernel_facts *facts, uint64_t *started_ns);
+/* The last lines of its console, "" for none. */
+void target_console(struct target *t, char *out, size_t size);
 /* Which runtime was chosen ("runc 1.1.5"), "" for none. */
 const char *target_runtime_version(const struct target *t);
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The dynamic loader knows best what a program needs: it is asked to list instead of to run.  A program that
+ * it refuses is a static one.  Libraries keep the paths they were found at, and the loader's cache goes with
+ * them, so inside the image the same names lead to the same files.
+ */
+#include "closure.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define LOADER       "/lib64/ld-linux-x86-64.so.2"
+#define LOADER_CACHE "/etc/ld.so.cache"
+#define LIST_NS      (10 * NS_PER_S)
+
+typedef int each_fn(const char *library, void *arg, struct err *e);
+
+/* "	libz.so.1 => /lib/libz.so.1 (0x…)" or "	/lib64/ld-….so.2 (0x…)"; the kernel's own page has no path. */
+static int each_line(char *line, const char *program, each_fn *fn, void *arg, struct err *e)
+{
+	char *arrow = strstr(line, "=> "), *path = str_trim(arrow ? arrow + 3 : line);
+	char *end = strstr(path, " (0x");
+
+	if (arrow && str_starts(path, "not found"))
+		return err_set(
+			e, ENOENT, "cannot put %s into an image: it lacks %.80s", program, str_trim(line));
+	if (!end || path[0] != '/')
+		return 0;
+	*end = 0;
+	return fn(path, arg, e);
+}
+
+static int each_library(const char *program, each_fn *fn, void *arg, struct err *e)
+{
+	const char *const argv[] = {LOADER, "--list", program, NULL};
+	AUTO_FREE char *text = NULL;
+	int rc = child_run(argv, false, LIST_NS, &text, e);
+
+	if (rc < 0)
+		return err_wrap(e, "cannot list the libraries of %s", program);
+	if (rc > 0)
+		return 0;
+	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if ((rc = each_line(line, program, fn, arg, e)) < 0)
+			return rc;
+	return fn(LOADER, arg, e);
+}
+
+static int add_library(const char *library, void *arg, struct err *e)
+{
+	(void)e;
+	cpio_copy(arg, library, 0755, library);
+	return 0;
+}
+
+int closure_add_as(struct cpio *c, const char *program, const char *path, struct err *e)
+{
+	cpio_copy(c, path, 0755, program);
+	return each_library(program, add_library, c, e);
+}
+
+int closure_add(struct cpio *c, const char *program, struct err *e)
+{
+	return closure_add_as(c, program, program, e);
+}
+
+void closure_add_loader_cache(struct cpio *c)
+{
+	if (access(LOADER_CACHE, R_OK) == 0)
+		cpio_copy(c, LOADER_CACHE, 0644, LOADER_CACHE);
+}
+
+static int hash_file(const char *path, void *arg, struct err *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return err_sys(e, "cannot look at %s", path);
+	const int64_t facts[] = {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+	hash_text(arg, path);
+	hash_add(arg, facts, sizeof(facts));
+	return 0;
+}
+
+int closure_hash(struct hash *h, const char *program, struct err *e)
+{
+	int rc = hash_file(program, h, e);
+
+	return rc < 0 ? rc : each_library(program, hash_file, h, e);
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* closure: programs with everything that they need to run, put into an image at the paths they have here. */
+#pragma once
+
+#include "cpio.h"
+
+/*
+ * Adds a program of this machine (a path) with the shared libraries that the dynamic loader names for it.
+ * -ENOENT when one of them is missing.
+ */
+int closure_add(struct cpio *c, const char *program, struct err *e);
+/* The same, at another path of the image. */
+int closure_add_as(struct cpio *c, const char *program, const char *path, struct err *e);
+/* What the loader looks libraries up in. */
+void closure_add_loader_cache(struct cpio *c);
+/* Name, size and time of a file and of its libraries: what an image made with it depends on. */
+int closure_hash(struct hash *h, const char *program, struct err *e);

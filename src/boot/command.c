@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The command line of QEMU for a machine.  Nothing comes from QEMU's defaults or configuration; everything
+ * that the machine reaches is an fd that it inherits (machine.h has their numbers).
+ *
+ * An emulated host passes itself off as a VMware guest.  KVM on a realtime kernel insists on a constant TSC,
+ * which emulation does not offer; the platform's driver forces that flag.  Stock kernels get the same
+ * platform, so that kernels are compared and not platforms.  On the exact clock the VMware port does not
+ * work, and nothing is hosted there.
+ *
+ * The exact clock: one instruction is one nanosecond (shift=0), idle time is skipped (sleep=off), one CPU,
+ * the real-time clock starts at a fixed date, and QEMU's own random numbers from a seed.
+ */
+#include "machine.h"
+
+#include <stdio.h>
+
+struct words {
+	char **words;
+	size_t n;
+};
+
+static void add(struct words *w, const char *format, ...) PRINTF(2, 3);
+static void add(struct words *w, const char *format, ...)
+{
+	char text[4096];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	w->words = mem_grow(w->words, w->n + 2, sizeof(*w->words));
+	w->words[w->n++] = str_dup(text);
+	w->words[w->n] = NULL;
+}
+
+static void add_two(struct words *w, const char *option, const char *value)
+{
+	add(w, "%s", option);
+	add(w, "%s", value);
+}
+
+/* A path in an option: QEMU reads commas as separators, doubled ones as commas. */
+static char *quoted(const char *path)
+{
+	struct buf text = {0};
+
+	for (const char *c = path; *c; c++)
+		buf_add(&text, *c == ',' ? ",," : "%c", *c);
+	return text.data ? text.data : str_dup("");
+}
+
+static void add_cpu(struct words *w, const struct machine_options *o)
+{
+	bool vmware = o->host && !o->exact;
+	const char *model = o->cpu_model && *o->cpu_model ? o->cpu_model
+			    : o->accel == ACCEL_KVM       ? "host"
+							  : "max";
+
+	add_two(w, "-machine", vmware ? "q35,vmport=on" : "q35,vmport=off");
+	if (vmware)
+		add_two(w, "-smbios", "type=1,serial=VMware-564d");
+	add_two(w, "-accel",
+		o->accel == ACCEL_KVM ? "kvm"
+		: o->exact            ? "tcg,thread=single"
+				      : "tcg,thread=multi");
+	add(w, "-cpu");
+	add(w, "%s%s", model, vmware ? ",+svm,-hypervisor" : "");
+	add(w, "-smp");
+	add(w, "%u", o->exact ? 1 : o->cpus);
+	if (!o->exact)
+		return;
+	add_two(w, "-icount", "shift=0,sleep=off");
+	add_two(w, "-rtc", "clock=vm,base=2024-01-01T00:00:00");
+	add_two(w, "-seed", "1");
+}
+
+static void add_memory(struct words *w, const struct machine_options *o)
+{
+	add(w, "-m");
+	add(w, "%uM", o->memory_mib);
+	if (o->hugepages) {
+		add(w, "-object");
+		add(w,
+			"memory-backend-memfd,id=memory,size=%uM,hugetlb=on,hugetlbsize=2M,prealloc=on,share="
+			"on",
+			o->memory_mib);
+		add_two(w, "-machine", "memory-backend=memory");
+	}
+	if (o->lock_memory)
+		add_two(w, "-overcommit", "mem-lock=on");
+}
+
+/* The chardevs: what is a socket answers at its own pace, what is a file takes every byte at once. */
+static void add_streams(struct words *w, const struct machine_options *o)
+{
+	const char *const file[] = {"console", "record"};
+
+	if (o->exact) {
+		for (int i = 0; i < 2; i++) {
+			add(w, "-add-fd");
+			add(w, "fd=%d,set=%d", i == 0 ? FD_CONSOLE : FD_CONTROL, i + 1);
+			add(w, "-chardev");
+			add(w, "file,id=%s,path=/dev/fdset/%d", file[i], i + 1);
+			add(w, "-serial");
+			add(w, "chardev:%s", file[i]);
+		}
+		return;
+	}
+	if (o->terminal) {
+		add_two(w, "-chardev", "stdio,id=console,signal=off");
+	} else {
+		add(w, "-chardev");
+		add(w, "socket,id=console,fd=%d", FD_CONSOLE);
+	}
+	add_two(w, "-serial", "chardev:console");
+	if (!o->terminal) {
+		add(w, "-chardev");
+		add(w, "socket,id=control,fd=%d", FD_CONTROL);
+		add_two(w, "-device", "virtio-serial-pci,id=serial");
+		add_two(w, "-device", "virtserialport,bus=serial.0,chardev=control,name=taut.control");
+	}
+	add(w, "-chardev");
+	add(w, "socket,id=qmp,fd=%d", FD_QMP);
+	add_two(w, "-mon", "chardev=qmp,mode=control");
+}
+
+static void add_network(struct words *w, const struct machine_options *o)
+{
+	char taps[128] = "", vhosts[128] = "";
+
+	if (!o->queues)
+		return;
+	for (unsigned i = 0; i < o->queues; i++) {
+		size_t t = strlen(taps), v = strlen(vhosts);
+		snprintf(taps + t, sizeof(taps) - t, "%s%d", i ? ":" : "", FD_FIRST_TAP + (int)i);
+		snprintf(vhosts + v, sizeof(vhosts) - v, "%s%d", i ? ":" : "",
+			FD_FIRST_TAP + (int)(o->queues + i));
+	}
+	add(w, "-netdev");
+	add(w, "tap,id=net,%s=%s,vhost=%s%s%s", o->queues > 1 ? "fds" : "fd", taps, o->vhost ? "on" : "off",
+		!o->vhost       ? ""
+		: o->queues > 1 ? ",vhostfds="
+				: ",vhostfd=",
+		o->vhost ? vhosts : "");
+	add(w, "-device");
+	add(w, "virtio-net-pci,netdev=net,mac=%s,romfile=%s", o->mac, "");
+	if (o->queues > 1) {
+		char *last = w->words[w->n - 1];
+		w->words[w->n - 1] = str_format("%s,mq=on,vectors=%u", last, 2 * o->queues + 2);
+		free(last);
+	}
+}
+
+static void add_kernel(struct words *w, const struct machine_options *o, const char *initrd)
+{
+	if (o->disk) {
+		AUTO_FREE char *path = quoted(o->disk);
+		add(w, "-drive");
+		add(w, "file=%s,if=virtio,snapshot=on", path);
+		return;
+	}
+	add_two(w, "-kernel", o->kernel->path);
+	add_two(w, "-initrd", initrd);
+	add(w, "-append");
+	add(w, "console=ttyS0 panic=-1 oops=panic quiet%s%s%s", o->exact ? " nokaslr" : "",
+		o->append && *o->append ? " " : "", o->append ? o->append : "");
+}
+
+char **machine_command(const struct qemu *q, const struct machine_options *o, const char *initrd)
+{
+	struct words w = {0};
+
+	add_two(&w, q->program, "-nodefaults");
+	add_two(&w, "-no-user-config", "-no-reboot");
+	add_two(&w, "-display", "none");
+	add_two(&w, "-name", o->host ? "taut-host,debug-threads=on" : "taut-guest,debug-threads=on");
+	add_two(&w, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	add_cpu(&w, o);
+	add_memory(&w, o);
+	add_streams(&w, o);
+	add_network(&w, o);
+	add_kernel(&w, o, initrd);
+	return w.words;
+}
+
+void machine_command_free(char **words)
+{
+	for (size_t i = 0; words && words[i]; i++)
+		free(words[i]);
+	free(words);
+}

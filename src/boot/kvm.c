@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * KVM that opens is not KVM that works: on a machine that is a guest itself /dev/kvm may be there, make
+ * virtual machines and CPUs, and never get a kernel out of its early boot.  So a small guest is booted, with a
+ * deadline, and its first word decides.  The answer holds for this boot of the host and is kept in the cache,
+ * under its boot id.
+ */
+#include "image.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#define PROBE_NS (15 * NS_PER_S)
+#define MEMORY   256
+
+uint64_t boot_patience_ns(uint64_t ns)
+{
+	return getenv("TAUT_EMULATED") ? 8 * ns : ns;
+}
+
+static int read_answer(const char *path, const char *boot, bool *works, char *why, size_t size)
+{
+	json_t *known = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+	const char *of = json_string_value(json_object_get(known, "boot_id"));
+	const char *text = json_string_value(json_object_get(known, "why"));
+	bool valid = of && text && !strcmp(of, boot);
+
+	if (valid) {
+		*works = json_is_true(json_object_get(known, "works"));
+		snprintf(why, size, "%s", text);
+	}
+	json_decref(known);
+	return valid ? 0 : -ENOENT;
+}
+
+static void keep_answer(const char *path, const char *boot, bool works, const char *why)
+{
+	json_t *answer = json_pack("{s:s, s:b, s:s}", "boot_id", boot, "works", works, "why", why);
+	AUTO_FREE char *text = json_dumps(answer, JSON_INDENT(1));
+
+	json_decref(answer);
+	if (text)
+		file_write_synced(path, text, strlen(text), 0644, NULL);
+}
+
+/* Waits for the guest's first word; 0, or why it did not come. */
+static int first_word(struct machine *m, int control, struct err *e)
+{
+	uint64_t deadline = time_now_ns() + boot_patience_ns(PROBE_NS);
+	char how[512];
+	json_t *body = NULL;
+
+	for (;;) {
+		struct pollfd p[] = {
+			{.fd = control, .events = POLLIN}, {.fd = machine_pidfd(m), .events = POLLIN}};
+		uint64_t now = time_now_ns();
+		if (stop_flag)
+			return err_set(e, EINTR, "interrupted");
+		if (now >= deadline)
+			return err_set(e, ETIMEDOUT, "a guest started with it did not boot in %llu s",
+				(unsigned long long)(boot_patience_ns(PROBE_NS) / NS_PER_S));
+		poll(p, ARRAY_LEN(p), (int)MIN((deadline - now) / NS_PER_MS + 1, 1000u));
+		if (p[0].revents & POLLIN) {
+			int rc = frame_expect(control, FRAME_HELLO, &body, deadline, e);
+			json_decref(body);
+			return rc;
+		}
+		if (p[1].revents) {
+			machine_ended(m, how, sizeof(how));
+			return err_set(e, ENOTSUP, "a guest started with it did not boot: %s", how);
+		}
+	}
+}
+
+static int probe(const struct kernel *k, const char *agent, const char *folder, const char *mark, struct err *e)
+{
+	char image[PATH_BYTES];
+	struct machine *m = NULL;
+	json_t *document = json_pack("{s:s}", "role", "probe");
+	int ends[2], rc = image_guest(k, agent, image, sizeof(image), e);
+
+	if (rc == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		rc = err_sys(e, "cannot make a stream");
+	if (rc == 0) {
+		const struct machine_options options = {.kernel = k,
+			.image = image,
+			.document = document,
+			.mark = mark,
+			.folder = folder,
+			.control = ends[1],
+			.accel = ACCEL_KVM,
+			.cpus = 1,
+			.memory_mib = MEMORY};
+		rc = machine_start(&m, &options, e);
+		close(ends[1]);
+		if (rc == 0)
+			rc = first_word(m, ends[0], e);
+		machine_stop(m);
+		close(ends[0]);
+	}
+	json_decref(document);
+	return rc;
+}
+
+bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char *why, size_t size)
+{
+	AUTO_CLOSE int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	AUTO_CLOSE int root = root_open("/", NULL);
+	char cache[400], boot[40];
+	struct err e = ERR_INIT;
+	bool works = false;
+
+	if (kvm < 0) {
+		snprintf(why, size, "cannot open /dev/kvm: %s", strerror(errno));
+		return false;
+	}
+	if (boot_cache(cache, sizeof(cache), &e) < 0 || boot_id(root, boot, &e) < 0) {
+		snprintf(why, size, "%s", e.text);
+		return false;
+	}
+	AUTO_FREE char *path = str_format("%s/kvm.json", cache);
+	AUTO_FREE char *folder = str_format("%s/probe-%d", cache, getpid());
+	if (read_answer(path, boot, &works, why, size) == 0)
+		return works;
+	int rc = dir_make(folder, 0700, &e);
+	if (rc == 0)
+		rc = probe(k, agent, folder, mark, &e);
+	tree_remove(folder, NULL);
+	works = rc == 0;
+	snprintf(why, size, "%s", works ? "" : e.text);
+	if (rc != -EINTR)
+		keep_answer(path, boot, works, why);
+	return works;
+}

@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A machine is a QEMU process of ours and four streams: its control stream, whose far end it inherits; its
+ * console and its monitor, socket pairs of which we hold one end; and its stderr, a memory file of fixed
+ * size.  The console is drained whenever anybody looks at the machine, and only its end is kept.
+ *
+ * On the exact clock nothing may come in and nothing may wait: console and record are memory files of fixed
+ * size that take each byte as it is written, and there is no monitor.
+ *
+ * A kernel that panics ends QEMU at once (panic=-1 and -no-reboot); how it ended is then told from the last
+ * lines of the console.
+ */
+#include "machine.h"
+
+#include "image.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#define CONSOLE_ROOM (1u << 20)
+#define RECORD_ROOM  (16u << 20)
+#define SAID_ROOM    65536
+#define QMP_NS       (5 * NS_PER_S)
+
+struct machine {
+	struct child child;
+	int status;
+	bool ended, exact;
+	int console, qmp, said, record; /* −1 where there is none; console: a socket, or a memory file */
+	bool greeted;
+	uint64_t started_ns;
+	struct ring ring;
+};
+
+/* --- start ------------------------------------------------------------------------------------- */
+
+/* A file in memory that cannot grow beyond its size: a guest that floods it gets errors, not our memory. */
+static int memory_file(const char *name, size_t size, struct err *e)
+{
+	AUTO_CLOSE int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		return err_sys(e, "cannot make a file in memory");
+	return steal_fd(&fd);
+}
+
+/* The write-only twin that QEMU can open as a character device; it shares nothing but the content. */
+static int twin(int fd, struct err *e)
+{
+	AUTO_FREE char *path = str_format("/proc/self/fd/%d", fd);
+	int made = open(path, O_WRONLY | O_CLOEXEC);
+
+	return made < 0 ? err_sys(e, "cannot open a file in memory again") : made;
+}
+
+struct ends {
+	int console, control, qmp;
+};
+
+static int stream_pair(int *ours, int *theirs, struct err *e)
+{
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(e, "cannot make a stream");
+	*ours = ends[0];
+	*theirs = ends[1];
+	return 0;
+}
+
+static int streams_open(struct machine *m, const struct machine_options *o, struct ends *ends, struct err *e)
+{
+	int rc = m->said = memory_file("qemu-stderr", SAID_ROOM, e);
+
+	if (rc >= 0 && !o->exact && (rc = stream_pair(&m->qmp, &ends->qmp, e)) == 0)
+		rc = stream_pair(&m->console, &ends->console, e);
+	if (rc >= 0 && o->exact)
+		rc = m->console = memory_file("console", CONSOLE_ROOM, e);
+	if (rc >= 0 && o->exact)
+		rc = ends->console = twin(m->console, e);
+	if (rc >= 0 && o->exact)
+		rc = m->record = memory_file("record", RECORD_ROOM, e);
+	if (rc >= 0 && o->exact)
+		rc = ends->control = twin(m->record, e);
+	return rc < 0 ? rc : 0;
+}
+
+static int spawn_qemu(struct machine *m, const struct machine_options *o, const struct ends *ends,
+	char **command, struct err *e)
+{
+	const char *const environment[] = {o->mark, NULL};
+	struct spawn spawn = SPAWN_INIT;
+	int keep[SPAWN_KEEP_MAX] = {ends->console, o->exact ? ends->control : o->control, ends->qmp};
+	size_t n = FD_FIRST_TAP - FD_CONSOLE;
+
+	/* Numbers are fixed, so what is not there gets a placeholder. */
+	for (size_t i = 0; i < n; i++)
+		keep[i] = keep[i] >= 0 ? keep[i] : m->said;
+	for (unsigned i = 0; i < o->queues; i++)
+		keep[n++] = o->taps[i];
+	for (unsigned i = 0; o->vhost && i < o->queues; i++)
+		keep[n++] = o->vhosts[i];
+	spawn.argv = (const char *const *)(uintptr_t)command;
+	spawn.setenv = o->mark ? environment : NULL;
+	spawn.stdin_fd = o->terminal ? STDIN_FILENO : -1;
+	spawn.stdout_fd = o->terminal ? STDOUT_FILENO : m->said;
+	spawn.stderr_fd = m->said;
+	spawn.keep = keep;
+	spawn.keep_n = n;
+	spawn.new_group = !o->terminal;
+	m->started_ns = time_now_ns();
+	return child_spawn(&m->child, &spawn, e);
+}
+
+static int start(struct machine *m, const struct machine_options *o, struct err *e)
+{
+	AUTO_FREE char *initrd = str_format("%s/initrd", o->folder);
+	struct ends ends = {-1, -1, -1};
+	struct qemu qemu;
+	int rc = qemu_find(&qemu, e);
+
+	if (rc == 0 && !o->disk)
+		rc = image_append(o->image, o->document, initrd, e);
+	if (rc == 0)
+		rc = streams_open(m, o, &ends, e);
+	if (rc == 0) {
+		char **command = machine_command(&qemu, o, initrd);
+		rc = spawn_qemu(m, o, &ends, command, e);
+		machine_command_free(command);
+	}
+	for (size_t i = 0; i < 3; i++) {
+		int fd = (const int[]){ends.console, ends.control, ends.qmp}[i];
+		if (fd >= 0)
+			close(fd);
+	}
+	return rc < 0 ? err_wrap(e, "cannot start a machine") : 0;
+}
+
+int machine_start(struct machine **out, const struct machine_options *options, struct err *e)
+{
+	struct machine *m = mem_alloc(sizeof(*m));
+
+	m->child = CHILD_NONE;
+	m->console = m->qmp = m->said = m->record = -1;
+	m->exact = options->exact;
+	int rc = start(m, options, e);
+	if (rc < 0) {
+		machine_stop(m);
+		return rc;
+	}
+	*out = m;
+	return 0;
+}
+
+pid_t machine_pid(const struct machine *m)
+{
+	return m->child.pid;
+}
+
+int machine_pidfd(const struct machine *m)
+{
+	return m->child.pidfd;
+}
+
+uint64_t machine_started_ns(const struct machine *m)
+{
+	return m->started_ns;
+}
+
+/* --- what it says ------------------------------------------------------------------------------ */
+
+static void drain(struct machine *m)
+{
+	char chunk[4096];
+	ssize_t n;
+
+	if (m->console < 0)
+		return;
+	if (m->exact) { /* a file: what is new since we looked last; zeros have not been written yet */
+		while ((n = pread(m->console, chunk, sizeof(chunk), (off_t)m->ring.total)) > 0) {
+			size_t len = strnlen(chunk, (size_t)n);
+			ring_put(&m->ring, chunk, len);
+			if (len < sizeof(chunk))
+				return;
+		}
+		return;
+	}
+	for (int i = 0; i < 1024 && (n = recv(m->console, chunk, sizeof(chunk), MSG_DONTWAIT)) > 0; i++)
+		ring_put(&m->ring, chunk, (size_t)n);
+}
+
+void machine_console(struct machine *m, char *out, size_t size)
+{
+	drain(m);
+	ring_text(&m->ring, out, size);
+}
+
+int machine_wait(struct machine *m, uint64_t deadline_ns, struct err *e)
+{
+	while (!m->ended) {
+		struct pollfd p[] = {{.fd = m->child.pidfd, .events = POLLIN},
+			{.fd = m->exact ? -1 : m->console, .events = POLLIN}};
+		uint64_t now = time_now_ns();
+		if (stop_flag)
+			return err_set(e, EINTR, "interrupted");
+		if (now >= deadline_ns)
+			return 0;
+		poll(p, ARRAY_LEN(p), (int)MIN((deadline_ns - now) / NS_PER_MS + 1, 1000u));
+		if (p[1].revents & POLLIN)
+			drain(m);
+		int rc = child_wait(&m->child, time_now_ns(), &m->status, e);
+		if (rc < 0)
+			return rc;
+		m->ended = rc == 1;
+	}
+	return 1;
+}
+
+/* The line of a console that tells why a kernel died; NULL when there is none. */
+static const char *fatal_line(char *text)
+{
+	static const char *const signs[] = {"Kernel panic - ", "BUG: ", "Oops: ", "general protection fault",
+		"Unable to mount root", "taut-agent: "};
+
+	for (size_t i = 0; i < ARRAY_LEN(signs); i++) {
+		char *at = strstr(text, signs[i]);
+		if (at) {
+			at[strcspn(at, "\n")] = 0;
+			return at;
+		}
+	}
+	return NULL;
+}
+
+bool machine_ended(struct machine *m, char *out, size_t size)
+{
+	char console[8192], said[1024] = "", how[64] = "";
+	struct err e = ERR_INIT;
+
+	machine_wait(m, 0, &e);
+	machine_console(m, console, sizeof(console));
+	ssize_t n = m->said >= 0 ? pread(m->said, said, sizeof(said) - 1, 0) : 0;
+	said[n > 0 ? n : 0] = 0;
+	str_trim(said);
+	if (m->ended && m->status)
+		status_string(m->status, how, sizeof(how));
+	const char *words = fatal_line(console), *last = strrchr(console, '\n');
+	if (!words && *said && m->ended)
+		words = said;
+	if (!words)
+		words = last ? last + 1 : console;
+	snprintf(out, size, "%s%s%s%s%.300s", m->ended ? "the machine has ended" : "", *how ? ", QEMU " : "",
+		how, *words ? (m->ended ? ": " : "its console says: ") : "", words);
+	for (char *c = out; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			*c = ' ';
+	return m->ended;
+}
+
+int machine_record(struct machine *m, char **out, size_t *len, struct err *e)
+{
+	AUTO_FREE char *data = mem_alloc(RECORD_ROOM);
+	ssize_t n = pread(m->record, data, RECORD_ROOM, 0);
+
+	if (n < 0)
+		return err_sys(e, "cannot read the record of a machine");
+	*out = steal_ptr(&data);
+	*len = (size_t)n;
+	return 0;
+}
+
+/* --- its threads ------------------------------------------------------------------------------- */
+
+int machine_vcpus(struct machine *m, pid_t *tids, size_t max, struct err *e)
+{
+	json_t *reply = NULL, *cpu;
+	size_t i, n = 0;
+
+	if (m->qmp < 0)
+		return 0;
+	int rc = qmp_command(m->qmp, &m->greeted, "query-cpus-fast", &reply, time_now_ns() + QMP_NS, e);
+	if (rc < 0)
+		return rc;
+	json_array_foreach (reply, i, cpu) {
+		json_int_t tid = json_integer_value(json_object_get(cpu, "thread-id"));
+		if (tid > 0 && n < max)
+			tids[n++] = (pid_t)tid;
+	}
+	json_decref(reply);
+	return (int)n;
+}
+
+/* --- end --------------------------------------------------------------------------------------- */
+
+void machine_stop(struct machine *m)
+{
+	if (!m)
+		return;
+	child_end(&m->child);
+	const int fds[] = {m->console, m->qmp, m->said, m->record};
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	free(m);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* machine: what its files share; private to the room. */
+#pragma once
+
+#include "boot.h"
+
+/* The numbers that QEMU inherits its fds as. */
+enum { FD_CONSOLE = 3, FD_CONTROL, FD_QMP, FD_FIRST_TAP };
+
+/* The command line, NULL-terminated. */
+char **machine_command(const struct qemu *q, const struct machine_options *o, const char *initrd);
+void machine_command_free(char **words);
+
+/* One QMP command on a fresh monitor or a used one; *reply is the "return" value, owned.  -EPROTO,
+ * -ETIMEDOUT. */
+int qmp_command(
+	int fd, bool *greeted, const char *command, json_t **reply, uint64_t deadline_ns, struct err *e);
+
+/* A ring of the last bytes that a console said. */
+#define RING_BYTES 65536
+struct ring {
+	char bytes[RING_BYTES];
+	size_t total; /* ever put in */
+};
+void ring_put(struct ring *r, const char *data, size_t len);
+/* The last whole lines that fit, made printable: control characters and what is no ASCII become '?'. */
+void ring_text(const struct ring *r, char *out, size_t size);

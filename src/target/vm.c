@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A virtual machine of taut's own: a kernel, an initramfs whose PID 1 is the agent, and a tap on the bridge
+ * where a container would have a veth.  The agent speaks over a virtio port whose far end is our control
+ * stream, so to everybody else a guest's endpoint is an endpoint; its process, as seen from here, is QEMU.
+ *
+ * Path virtio: QEMU moves the packets.  Path vhost: the host kernel does, in threads that hang on QEMU.
+ *
+ * Memory, unless the setting `backing` says otherwise: stock takes what the kernel gives; a tuned arm locks
+ * it, and takes huge pages where enough of them are free.
+ */
+#include "room.h"
+#include "vm.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define MAC          "52:54:00:74:61:75"
+#define VHOST_PATH   "/dev/vhost-net"
+#define HUGEPAGES    "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+#define HUGEPAGE_MIB 2
+
+/* --- what it needs ----------------------------------------------------------------------------- */
+
+static int vm_kernel(const struct settings *s, struct kernel *k, struct err *e)
+{
+	int rc = kernel_find(k, s->kernel, e);
+
+	if (rc == 0 && k->configured && !k->can[KERNEL_VIRTIO])
+		return err_set(e, ENOTSUP, "kernel %s cannot be a guest: it has no virtio devices", k->release);
+	return rc;
+}
+
+static int vhost_open(struct err *e)
+{
+	int fd = open(VHOST_PATH, O_RDWR | O_CLOEXEC);
+
+	if (fd >= 0)
+		return fd;
+	if (errno == ENOENT || errno == ENODEV) {
+		err_set(e, ENOENT, "no " VHOST_PATH);
+		return err_try(e, "modprobe vhost_net, or site lab");
+	}
+	return err_sys(e, "cannot open " VHOST_PATH);
+}
+
+static int vm_accel(const struct settings *s, const struct kernel *k, const char *agent, enum accel *out, struct err *e)
+{
+	char why[512] = "";
+	bool works = strcmp(s->accel, "tcg") && kvm_works(k, agent, target_mark(), why, sizeof(why));
+
+	if (!strcmp(s->accel, "kvm") && !works)
+		return err_set(e, ENOTSUP, "KVM does not work here: %s", why);
+	*out = works ? ACCEL_KVM : ACCEL_TCG;
+	return 0;
+}
+
+/* Everything but booting: that is what the trial itself does, and it takes seconds. */
+static int vm_probe(const struct settings *s, struct err *e)
+{
+	struct kernel k;
+	struct qemu q;
+	enum accel accel;
+	char agent[4096];
+	int rc = qemu_find(&q, e);
+
+	if (rc == 0 && access("/dev/net/tun", R_OK | W_OK) < 0) {
+		err_sys(e, "cannot open /dev/net/tun");
+		return e->code == ENOENT ? err_try(e, "modprobe tun") : -e->code;
+	}
+	if (rc == 0 && !strcmp(s->path, "vhost")) {
+		AUTO_CLOSE int vhost = vhost_open(e);
+		rc = vhost < 0 ? vhost : 0;
+	}
+	if (rc == 0)
+		rc = vm_kernel(s, &k, e);
+	if (rc == 0)
+		rc = agent_find(agent, sizeof(agent), e);
+	return rc < 0 ? rc : vm_accel(s, &k, agent, &accel, e);
+}
+
+/* --- start ------------------------------------------------------------------------------------- */
+
+static bool hugepages_free(uint64_t mib)
+{
+	AUTO_CLOSE int root = root_open("/", NULL);
+	uint64_t n = 0;
+
+	return root_read_u64(root, HUGEPAGES, &n, NULL) == 0 && n * HUGEPAGE_MIB >= mib;
+}
+
+static int vm_backing(const struct settings *s, struct machine_options *o, struct err *e)
+{
+	bool tuned = strcmp(s->profile, "stock") != 0, free = hugepages_free(o->memory_mib);
+
+	if (!strcmp(s->backing, "hugepages") && !free)
+		return err_set(e, ENOMEM,
+			"cannot put %u MiB of guest memory on huge pages: not enough of them are free (try: more "
+			"vm.nr_hugepages)",
+			o->memory_mib);
+	o->hugepages = !strcmp(s->backing, "hugepages") || (!*s->backing && tuned && free);
+	o->lock_memory = !strcmp(s->backing, "locked") || (!*s->backing && tuned);
+	return 0;
+}
+
+static json_t *vm_document(const struct target *t)
+{
+	return json_pack("{s:s, s:s, s:i, s:I}", "role", "guest", "address", target_address(t), "prefix",
+		(int)target_prefix(t), "mtu", (json_int_t)t->settings.mtu);
+}
+
+static int vm_launch(struct target *t, struct machine_options *o, struct err *e)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && o->vhost && i < o->queues; i++)
+		if ((o->vhosts[i] = vhost_open(e)) < 0) {
+			rc = o->vhosts[i];
+			o->vhosts[i] = -1;
+		}
+	if (rc == 0)
+		rc = machine_start(&t->server.machine, o, e);
+	for (unsigned i = 0; o->vhost && i < o->queues; i++)
+		if (o->vhosts[i] >= 0)
+			close(o->vhosts[i]);
+	close(steal_fd(&t->server.theirs));
+	return rc < 0 ? rc : groups_enter(&t->groups, "server", machine_pid(t->server.machine), e);
+}
+
+static int vm_start(struct target *t, struct err *e)
+{
+	const struct settings *s = &t->settings;
+	struct machine_options o = {.kernel = &t->vm.kernel,
+		.append = s->boot,
+		.mark = target_mark(),
+		.folder = t->place.folder,
+		.control = t->server.theirs,
+		.cpus = (unsigned)s->vcpus,
+		.memory_mib = (unsigned)(s->memory_bytes >> 20),
+		.queues = (unsigned)s->queues,
+		.cpu_model = s->cpu_model,
+		.vhost = !strcmp(s->path, "vhost"),
+		.mac = MAC};
+	char image[1024];
+	struct qemu q;
+	int rc = qemu_find(&q, e);
+
+	memset(o.vhosts, -1, sizeof(o.vhosts));
+	memcpy(o.taps, t->vm.taps, sizeof(o.taps));
+	if (rc == 0)
+		rc = vm_kernel(s, &t->vm.kernel, e);
+	if (rc == 0)
+		rc = image_guest(&t->vm.kernel, t->agent, image, sizeof(image), e);
+	if (rc == 0)
+		rc = vm_accel(s, &t->vm.kernel, t->agent, &o.accel, e);
+	if (rc == 0)
+		rc = vm_backing(s, &o, e);
+	if (rc < 0)
+		return rc;
+	t->vm.accel = o.accel;
+	snprintf(t->version, sizeof(t->version), "QEMU %s", q.version);
+	o.image = image;
+	o.document = vm_document(t);
+	rc = vm_launch(t, &o, e);
+	json_decref(o.document);
+	return rc;
+}
+
+static void vm_stop(struct target *t, struct buf *problems)
+{
+	(void)problems;
+	machine_stop(t->server.machine);
+	t->server.machine = NULL;
+	for (size_t i = 0; i < MACHINE_QUEUES_MAX; i++)
+		if (t->vm.taps[i] >= 0)
+			close(steal_fd(&t->vm.taps[i]));
+}
+
+static int threads(const struct target *t, struct subject *subject, struct err *e)
+{
+	return endpoint_threads(&t->server, ROLE_EMULATOR, subject, e);
+}
+
+const struct runtime_row runtime_vm = {
+	.name = "qemu",
+	.help = "a virtual machine by QEMU, with KVM where it works",
+	.targets = "vm",
+	.boots = true,
+	.probe = vm_probe,
+	.start = vm_start,
+	.threads = threads,
+	.stop = vm_stop,
+};
