@@ -2,8 +2,8 @@
 # What quickstart and check share: Debian packages, the build folder, and whom the files belong to.  POSIX sh, sourced.
 
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config python3 libjansson-dev libyaml-dev libsqlite3-dev
- libgsl-dev libnl-3-dev libnl-route-3-dev zlib1g-dev"
-PACKAGES_RUN="runc crun stress-ng"
+ libgsl-dev libnl-3-dev libnl-route-3-dev zlib1g-dev libarchive-dev"
+PACKAGES_RUN="runc crun stress-ng qemu-system-x86"
 PACKAGES_CHECK="clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev iptables iproute2 man-db groff
  sockperf iperf3 iputils-ping"
 

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * libarchive does the work: its raw format undoes compression alone, and a Debian package is an ar archive
+ * with a compressed tar archive in it, which is read through a second reader without being stored first.
+ *
+ * What is unpacked gets names that are made here: a member's name only decides whether it is wanted, and is
+ * refused when it is absolute or holds "..".
+ */
+#include "unpack.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define BLOCK_BYTES       65536
+#define PACKAGE_MAX_BYTES (4ull << 30)
+#define MEMBERS_MAX       100000
+#define NAME_MAX_BYTES    512
+
+static void reader_free(struct archive **a)
+{
+	if (*a)
+		archive_read_free(*a);
+}
+
+static void writer_free(struct archive **a)
+{
+	if (*a)
+		archive_write_free(*a);
+}
+
+static int archive_error(struct err *e, struct archive *a, const char *doing, const char *path)
+{
+	int code = archive_errno(a);
+	const char *why = archive_error_string(a);
+
+	/* Of its own errors only those with a system's cause are errno values that mean something. */
+	if (code <= 0 || code > 133)
+		code = EBADMSG;
+	return err_set(e, code, "cannot %s %s: %s", doing, path, why ? why : "it is damaged");
+}
+
+/* --- a compressed file -------------------------------------------------------------------------- */
+
+static int open_regular(const char *path, struct err *e)
+{
+	struct stat st;
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, "cannot read %s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, EINVAL, "cannot read %s: it is no regular file", path);
+	return steal_fd(&fd);
+}
+
+int unpack_file(const char *path, size_t max, char **out, size_t *len, struct err *e)
+{
+	AUTO_CLOSE int fd = open_regular(path, e);
+	AUTO(reader_free) struct archive *a = fd < 0 ? NULL : archive_read_new();
+	AUTO(buf_free) struct buf b = {0};
+	AUTO_FREE char *block = mem_alloc(BLOCK_BYTES);
+	struct archive_entry *entry;
+
+	if (fd < 0)
+		return fd;
+	if (!a)
+		return err_code(e, ENOMEM, "cannot read %s", path);
+	archive_read_support_filter_xz(a);
+	archive_read_support_filter_gzip(a);
+	archive_read_support_filter_zstd(a);
+	archive_read_support_format_raw(a);
+	archive_read_support_format_empty(a);
+	if (archive_read_open_fd(a, fd, BLOCK_BYTES) != ARCHIVE_OK)
+		return archive_error(e, a, "read", path);
+	int rc = archive_read_next_header(a, &entry);
+	if (rc != ARCHIVE_OK && rc != ARCHIVE_EOF)
+		return archive_error(e, a, "read", path);
+	while (rc == ARCHIVE_OK) {
+		ssize_t n = archive_read_data(a, block, BLOCK_BYTES);
+		if (n == 0)
+			break;
+		if (n < 0)
+			return archive_error(e, a, "read", path);
+		if ((size_t)n > max - b.len)
+			return err_code(e, EFBIG, "cannot read %s", path);
+		buf_put(&b, block, (size_t)n);
+	}
+	if (!b.data)
+		buf_put(&b, "", 0);
+	*len = b.len;
+	*out = steal_ptr(&b.data);
+	return 0;
+}
+
+/* --- a Debian package --------------------------------------------------------------------------- */
+
+struct inner {
+	struct archive *outer;
+	char block[BLOCK_BYTES];
+};
+
+static la_ssize_t inner_read(struct archive *a, void *arg, const void **block)
+{
+	struct inner *inner = arg;
+	la_ssize_t n = archive_read_data(inner->outer, inner->block, sizeof(inner->block));
+
+	if (n < 0)
+		archive_set_error(a, archive_errno(inner->outer), "%s", archive_error_string(inner->outer));
+	*block = inner->block;
+	return n;
+}
+
+/* Moves the outer archive to the member with the files. */
+static int find_data(struct archive *a, const char *package, struct err *e)
+{
+	struct archive_entry *entry;
+	int rc;
+
+	while ((rc = archive_read_next_header(a, &entry)) == ARCHIVE_OK) {
+		const char *name = archive_entry_pathname(entry);
+		if (name && str_starts(name, "data.tar"))
+			return 0;
+	}
+	return rc == ARCHIVE_EOF ? err_set(e, EBADMSG, "cannot unpack %s: it is no Debian package", package)
+				 : archive_error(e, a, "unpack", package);
+}
+
+/* Absolute or with a component ".."; a leading "./" is how tar begins. */
+static bool name_leads_out(const char *name)
+{
+	if (*name == '/')
+		return true;
+	for (const char *p = name; p; p = strchr(p, '/')) {
+		p += *p == '/';
+		if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || !p[2]))
+			return true;
+	}
+	return false;
+}
+
+/* The name below FOLDER under which a member is kept; false when it is not. */
+static bool kept_name(const char *name, char *out, size_t size)
+{
+	const char *rest;
+	int n = -1;
+
+	if (str_starts(name, "./"))
+		name += 2;
+	if (str_starts(name, "usr/"))
+		name += 4;
+	if (str_starts(name, "boot/vmlinuz-"))
+		n = snprintf(out, size, "vmlinuz");
+	else if (str_starts(name, "boot/config-"))
+		n = snprintf(out, size, "config");
+	else if (str_starts(name, "lib/modules/") && (rest = strchr(name + 12, '/')) && rest[1])
+		n = snprintf(out, size, "modules%s", rest);
+	return n > 0 && (size_t)n < size;
+}
+
+static int copy_member(
+	struct archive *in, struct archive *disk, struct archive_entry *entry, uint64_t *left, struct err *e)
+{
+	const char *path = archive_entry_pathname(entry);
+	const void *block;
+	size_t len;
+	la_int64_t at;
+	int rc;
+
+	if (archive_write_header(disk, entry) != ARCHIVE_OK)
+		return archive_error(e, disk, "write", path);
+	while ((rc = archive_read_data_block(in, &block, &len, &at)) == ARCHIVE_OK) {
+		if (stop_flag)
+			return err_set(e, EINTR, "cannot write %s: interrupted", path);
+		if (len > *left)
+			return err_code(e, EFBIG, "cannot write %s", path);
+		*left -= len;
+		if (archive_write_data_block(disk, block, len, at) < ARCHIVE_OK)
+			return archive_error(e, disk, "write", path);
+	}
+	if (rc != ARCHIVE_EOF)
+		return archive_error(e, in, "unpack", path);
+	if (archive_write_finish_entry(disk) != ARCHIVE_OK)
+		return archive_error(e, disk, "write", path);
+	return 0;
+}
+
+static int copy_members(
+	struct archive *in, struct archive *disk, const char *package, const char *folder, struct err *e)
+{
+	uint64_t left = PACKAGE_MAX_BYTES;
+	struct archive_entry *entry;
+	char kept[NAME_MAX_BYTES];
+	int rc;
+
+	for (size_t members = 0; (rc = archive_read_next_header(in, &entry)) == ARCHIVE_OK; members++) {
+		const char *name = archive_entry_pathname(entry);
+		mode_t type = archive_entry_filetype(entry);
+		if (stop_flag)
+			return err_set(e, EINTR, "cannot unpack %s: interrupted", package);
+		if (!name || name_leads_out(name) || members >= MEMBERS_MAX)
+			return err_set(e, EBADMSG, "cannot unpack %s: member '%.100s' has no place in it",
+				package, name ? name : "");
+		if ((type != AE_IFREG && type != AE_IFDIR) || archive_entry_hardlink(entry) ||
+			!kept_name(name, kept, sizeof(kept)))
+			continue;
+		AUTO_FREE char *path = str_format("%s/%s", folder, kept);
+		archive_entry_set_pathname(entry, path);
+		archive_entry_set_perm(entry, type == AE_IFDIR ? 0755 : 0644);
+		rc = copy_member(in, disk, entry, &left, e);
+		if (rc < 0)
+			return rc;
+	}
+	return rc == ARCHIVE_EOF ? 0 : archive_error(e, in, "unpack", package);
+}
+
+int unpack_kernel_package(const char *package, const char *folder, struct err *e)
+{
+	AUTO(reader_free) struct archive *outer = archive_read_new();
+	AUTO(reader_free) struct archive *in = archive_read_new();
+	AUTO(writer_free) struct archive *disk = archive_write_disk_new();
+	AUTO_FREE struct inner *inner = mem_alloc(sizeof(*inner));
+	/* The library checks every component for links, so the way to the folder must have none. */
+	AUTO_FREE char *real = realpath(folder, NULL);
+	int rc;
+
+	if (!outer || !in || !disk)
+		return err_code(e, ENOMEM, "cannot unpack %s", package);
+	if (!real)
+		return err_sys(e, "cannot unpack into %s", folder);
+	archive_read_support_format_ar(outer);
+	if (archive_read_open_filename(outer, package, BLOCK_BYTES) != ARCHIVE_OK)
+		return archive_error(e, outer, "unpack", package);
+	rc = find_data(outer, package, e);
+	if (rc < 0)
+		return rc;
+	/* Those that dpkg knows; for others the library would start programs. */
+	archive_read_support_filter_xz(in);
+	archive_read_support_filter_gzip(in);
+	archive_read_support_filter_zstd(in);
+	archive_read_support_format_tar(in);
+	archive_write_disk_set_options(disk, ARCHIVE_EXTRACT_SECURE_SYMLINKS |
+						     ARCHIVE_EXTRACT_SECURE_NODOTDOT |
+						     ARCHIVE_EXTRACT_NO_OVERWRITE);
+	inner->outer = outer;
+	if (archive_read_open(in, inner, NULL, inner_read, NULL) != ARCHIVE_OK)
+		return archive_error(e, in, "unpack", package);
+	return copy_members(in, disk, package, real, e);
+}
