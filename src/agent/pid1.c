@@ -35,7 +35,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
-#include <time.h>
 
 #define DEVICE_NS     (30 * NS_PER_S)
 #define SERIAL_RECORD "/dev/ttyS1"
@@ -46,14 +45,6 @@ struct boot {
 	int uevents;
 	uint64_t init_ns;
 };
-
-static uint64_t since_boot_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_BOOTTIME, &t);
-	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
 
 static const char *text(const struct boot *b, const char *key)
 {
@@ -363,7 +354,7 @@ _Noreturn static void power_off(void)
 
 _Noreturn void agent_pid1(void)
 {
-	struct boot b = {.init_ns = since_boot_ns()};
+	struct boot b = {.init_ns = time_since_boot_ns()};
 	struct child child = CHILD_NONE;
 	struct err e = ERR_INIT;
 	const struct role_row *role = role_read(&b, &e);

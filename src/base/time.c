@@ -18,6 +18,11 @@ uint64_t time_now_ns(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+uint64_t time_since_boot_ns(void)
+{
+	return clock_ns(CLOCK_BOOTTIME);
+}
+
 uint64_t time_wall_ns(void)
 {
 	return clock_ns(CLOCK_REALTIME);

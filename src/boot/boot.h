@@ -118,7 +118,7 @@ const char *accel_name(enum accel accel);
 
 /* QEMU as found here. */
 struct qemu {
-	char program[256], version[64]; /* "7.2.22" */
+	char program[256], version[48]; /* "7.2.22" */
 	unsigned major, minor;
 };
 /* Once per process.  -ENOENT with advice when there is none, -ENOTSUP when it is too old or lacks a device.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * KVM that opens is not KVM that works: on a machine that is a guest itself /dev/kvm may be there, make
- * virtual machines and CPUs, and never get a kernel out of its early boot.  So a small guest is booted, with a
- * deadline, and its first word decides.  The answer holds for this boot of the host and is kept in the cache,
- * under its boot id.
+ * virtual machines and CPUs, and never get a kernel out of its early boot.  So a small guest is booted, with
+ * a deadline, and its first word decides.  The answer holds for this boot of the host and is kept in the
+ * cache, under its boot id.
  */
 #include "image.h"
 
@@ -74,7 +74,8 @@ static int first_word(struct machine *m, int control, struct err *e)
 	}
 }
 
-static int probe(const struct kernel *k, const char *agent, const char *folder, const char *mark, struct err *e)
+static int probe(
+	const struct kernel *k, const char *agent, const char *folder, const char *mark, struct err *e)
 {
 	char image[PATH_BYTES];
 	struct machine *m = NULL;

@@ -10,12 +10,14 @@
  */
 #include "site.h"
 
+#include "boot/boot.h"
 #include "noise.h"
 #include "stat/stat.h"
 #include "witness.h"
 
 #include <poll.h>
 #include <stdio.h>
+#include <sys/utsname.h>
 
 #define HANDSHAKE_NS (10 * NS_PER_S)
 #define SLACK_NS     (5 * NS_PER_S)
@@ -35,6 +37,7 @@ struct session {
 	struct target *target;
 	struct tune *tune;
 	struct witness *witness;
+	uint64_t started_ns; /* of the virtual machine, where there is one */
 };
 
 /* --- the site itself --------------------------------------------------------------------------- */
@@ -181,10 +184,26 @@ static int agent_failed(struct session *s, const char *who, struct err *e)
 	return -e->code;
 }
 
+/* What the agent of a virtual machine says of the kernel that it runs on. */
+static void take_guest(struct session *s, const json_t *hello)
+{
+	struct kernel_facts *guest = &s->record->guest;
+	const char *kernel = json_string_value(json_object_get(hello, "kernel"));
+	const char *version = json_string_value(json_object_get(hello, "kernel_version"));
+	json_int_t init = json_integer_value(json_object_get(hello, "init_ns"));
+	json_int_t ready = json_integer_value(json_object_get(hello, "uptime_ns"));
+
+	snprintf(guest->kernel, sizeof(guest->kernel), "%s", kernel ? kernel : "");
+	snprintf(guest->version, sizeof(guest->version), "%s", version ? version : "");
+	guest->init_ns = init > 0 ? (uint64_t)init : 0;
+	guest->ready_ns = ready > 0 ? (uint64_t)ready : 0;
+	guest->boot_ns = time_now_ns() - s->started_ns;
+}
+
 /* Tells one endpoint its plan and waits until it is ready; a server's ports are put into the plan. */
 static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struct err *e)
 {
-	uint64_t deadline = time_now_ns() + HANDSHAKE_NS;
+	uint64_t deadline = time_now_ns() + boot_patience_ns(HANDSHAKE_NS);
 	int fd = target_control(s->target, plan->server);
 	json_t *body = NULL;
 	const char *version;
@@ -196,6 +215,8 @@ static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struc
 	if (!version || strcmp(version, TAUT_VERSION))
 		rc = err_set(e, EPROTO, "the agent is version %.20s, this is %s (try: build both together)",
 			version ? version : "?", TAUT_VERSION);
+	else if (plan->server && target_guest(s->target, &s->record->guest, &s->started_ns))
+		take_guest(s, body);
 	json_decref(body);
 	if (rc == 0)
 		rc = frame_send(fd, FRAME_PLAN, endpoint_plan_json(plan), deadline, e);
@@ -273,13 +294,15 @@ static int measure(struct session *s, struct err *e)
 	const struct settings *set = s->settings;
 	const struct workload_row *row = workload_find(set->workload);
 	bool counted = row->kind == WORKLOAD_RR && set->transactions;
-	uint64_t begin = time_now_ns(), grace = begin + HANDSHAKE_NS;
+	uint64_t begin = time_now_ns(), grace = begin + HANDSHAKE_NS, slack = boot_patience_ns(SLACK_NS);
 	uint64_t deadline = begin + set->warmup_ns + (counted ? set->max_duration_ns : set->duration_ns) +
-			    2 * set->timeout_ns + SLACK_NS;
+			    2 * set->timeout_ns + slack;
 	int rc = frame_send(target_control(s->target, true), FRAME_GO, json_object(), grace, e);
 
 	if (rc == 0)
 		rc = frame_send(target_control(s->target, false), FRAME_GO, json_object(), grace, e);
+	if (s->started_ns)
+		s->record->guest.first_ns = time_now_ns() - s->started_ns;
 	if (rc == 0)
 		rc = take_record(s, false, deadline, e);
 	/* The server ends by itself when the client has gone; STOP makes sure.  It may have gone before STOP
@@ -287,7 +310,7 @@ static int measure(struct session *s, struct err *e)
 	if (rc == 0)
 		frame_send(target_control(s->target, true), FRAME_STOP, json_object(), deadline, NULL);
 	if (rc == 0)
-		rc = take_record(s, true, time_now_ns() + set->timeout_ns + SLACK_NS, e);
+		rc = take_record(s, true, time_now_ns() + set->timeout_ns + slack, e);
 	witness_sample(s->witness);
 	return rc;
 }
@@ -347,7 +370,8 @@ static int carry_out(struct session *s, struct err *e)
 	if (rc == 0)
 		rc = tune_stage(s, TUNE_HOST, e);
 	if (rc == 0)
-		rc = target_start(s->target, time_now_ns() + HANDSHAKE_NS, e);
+		rc = target_start(
+			s->target, time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS), e);
 	if (rc == 0)
 		rc = prepare_endpoints(s, e);
 	if (rc == 0)
@@ -378,6 +402,7 @@ static int take_down(struct session *s, struct err *e)
 		json_decref(s->record->knobs);
 		s->record->knobs = tune_effective_json(s->tune);
 	}
+	target_console(s->target, s->record->console, sizeof(s->record->console));
 	if (s->target && target_destroy(s->target, &problem) < 0)
 		log_warn("%s", err_string(&problem, text, sizeof(text)));
 	s->target = NULL;
@@ -385,6 +410,15 @@ static int take_down(struct session *s, struct err *e)
 	rc = s->tune ? tune_revert(s->tune, e) : 0;
 	tune_free(s->tune);
 	return rc;
+}
+
+static void take_host(struct kernel_facts *host)
+{
+	struct utsname kernel;
+
+	uname(&kernel);
+	snprintf(host->kernel, sizeof(host->kernel), "%s", kernel.release);
+	snprintf(host->version, sizeof(host->version), "%s", kernel.version);
 }
 
 int site_trial(struct site *site, const struct settings *settings, struct trial_record *record, struct err *e)
@@ -397,6 +431,7 @@ int site_trial(struct site *site, const struct settings *settings, struct trial_
 	record->settings = *settings;
 	record->outcome = TRIAL_DONE;
 	record->wall_started_ns = time_wall_ns();
+	take_host(&record->host);
 	int rc = tune_open(&s.tune, &site->host, &why);
 	if (rc == 0)
 		rc = carry_out(&s, &why);

@@ -138,8 +138,7 @@ int endpoint_wait(struct endpoint *ep, uint64_t deadline_ns, struct err *e)
 		return root;
 	for (;;) {
 		struct pollfd p[] = {{.fd = ep->control, .events = POLLIN},
-			{.fd = ep->machine ? machine_pidfd(ep->machine) : ep->child.pidfd,
-				.events = POLLIN}};
+			{.fd = ep->machine ? machine_pidfd(ep->machine) : ep->child.pidfd, .events = POLLIN}};
 		uint64_t now = time_now_ns();
 		if (now >= deadline_ns || stop_flag)
 			return not_started(ep, now >= deadline_ns ? ETIMEDOUT : EINTR,

@@ -67,11 +67,11 @@ struct endpoint {
 	const char *through; /* the runtime that child is: "runc"; NULL: child is the agent */
 	struct child child;
 	struct machine *machine; /* that it lives in; owned; NULL: none */
-	int control; /* our end of the stream */
-	int theirs;  /* the other end, until it has been handed over */
-	int said;    /* memfd behind stderr */
-	int netns;   /* where its link is */
-	pid_t pid;   /* the agent as we see it; 0 before its HELLO */
+	int control;             /* our end of the stream */
+	int theirs;              /* the other end, until it has been handed over */
+	int said;                /* memfd behind stderr */
+	int netns;               /* where its link is */
+	pid_t pid;               /* the agent as we see it; 0 before its HELLO */
 	uint64_t start;
 	bool ended;
 	int status; /* as waitpid's, once it has ended */

@@ -28,7 +28,8 @@ static int vm_kernel(const struct settings *s, struct kernel *k, struct err *e)
 	int rc = kernel_find(k, s->kernel, e);
 
 	if (rc == 0 && k->configured && !k->can[KERNEL_VIRTIO])
-		return err_set(e, ENOTSUP, "kernel %s cannot be a guest: it has no virtio devices", k->release);
+		return err_set(
+			e, ENOTSUP, "kernel %s cannot be a guest: it has no virtio devices", k->release);
 	return rc;
 }
 
@@ -45,7 +46,8 @@ static int vhost_open(struct err *e)
 	return err_sys(e, "cannot open " VHOST_PATH);
 }
 
-static int vm_accel(const struct settings *s, const struct kernel *k, const char *agent, enum accel *out, struct err *e)
+static int vm_accel(
+	const struct settings *s, const struct kernel *k, const char *agent, enum accel *out, struct err *e)
 {
 	char why[512] = "";
 	bool works = strcmp(s->accel, "tcg") && kvm_works(k, agent, target_mark(), why, sizeof(why));
@@ -96,7 +98,8 @@ static int vm_backing(const struct settings *s, struct machine_options *o, struc
 
 	if (!strcmp(s->backing, "hugepages") && !free)
 		return err_set(e, ENOMEM,
-			"cannot put %u MiB of guest memory on huge pages: not enough of them are free (try: more "
+			"cannot put %u MiB of guest memory on huge pages: not enough of them are free (try: "
+			"more "
 			"vm.nr_hugepages)",
 			o->memory_mib);
 	o->hugepages = !strcmp(s->backing, "hugepages") || (!*s->backing && tuned && free);
