@@ -29,7 +29,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 
 #define FRAME_NS          (60 * NS_PER_S) /* a frame may go through a slow serial port */
 #define PREPARE_CLIENT_NS (20 * NS_PER_S)
@@ -206,24 +205,9 @@ static int obey(struct agent *a, struct err *e)
 				  type);
 }
 
-/* Who speaks, on which kernel, and how long it took to get here, on this machine's own clock. */
-static json_t *hello(void)
-{
-	const char *init = getenv("TAUT_INIT_NS");
-	struct utsname kernel;
-	uint64_t init_ns = 0;
-
-	uname(&kernel);
-	if (init)
-		str_u64(init, &init_ns);
-	return json_pack("{s:s, s:s, s:s, s:I, s:I}", "version", TAUT_VERSION, "kernel", kernel.release,
-		"kernel_version", kernel.version, "init_ns", (json_int_t)init_ns, "uptime_ns",
-		(json_int_t)time_since_boot_ns());
-}
-
 static int carry_out(struct agent *a, struct err *e)
 {
-	int rc = send_frame(a, FRAME_HELLO, hello(), e);
+	int rc = send_frame(a, FRAME_HELLO, frame_hello(), e);
 
 	if (!rc) {
 		wait_event(a, -1, POLLIN); /* as long as it takes: others may have to boot */

@@ -27,6 +27,7 @@
 #include <linux/netlink.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -184,16 +185,41 @@ static int network_up(struct boot *b, struct err *e)
 	return rc;
 }
 
+/*
+ * A port counts as hung up until the other side has been announced.  Edge-triggered, each announcement wakes
+ * us once; poll() would report the hang-up again and again.
+ */
+static int wait_for_host(int port, struct err *e)
+{
+	AUTO_CLOSE int set = epoll_create1(EPOLL_CLOEXEC);
+	struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
+	uint64_t deadline = time_now_ns() + DEVICE_NS;
+
+	if (set < 0 || epoll_ctl(set, EPOLL_CTL_ADD, port, &event) < 0)
+		return err_sys(e, "cannot wait for the other side of the control port");
+	do {
+		uint64_t now = time_now_ns();
+		if (now >= deadline)
+			return err_set(e, ETIMEDOUT, "nobody is on the other side of the control port");
+		if (epoll_wait(set, &event, 1, (int)((deadline - now) / NS_PER_MS + 1)) < 0 && errno != EINTR)
+			return err_sys(e, "cannot wait for the other side of the control port");
+	} while (event.events & EPOLLHUP || !(event.events & EPOLLOUT));
+	return 0;
+}
+
 static int open_port(struct boot *b, struct err *e)
 {
 	struct search port = {.prefix = "vport"};
-	int rc = wait_for_device(b, "/dev", &port, e), fd;
+	int rc = wait_for_device(b, "/dev", &port, e);
 
 	if (rc < 0)
 		return rc;
 	AUTO_FREE char *path = str_format("/dev/%s", port.found);
-	fd = open(path, O_RDWR | O_CLOEXEC);
-	return fd < 0 ? err_sys(e, "cannot open %s", path) : fd;
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return err_sys(e, "cannot open %s", path);
+	rc = wait_for_host(fd, e);
+	return rc < 0 ? rc : steal_fd(&fd);
 }
 
 /* A serial port that takes bytes as they are. */

@@ -146,9 +146,9 @@ void log_debug(const char *format, ...) PRINTF(1, 2);
 #define NS_PER_MS 1000000ull
 #define NS_PER_S  1000000000ull
 
-uint64_t time_now_ns(void);  /* CLOCK_MONOTONIC */
+uint64_t time_now_ns(void);        /* CLOCK_MONOTONIC */
 uint64_t time_since_boot_ns(void); /* CLOCK_BOOTTIME */
-uint64_t time_wall_ns(void); /* CLOCK_REALTIME, since 1970 */
+uint64_t time_wall_ns(void);       /* CLOCK_REALTIME, since 1970 */
 /* "2026-01-02T03:04:05Z" into out (at least 21 bytes); returns out. */
 char *time_iso8601(uint64_t wall_ns, char *out, size_t size);
 /* Parses "200ms", "3s", "10us", "5m", "24h", "1.5s" into ns; a bare "0" is allowed, another bare number is

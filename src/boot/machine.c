@@ -261,16 +261,9 @@ bool machine_ended(struct machine *m, char *out, size_t size)
 	return m->ended;
 }
 
-int machine_record(struct machine *m, char **out, size_t *len, struct err *e)
+int machine_record(const struct machine *m)
 {
-	AUTO_FREE char *data = mem_alloc(RECORD_ROOM);
-	ssize_t n = pread(m->record, data, RECORD_ROOM, 0);
-
-	if (n < 0)
-		return err_sys(e, "cannot read the record of a machine");
-	*out = steal_ptr(&data);
-	*len = (size_t)n;
-	return 0;
+	return m->record;
 }
 
 /* --- its threads ------------------------------------------------------------------------------- */

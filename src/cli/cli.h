@@ -15,7 +15,7 @@
 
 struct verb {
 	const char *name;
-	const char *help;
+	const char *help;                   /* NULL: not for people */
 	int (*main)(int argc, char **argv); /* argv[0] is "taut VERB"; returns an exit code */
 };
 extern const struct verb verbs[];
@@ -29,6 +29,7 @@ int verb_export(int argc, char **argv);
 int verb_list(int argc, char **argv);
 int verb_tune(int argc, char **argv);
 int verb_lab(int argc, char **argv);
+int verb_site(int argc, char **argv);
 
 /* --- options that several verbs share ---------------------------------------------------------- */
 

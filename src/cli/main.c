@@ -12,6 +12,7 @@ const struct verb verbs[] = {
 	{"list", "list stored runs, or what this build knows", verb_list},
 	{"tune", "say what tuning is in force, and put it back", verb_tune},
 	{"lab", "find and remove what a killed taut has left", verb_lab},
+	{"site", NULL, verb_site},
 };
 const size_t verbs_n = ARRAY_LEN(verbs);
 
@@ -20,7 +21,8 @@ static void print_help(FILE *out)
 	fprintf(out, "Usage: taut VERB [OPTION...]\n"
 		     "Measure, tune and compare the network latency of containers.\n\n");
 	for (size_t i = 0; i < verbs_n; i++)
-		fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].help);
+		if (verbs[i].help)
+			fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].help);
 	fprintf(out, "\nStart with:  sudo taut run quick\n"
 		     "More:        taut VERB --help, man taut\n");
 }

@@ -8,27 +8,17 @@
  * Nobody listens for control: frames go over the stream that each agent inherited.  Every wait has a
  * deadline.  While the endpoints measure this process sleeps, and wakes every WITNESS_PERIOD_NS for a sample.
  */
-#include "site.h"
+#include "room.h"
 
-#include "boot/boot.h"
-#include "noise.h"
 #include "stat/stat.h"
 #include "witness.h"
 
 #include <poll.h>
 #include <stdio.h>
-#include <sys/utsname.h>
 
 #define HANDSHAKE_NS (10 * NS_PER_S)
 #define SLACK_NS     (5 * NS_PER_S)
 #define RATE_LEAST   0.98 /* of the offered rate; below, the rate counts as missed */
-
-struct site {
-	int root;
-	struct tune_host host;
-	struct site_options options;
-	struct noise noise;
-};
 
 struct session {
 	struct site *site;
@@ -39,117 +29,6 @@ struct session {
 	struct witness *witness;
 	uint64_t started_ns; /* of the virtual machine, where there is one */
 };
-
-/* --- the site itself --------------------------------------------------------------------------- */
-
-static int refuse_leftover(struct site *site, struct err *e)
-{
-	int n = tune_leftover(&site->host, NULL, e);
-
-	if (n <= 0)
-		return n;
-	err_refused(e,
-		"cannot measure: %d changes of an earlier taut are still in force on this machine, so "
-		"`stock` would be a lie",
-		n);
-	return err_try(e, "taut tune revert");
-}
-
-int site_open(struct site **out, const struct site_options *options, struct err *e)
-{
-	struct site *site = mem_alloc(sizeof(*site));
-	int rc;
-
-	*site = (struct site){.root = -1, .host = TUNE_HOST_NONE, .options = *options, .noise = NOISE_NONE};
-	rc = site->root = root_open("/", e);
-	if (rc >= 0)
-		rc = tune_host_open(&site->host, site->root, e);
-	if (rc >= 0)
-		rc = refuse_leftover(site, e);
-	if (rc < 0) {
-		site_close(site);
-		return rc;
-	}
-	*out = site;
-	return 0;
-}
-
-void site_close(struct site *site)
-{
-	if (!site)
-		return;
-	noise_stop(&site->noise);
-	tune_host_close(&site->host);
-	if (site->root >= 0)
-		close(site->root);
-	free(site);
-}
-
-static int check_cpu(const struct site *site, const char *what, int64_t cpu, struct err *e)
-{
-	char list[256];
-
-	if (cpu < 0 || CPU_ISSET((size_t)cpu, &site->host.online))
-		return 0;
-	return err_usage(e, "cannot pin the %s to CPU %lld: the CPUs of this machine are %s", what,
-		(long long)cpu, cpus_format_list(&site->host.online, list, sizeof(list)));
-}
-
-int site_check(struct site *site, struct settings *s, struct err *e)
-{
-	cpus isolated, housekeeping;
-	int rc = settings_check(s, e);
-
-	if (rc == 0)
-		rc = target_check(s, e);
-	if (rc == 0)
-		rc = check_cpu(site, "client", s->client_cpu, e);
-	if (rc == 0)
-		rc = check_cpu(site, "server", s->server_cpu, e);
-	if (rc == 0 && !tune_profile_known(s->profile)) {
-		err_usage(e, "cannot use profile '%s': there is no such profile", s->profile);
-		return err_try(e, "stock, low-latency or command");
-	}
-	if (rc == 0 && s->isolate[0] &&
-		(rc = tune_partition(&site->host, s->isolate, &isolated, &housekeeping, e)) < 0)
-		e->exit = EXIT_USAGE;
-	if (rc == 0 && strcmp(s->profile, "stock"))
-		rc = tune_allowed(&site->host, site->options.yes, e);
-	return rc;
-}
-
-enum target_answer site_probe(
-	struct site *site, const struct settings *s, char *reason, size_t size, bool *privilege)
-{
-	(void)site;
-	*privilege = false;
-	if (!noise_possible(s->noise, reason, size))
-		return TARGET_NO;
-	return target_probe(s, reason, size, privilege);
-}
-
-int site_plan_json(struct site *site, const struct settings *settings, json_t **out, struct err *e)
-{
-	static const struct subject nobody;
-	json_t *all = json_array();
-	int rc = 0;
-
-	for (int stage = TUNE_HOST; rc == 0 && stage <= TUNE_LIVE; stage++) {
-		struct tune_plan *plan = NULL;
-		rc = tune_plan_make(&plan, &site->host, (enum tune_stage)stage, settings, &nobody, e);
-		if (rc < 0)
-			break;
-		json_t *part = tune_plan_json(plan);
-		json_array_extend(all, part);
-		json_decref(part);
-		tune_plan_free(plan);
-	}
-	if (rc < 0)
-		json_decref(all);
-	else
-		*out = all;
-	return rc;
-}
 
 /* --- the steps of a trial ---------------------------------------------------------------------- */
 
@@ -184,39 +63,21 @@ static int agent_failed(struct session *s, const char *who, struct err *e)
 	return -e->code;
 }
 
-/* What the agent of a virtual machine says of the kernel that it runs on. */
-static void take_guest(struct session *s, const json_t *hello)
-{
-	struct kernel_facts *guest = &s->record->guest;
-	const char *kernel = json_string_value(json_object_get(hello, "kernel"));
-	const char *version = json_string_value(json_object_get(hello, "kernel_version"));
-	json_int_t init = json_integer_value(json_object_get(hello, "init_ns"));
-	json_int_t ready = json_integer_value(json_object_get(hello, "uptime_ns"));
-
-	snprintf(guest->kernel, sizeof(guest->kernel), "%s", kernel ? kernel : "");
-	snprintf(guest->version, sizeof(guest->version), "%s", version ? version : "");
-	guest->init_ns = init > 0 ? (uint64_t)init : 0;
-	guest->ready_ns = ready > 0 ? (uint64_t)ready : 0;
-	guest->boot_ns = time_now_ns() - s->started_ns;
-}
-
 /* Tells one endpoint its plan and waits until it is ready; a server's ports are put into the plan. */
 static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struct err *e)
 {
 	uint64_t deadline = time_now_ns() + boot_patience_ns(HANDSHAKE_NS);
 	int fd = target_control(s->target, plan->server);
+	struct kernel_facts *guest = &s->record->guest;
 	json_t *body = NULL;
-	const char *version;
 	int rc = frame_expect(fd, FRAME_HELLO, &body, deadline, e);
 
 	if (rc < 0)
 		return rc;
-	version = json_string_value(json_object_get(body, "version"));
-	if (!version || strcmp(version, TAUT_VERSION))
-		rc = err_set(e, EPROTO, "the agent is version %.20s, this is %s (try: build both together)",
-			version ? version : "?", TAUT_VERSION);
-	else if (plan->server && target_guest(s->target, &s->record->guest, &s->started_ns))
-		take_guest(s, body);
+	bool booted = plan->server && target_guest(s->target, guest, &s->started_ns);
+	rc = frame_hello_read(body, booted ? guest : NULL, e);
+	if (booted)
+		guest->boot_ns = time_now_ns() - s->started_ns;
 	json_decref(body);
 	if (rc == 0)
 		rc = frame_send(fd, FRAME_PLAN, endpoint_plan_json(plan), deadline, e);
@@ -259,7 +120,8 @@ static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
 {
 	while (!stop_flag) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int n = poll(&p, 1, (int)(WITNESS_PERIOD_NS / NS_PER_MS));
+		int n = poll(
+			&p, 1, (int)((s->site->options.exact ? NS_PER_S : WITNESS_PERIOD_NS) / NS_PER_MS));
 		witness_sample(s->witness);
 		if (n > 0)
 			return 0;
@@ -412,16 +274,8 @@ static int take_down(struct session *s, struct err *e)
 	return rc;
 }
 
-static void take_host(struct kernel_facts *host)
-{
-	struct utsname kernel;
-
-	uname(&kernel);
-	snprintf(host->kernel, sizeof(host->kernel), "%s", kernel.release);
-	snprintf(host->version, sizeof(host->version), "%s", kernel.version);
-}
-
-int site_trial(struct site *site, const struct settings *settings, struct trial_record *record, struct err *e)
+int site_trial_local(
+	struct site *site, const struct settings *settings, struct trial_record *record, struct err *e)
 {
 	struct session s = {.site = site, .settings = settings, .record = record};
 	struct err why = ERR_INIT;
@@ -431,7 +285,8 @@ int site_trial(struct site *site, const struct settings *settings, struct trial_
 	record->settings = *settings;
 	record->outcome = TRIAL_DONE;
 	record->wall_started_ns = time_wall_ns();
-	take_host(&record->host);
+	kernel_facts_own(&record->host);
+	record->host.ready_ns = record->host.init_ns = 0;
 	int rc = tune_open(&s.tune, &site->host, &why);
 	if (rc == 0)
 		rc = carry_out(&s, &why);

@@ -13,7 +13,8 @@
 struct site;
 
 struct site_options {
-	bool yes; /* tune although others' VMs or containers run here */
+	bool yes;   /* tune although others' VMs or containers run here */
+	bool exact; /* this host is on the exact clock: whoever watches would be measured as well */
 };
 
 /* Opens the local host.  Fails when a tuning of a dead taut is still in force: `stock` would be a lie. */
@@ -38,6 +39,19 @@ int site_plan_json(struct site *site, const struct settings *settings, json_t **
  */
 int site_trial(
 	struct site *site, const struct settings *settings, struct trial_record *record, struct err *e);
+
+/*
+ * The trials (borrowed until the next call) that the next boot of an emulated host shall serve, one after
+ * another; an earlier host is shut down.  Without it a host serves the trials that it can and is booted anew
+ * for others.
+ */
+void site_group(struct site *site, const struct settings *const *trials, size_t n);
+
+/*
+ * The other side, on an emulated host: carries out the trials that come over `fd` until it ends; with `plan`
+ * (a file that holds "plan") the one that stands there.  Errors go to the other side as well.
+ */
+int site_serve(struct site *site, int fd, const char *plan, struct err *e);
 
 /* The machine as it is: kernel, CPUs, mitigations, clock, governor, cgroups, links, IRQs, sysctls, programs.
  */

@@ -53,13 +53,13 @@ struct spawn {
 	int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null; a number: that fd */
 	const int *keep; /* fds to be inherited as numbers 3, 4, …; at most SPAWN_KEEP_MAX */
 	size_t keep_n;
-	int netns_fd;                       /* enter this namespace first; -1: stay */
+	int netns_fd;         /* enter this namespace first; -1: stay */
 	bool new_group;       /* a process group of its own (Ctrl-C passes it by); the session, and so the
 				 autogroup, stays */
 	bool outlives_parent; /* otherwise SIGKILL when the thread that spawned dies */
 };
 #define SPAWN_KEEP_MAX 20
-#define SPAWN_INIT ((struct spawn){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .netns_fd = -1})
+#define SPAWN_INIT     ((struct spawn){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .netns_fd = -1})
 
 /* Fails, with the child's errno, also when exec does. */
 int child_spawn(struct child *child, const struct spawn *spawn, struct err *e);

@@ -26,7 +26,7 @@
 
 /* --- the program ------------------------------------------------------------------------------- */
 
-int agent_find(char *out, size_t size, struct err *e)
+int target_agent(char *out, size_t size, struct err *e)
 {
 	const char *named = getenv("TAUT_AGENT");
 	char self[3072] = "", path[4096];

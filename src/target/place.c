@@ -188,3 +188,20 @@ int place_remove(struct place *p, struct err *e)
 	}
 	return rc;
 }
+
+int target_folder_make(char *out, size_t size, struct err *e)
+{
+	struct place p = {0};
+	int rc = place_make(&p, e);
+
+	return rc < 0 ? rc : str_copy(out, size, p.folder);
+}
+
+int target_folder_remove(const char *folder, struct err *e)
+{
+	struct place p = {0};
+
+	place_base(p.base, sizeof(p.base));
+	str_copy(p.folder, sizeof(p.folder), folder);
+	return place_remove(&p, e);
+}

@@ -77,8 +77,6 @@ struct endpoint {
 	int status; /* as waitpid's, once it has ended */
 };
 
-/* The agent beside this program, or $TAUT_AGENT, or the installed one. */
-int agent_find(char *out, size_t size, struct err *e);
 int endpoint_open(struct endpoint *ep, struct err *e);
 /* Starts `argv` with the stream as fd 3 and stderr kept; netns −1: stay in ours. */
 int endpoint_spawn(struct endpoint *ep, const char *const *argv, int netns, struct err *e);

@@ -68,7 +68,7 @@ int target_create(struct target **out, const struct settings *s, struct err *e)
 	if (rc == 0 && t->runtime->ready)
 		rc = t->runtime->ready(e);
 	if (rc == 0)
-		rc = agent_find(t->agent, sizeof(t->agent), e);
+		rc = target_agent(t->agent, sizeof(t->agent), e);
 	if (rc == 0)
 		rc = place_make(&t->place, e);
 	if (rc == 0) {

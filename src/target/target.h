@@ -55,6 +55,12 @@ const char *target_runtime_version(const struct target *t);
  */
 const char *target_mark(void);
 
+/* The agent beside this program, or $TAUT_AGENT, or the installed one. */
+int target_agent(char *out, size_t size, struct err *e);
+/* A folder of our own, with a record of who owns it: what dies with us in it is found by lab_clean(). */
+int target_folder_make(char *out, size_t size, struct err *e);
+int target_folder_remove(const char *folder, struct err *e);
+
 /* --- after a crash ----------------------------------------------------------------------------- */
 
 /* What marked things of dead tauts there are: a line each into `said`; returns how many. */

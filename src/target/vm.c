@@ -78,7 +78,7 @@ static int vm_probe(const struct settings *s, struct err *e)
 	if (rc == 0)
 		rc = vm_kernel(s, &k, e);
 	if (rc == 0)
-		rc = agent_find(agent, sizeof(agent), e);
+		rc = target_agent(agent, sizeof(agent), e);
 	return rc < 0 ? rc : vm_accel(s, &k, agent, &accel, e);
 }
 

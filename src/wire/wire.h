@@ -274,6 +274,12 @@ struct kernel_facts {
 	uint64_t boot_ns, first_ns, init_ns, ready_ns;
 };
 
+/* Of the kernel that we run on: names, and ready_ns as of now (init_ns where PID 1 has told us). */
+void kernel_facts_own(struct kernel_facts *k);
+/* The body of FRAME_HELLO; and reading it: -EPROTO for another version.  `k` may be NULL. */
+json_t *frame_hello(void);
+int frame_hello_read(const json_t *hello, struct kernel_facts *k, struct err *e);
+
 #define CONSOLE_BYTES 16384
 
 struct trial_record {

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of site share. */
+#pragma once
+
+#include "site.h"
+
+#include "boot/boot.h"
+#include "noise.h"
+
+struct lab; /* an emulated host that runs */
+
+struct site {
+	int root;
+	struct tune_host host;
+	struct site_options options;
+	struct noise noise;
+	struct lab *lab; /* NULL: none runs */
+	/* What the next emulated host must be able to do: the trials that it shall serve. */
+	const struct settings *const *group;
+	size_t group_n;
+};
+
+/* One trial on this host, see site_trial(). */
+int site_trial_local(
+	struct site *site, const struct settings *settings, struct trial_record *record, struct err *e);
+
+/* Can this host be emulated here?  A reason otherwise. */
+int lab_possible(const struct settings *s, struct err *e);
+/* One trial on an emulated host, booted if need be; errors as site_trial(). */
+int lab_trial(struct site *site, const struct settings *settings, struct trial_record *record, struct err *e);
+void lab_stop(struct lab **lab);

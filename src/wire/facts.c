@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The first frame: who speaks, on which kernel, and how long it took to get there, on that machine's own
+ * clock. */
+#include "wire.h"
+
+#include <stdio.h>
+#include <sys/utsname.h>
+
+void kernel_facts_own(struct kernel_facts *k)
+{
+	const char *init = getenv("TAUT_INIT_NS");
+	struct utsname name;
+
+	*k = (struct kernel_facts){0};
+	uname(&name);
+	snprintf(k->kernel, sizeof(k->kernel), "%s", name.release);
+	snprintf(k->version, sizeof(k->version), "%s", name.version);
+	if (init)
+		str_u64(init, &k->init_ns);
+	k->ready_ns = time_since_boot_ns();
+}
+
+json_t *frame_hello(void)
+{
+	struct kernel_facts own;
+
+	kernel_facts_own(&own);
+	return json_pack("{s:s, s:s, s:s, s:I, s:I}", "version", TAUT_VERSION, "kernel", own.kernel,
+		"kernel_version", own.version, "init_ns", (json_int_t)own.init_ns, "uptime_ns",
+		(json_int_t)own.ready_ns);
+}
+
+static void take_text(char *out, size_t size, const json_t *hello, const char *key)
+{
+	const char *text = json_string_value(json_object_get(hello, key));
+
+	snprintf(out, size, "%s", text ? text : "");
+	for (char *c = out; *c; c++)
+		if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
+			*c = '?';
+}
+
+static uint64_t take_ns(const json_t *hello, const char *key)
+{
+	json_int_t ns = json_integer_value(json_object_get(hello, key));
+
+	return ns > 0 ? (uint64_t)ns : 0;
+}
+
+int frame_hello_read(const json_t *hello, struct kernel_facts *k, struct err *e)
+{
+	const char *version = json_string_value(json_object_get(hello, "version"));
+
+	if (!version || strcmp(version, TAUT_VERSION)) {
+		err_set(e, EPROTO, "the agent is version %.20s, this is %s", version ? version : "?",
+			TAUT_VERSION);
+		return err_try(e, "build both together");
+	}
+	if (!k)
+		return 0;
+	take_text(k->kernel, sizeof(k->kernel), hello, "kernel");
+	take_text(k->version, sizeof(k->version), hello, "kernel_version");
+	k->init_ns = take_ns(hello, "init_ns");
+	k->ready_ns = take_ns(hello, "uptime_ns");
+	return 0;
+}
