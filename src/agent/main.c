@@ -44,6 +44,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		if (!strcmp(word, verbs[i].name))
 			return verbs[i].run(argc - 1, argv + 1);
+	/* The kernel hands the boot arguments that it does not know to its first process. */
+	if (getpid() == 1)
+		agent_pid1();
 	fprintf(stderr, "taut-agent: unknown verb '%s' (try: taut-agent --help)\n", word);
 	return EXIT_USAGE;
 }

@@ -169,7 +169,7 @@ uint64_t machine_started_ns(const struct machine *m);
 bool machine_ended(struct machine *m, char *out, size_t size);
 /* The last lines of its console, printable ASCII; "" for none. */
 void machine_console(struct machine *m, char *out, size_t size);
-/* On the exact clock: a file with what it wrote to its record port, and zeros behind it; borrowed. */
+/* On the exact clock: a file with what it wrote to its record port; borrowed. */
 int machine_record(const struct machine *m);
 /* Waits for its end; 1 ended, 0 deadline, -EINTR when stop_flag is raised. */
 int machine_wait(struct machine *m, uint64_t deadline_ns, struct err *e);

@@ -4,8 +4,8 @@
  * console and its monitor, socket pairs of which we hold one end; and its stderr, a memory file of fixed
  * size.  The console is drained whenever anybody looks at the machine, and only its end is kept.
  *
- * On the exact clock nothing may come in and nothing may wait: console and record are memory files of fixed
- * size that take each byte as it is written, and there is no monitor.
+ * On the exact clock nothing may come in and nothing may wait: console and record are memory files that take
+ * each byte as it is written, and there is no monitor.
  *
  * A kernel that panics ends QEMU at once (panic=-1 and -no-reboot); how it ended is then told from the last
  * lines of the console.
@@ -18,12 +18,12 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
-#define CONSOLE_ROOM (1u << 20)
-#define RECORD_ROOM  (16u << 20)
-#define SAID_ROOM    65536
-#define QMP_NS       (5 * NS_PER_S)
+#define FILE_ROOM (64u << 20) /* console and record on the exact clock: QEMU ends beyond */
+#define SAID_ROOM 65536
+#define QMP_NS    (5 * NS_PER_S)
 
 struct machine {
 	struct child child;
@@ -37,13 +37,15 @@ struct machine {
 
 /* --- start ------------------------------------------------------------------------------------- */
 
-/* A file in memory that cannot grow beyond its size: a guest that floods it gets errors, not our memory. */
+/* A file in memory.  With a size it cannot grow beyond that: a guest that floods it gets errors, not our
+ * memory. */
 static int memory_file(const char *name, size_t size, struct err *e)
 {
 	AUTO_CLOSE int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0 || ftruncate(fd, (off_t)size) < 0 ||
-		fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+	if (fd < 0 ||
+		(size && (ftruncate(fd, (off_t)size) < 0 ||
+				 fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)))
 		return err_sys(e, "cannot make a file in memory");
 	return steal_fd(&fd);
 }
@@ -79,11 +81,11 @@ static int streams_open(struct machine *m, const struct machine_options *o, stru
 	if (rc >= 0 && !o->exact && (rc = stream_pair(&m->qmp, &ends->qmp, e)) == 0)
 		rc = stream_pair(&m->console, &ends->console, e);
 	if (rc >= 0 && o->exact)
-		rc = m->console = memory_file("console", CONSOLE_ROOM, e);
+		rc = m->console = memory_file("console", 0, e);
 	if (rc >= 0 && o->exact)
 		rc = ends->console = twin(m->console, e);
 	if (rc >= 0 && o->exact)
-		rc = m->record = memory_file("record", RECORD_ROOM, e);
+		rc = m->record = memory_file("record", 0, e);
 	if (rc >= 0 && o->exact)
 		rc = ends->control = twin(m->record, e);
 	return rc < 0 ? rc : 0;
@@ -113,7 +115,12 @@ static int spawn_qemu(struct machine *m, const struct machine_options *o, const 
 	spawn.keep_n = n;
 	spawn.new_group = !o->terminal;
 	m->started_ns = time_now_ns();
-	return child_spawn(&m->child, &spawn, e);
+	int rc = child_spawn(&m->child, &spawn, e);
+	if (rc == 0 && o->exact) {
+		const struct rlimit room = {FILE_ROOM, FILE_ROOM};
+		prlimit(m->child.pid, RLIMIT_FSIZE, &room, NULL);
+	}
+	return rc;
 }
 
 static int start(struct machine *m, const struct machine_options *o, struct err *e)
@@ -180,13 +187,9 @@ static void drain(struct machine *m)
 
 	if (m->console < 0)
 		return;
-	if (m->exact) { /* a file: what is new since we looked last; zeros have not been written yet */
-		while ((n = pread(m->console, chunk, sizeof(chunk), (off_t)m->ring.total)) > 0) {
-			size_t len = strnlen(chunk, (size_t)n);
-			ring_put(&m->ring, chunk, len);
-			if (len < sizeof(chunk))
-				return;
-		}
+	if (m->exact) { /* a file: what is new since we looked last */
+		while ((n = pread(m->console, chunk, sizeof(chunk), (off_t)m->ring.total)) > 0)
+			ring_put(&m->ring, chunk, (size_t)n);
 		return;
 	}
 	for (int i = 0; i < 1024 && (n = recv(m->console, chunk, sizeof(chunk), MSG_DONTWAIT)) > 0; i++)

@@ -338,7 +338,7 @@ static int lab_reap(struct lab *lab, struct trial_record *record, struct err *e)
 	json_decref(hello);
 	json_decref(body);
 	if (rc < 0 && machine_ended(lab->machine, how, sizeof(how)) && *how)
-		err_set(e, -rc, "it left no record: %s (%s)", e->text, how);
+		err_set(e, -rc, "it left no record: %s", how);
 	return rc < 0 ? err_wrap(e, "exact clock") : 0;
 }
 
