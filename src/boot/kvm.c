@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#define PROBE_NS (15 * NS_PER_S)
+#define PROBE_NS (8 * NS_PER_S)
 #define MEMORY   256
 
 uint64_t boot_patience_ns(uint64_t ns)

@@ -70,6 +70,14 @@ static void show_skip(const struct cell *cell, void *arg)
 	say_buf(&b);
 }
 
+static void show_fetch(const char *doing, void *arg)
+{
+	const struct run_verb *v = arg;
+
+	if (!v->common.quiet)
+		progress_line(doing);
+}
+
 static void show_progress(const struct run_trial *t)
 {
 	char left[48];
@@ -107,7 +115,7 @@ static void show_trial(const struct run_trial *t, const struct trial_record *rec
 static json_t *dry_document(const struct experiment *x, struct site *site, struct err *e)
 {
 	json_t *cells = json_array(), *skipped = json_array(), *order = json_array(), *knobs = json_object();
-	size_t *arms = mem_array(x->arms_n, sizeof(*arms));
+	struct run_step *steps = mem_array(x->cells_n * x->arms_n, sizeof(*steps));
 	int rc = 0;
 
 	for (size_t c = 0; c < x->cells_n; c++) {
@@ -117,23 +125,20 @@ static json_t *dry_document(const struct experiment *x, struct site *site, struc
 		else
 			json_array_append_new(cells, json_string(x->cells[c].name));
 	}
-	for (uint64_t b = 0; b < x->blocks; b++)
-		for (size_t c = 0; c < x->cells_n; c++) {
-			if (x->cells[c].skipped)
-				continue;
-			run_order(x->seed, b, c, x->arms_n, arms);
-			for (size_t i = 0; i < x->arms_n; i++)
-				json_array_append_new(
-					order, json_pack("[I, s, s]", (json_int_t)b, x->cells[c].name,
-						       x->arms[arms[i]].name));
-		}
+	for (uint64_t b = 0; b < x->blocks; b++) {
+		size_t n = run_steps(x, x->seed, b, steps);
+		for (size_t i = 0; i < n; i++)
+			json_array_append_new(
+				order, json_pack("[I, s, s]", (json_int_t)b, x->cells[steps[i].cell].name,
+					       x->arms[steps[i].arm].name));
+	}
 	for (size_t a = 0; rc == 0 && a < x->arms_n; a++) {
 		json_t *plan = NULL;
 		rc = site_plan_json(site, &x->cells[0].settings[a], &plan, e);
 		if (rc == 0)
 			json_object_set_new(knobs, x->arms[a].name, plan);
 	}
-	free(arms);
+	free(steps);
 	json_t *document = json_pack("{s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "schema", "taut.plan/1",
 		"name", x->name, "seed", (json_int_t)x->seed, "blocks", (json_int_t)x->blocks, "duration_s",
 		(double)run_estimate_ns(x) / 1e9, "cells", cells, "skipped", skipped, "order", order, "knobs",
@@ -324,6 +329,11 @@ int verb_run(int argc, char **argv)
 		goto out;
 	}
 	leftovers_warn();
+	if (!v.common.dry_run && run_fetch(&x, show_fetch, &v, &e) < 0) {
+		code = e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
+		goto out;
+	}
+	progress_line(NULL);
 	if (site_open(&site, &chosen, &e) < 0 || run_probe(&x, site, &e) < 0)
 		code = say_error(&e);
 	else

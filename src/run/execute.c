@@ -23,26 +23,10 @@ struct execution {
 	struct store_run *run;
 	int64_t *cell_ids;
 	struct progress progress;
+	const struct settings **group; /* trials of the emulated host that runs */
 };
 
-/* --- order and time ---------------------------------------------------------------------------- */
-
-/* Fisher and Yates, from a generator that depends on seed, block and cell only. */
-void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t *order)
-{
-	uint64_t state = seed;
-
-	state = rng_next(&state) ^ (block * 0x9e3779b97f4a7c15u);
-	state = rng_next(&state) ^ cell;
-	rng_next(&state);
-	for (size_t i = 0; i < arms_n; i++)
-		order[i] = i;
-	for (size_t i = arms_n; i > 1; i--) {
-		size_t j = rng_below(&state, (uint32_t)i), other = order[j];
-		order[j] = order[i - 1];
-		order[i - 1] = other;
-	}
-}
+/* --- time -------------------------------------------------------------------------------------- */
 
 /* Before anything is known: set-up, warm-up, and the time of a stream or of 20 000 transactions a second. */
 static double estimate_trial_ns(const struct settings *s)
@@ -55,7 +39,11 @@ static double estimate_trial_ns(const struct settings *s)
 		measured = (double)s->transactions / rate * 1e9;
 		measured = MIN(measured, (double)s->max_duration_ns);
 	}
-	return measured + (double)s->warmup_ns + 150e6;
+	if (settings_exact(s))
+		return 20e9;
+	if (settings_lab(s)) /* a share of the host's boot, and everything is slower */
+		return 10e9 + 2 * measured + (settings_vm(s) ? 12e9 : 0);
+	return measured + (double)s->warmup_ns + (settings_vm(s) ? 6e9 : 150e6);
 }
 
 uint64_t run_estimate_ns(const struct experiment *x)
@@ -267,24 +255,33 @@ static int one_trial(struct execution *ex, size_t c, size_t a, struct store_tria
 	return 0;
 }
 
+/* Tells the site what the host that it boots next shall serve. */
+static void begin_group(struct execution *ex, size_t arm)
+{
+	size_t n = 0;
+
+	ex->group = mem_grow(ex->group, ex->x->cells_n, sizeof(*ex->group));
+	for (size_t c = 0; c < ex->x->cells_n; c++)
+		if (!ex->x->cells[c].skipped && settings_lab(&ex->x->cells[c].settings[arm]))
+			ex->group[n++] = &ex->x->cells[c].settings[arm];
+	site_group(ex->site, ex->group, n);
+}
+
 static int one_block(struct execution *ex, uint64_t block, struct err *e)
 {
-	size_t *order = mem_array(ex->x->arms_n, sizeof(*order));
-	uint64_t position = 0;
+	struct run_step *steps = mem_array(ex->x->cells_n * ex->x->arms_n, sizeof(*steps));
+	size_t n = run_steps(ex->x, ex->run->seed, block, steps);
 	int rc = 0;
 
-	for (size_t c = 0; rc == 0 && c < ex->x->cells_n; c++) {
-		if (ex->x->cells[c].skipped)
-			continue;
-		run_order(ex->run->seed, block, c, ex->x->arms_n, order);
-		for (size_t i = 0; rc == 0 && i < ex->x->arms_n; i++) {
-			struct store_trial stored = {.block = block, .position = position};
-			position++;
-			rc = stop_flag ? err_set(e, EINTR, "interrupted")
-				       : one_trial(ex, c, order[i], &stored, e);
-		}
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct store_trial stored = {.block = block, .position = i};
+		if (steps[i].boot)
+			begin_group(ex, steps[i].arm);
+		rc = stop_flag ? err_set(e, EINTR, "interrupted")
+			       : one_trial(ex, steps[i].cell, steps[i].arm, &stored, e);
 	}
-	free(order);
+	site_group(ex->site, NULL, 0);
+	free(steps);
 	return rc;
 }
 
@@ -343,6 +340,7 @@ int run_execute(struct experiment *x, struct store *store, struct site *site,
 		if (rc == -EINTR)
 			e->exit = EXIT_INTERRUPTED;
 	}
+	free(ex.group);
 	free(ex.cell_ids);
 	free(ex.progress.spent_ns);
 	free(ex.progress.n);

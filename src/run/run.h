@@ -76,6 +76,23 @@ struct run_options {
 int run_probe(struct experiment *x, struct site *site, struct err *e);
 /* The order of arms within one block and cell: a permutation of 0..arms−1, from the seed. */
 void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t *order);
+/*
+ * The trials of one block in their order: cell by cell with its arms in random order; then, since a boot is a
+ * replicate there, what runs on emulated hosts: arm by arm, in random order, over all cells.  `out` has room
+ * for cells × arms; returns how many.
+ */
+struct run_step {
+	size_t cell, arm;
+	bool boot; /* the first one on a fresh emulated host */
+};
+size_t run_steps(const struct experiment *x, uint64_t seed, uint64_t block, struct run_step *out);
+/*
+ * Fetches the kernels that cells need, have not got and can have; what cannot be had is said as a warning,
+ * and the cell will be skipped.  Not for cells that ask for KVM: whether that works is seen first.
+ * -EINTR when stopped.
+ */
+int run_fetch(
+	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e);
 /* An estimate of the whole run, ns. */
 uint64_t run_estimate_ns(const struct experiment *x);
 /*

@@ -52,8 +52,10 @@ static int vm_accel(
 	char why[512] = "";
 	bool works = strcmp(s->accel, "tcg") && kvm_works(k, agent, target_mark(), why, sizeof(why));
 
-	if (!strcmp(s->accel, "kvm") && !works)
-		return err_set(e, ENOTSUP, "KVM does not work here: %s", why);
+	if (!strcmp(s->accel, "kvm") && !works) {
+		err_set(e, ENOTSUP, "KVM does not work here: %s", why);
+		return err_try(e, "taut run vm, which emulates where it must");
+	}
 	*out = works ? ACCEL_KVM : ACCEL_TCG;
 	return 0;
 }
@@ -67,6 +69,10 @@ static int vm_probe(const struct settings *s, struct err *e)
 	char agent[4096];
 	int rc = qemu_find(&q, e);
 
+	if (rc == 0 && !strcmp(s->accel, "kvm") && access("/dev/kvm", R_OK | W_OK) < 0) {
+		err_sys(e, "KVM does not work here: cannot open /dev/kvm");
+		return err_try(e, "taut run vm, which emulates where it must");
+	}
 	if (rc == 0 && access("/dev/net/tun", R_OK | W_OK) < 0) {
 		err_sys(e, "cannot open /dev/net/tun");
 		return e->code == ENOENT ? err_try(e, "modprobe tun") : -e->code;

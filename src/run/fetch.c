@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Kernels that an experiment needs and this machine has not got. */
+#include "run.h"
+
+#include "boot/boot.h"
+
+struct fetching {
+	json_t *tried; /* word → true */
+	void (*progress)(const char *doing, void *arg);
+	void *arg;
+};
+
+static int want(struct fetching *f, const char *word, struct err *e)
+{
+	struct kernel k;
+	struct err why = ERR_INIT;
+	char text[1100];
+
+	if (!word || json_object_get(f->tried, word) || kernel_find(&k, word, NULL) == 0 ||
+		!kernel_fetchable(word))
+		return 0;
+	json_object_set_new(f->tried, word, json_true());
+	int rc = kernel_fetch(&k, word, f->progress, f->arg, &why);
+	if (rc == -EINTR) {
+		if (e)
+			*e = why;
+		return rc;
+	}
+	if (rc < 0)
+		log_warn("%s", err_string(&why, text, sizeof(text)));
+	return 0;
+}
+
+int run_fetch(
+	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e)
+{
+	struct fetching f = {.tried = json_object(), .progress = progress, .arg = arg};
+	int rc = 0;
+
+	for (size_t c = 0; rc == 0 && c < x->cells_n; c++)
+		for (size_t a = 0; rc == 0 && a < x->arms_n; a++) {
+			const struct settings *s = &x->cells[c].settings[a];
+			rc = want(&f, settings_lab(s), e);
+			if (rc == 0 && settings_vm(s) && s->kernel[0] && strcmp(s->accel, "kvm"))
+				rc = want(&f, s->kernel, e);
+		}
+	json_decref(f.tried);
+	return rc;
+}
