@@ -161,6 +161,16 @@ static int folder_sync(const char *path, bool all, struct err *e)
 	return 0;
 }
 
+/* Network file systems know neither flag; there a kernel of that name must first be removed. */
+static int rename_over(const char *tree, const char *place)
+{
+	if (renameat2(AT_FDCWD, tree, AT_FDCWD, place, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno == EEXIST)
+		return renameat2(AT_FDCWD, tree, AT_FDCWD, place, RENAME_EXCHANGE);
+	return errno == EINVAL ? rename(tree, place) : -1;
+}
+
 static int put_in_place(const struct fetch *f, const char *tree, const struct candidate *c, struct err *e)
 {
 	AUTO_FREE char *place = str_format("%s/%s", f->kernels, c->release);
@@ -168,9 +178,10 @@ static int put_in_place(const struct fetch *f, const char *tree, const struct ca
 
 	if (rc < 0)
 		return rc;
-	if (renameat2(AT_FDCWD, tree, AT_FDCWD, place, RENAME_NOREPLACE) < 0 &&
-		(errno != EEXIST || renameat2(AT_FDCWD, tree, AT_FDCWD, place, RENAME_EXCHANGE) < 0))
-		return err_sys(e, "cannot make %s", place);
+	if (rename_over(tree, place) < 0) {
+		err_sys(e, "cannot put the kernel to %s", place);
+		return err_try(e, "rm -r %s", place);
+	}
 	return folder_sync(f->kernels, false, e);
 }
 
