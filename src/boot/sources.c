@@ -166,19 +166,30 @@ static void stanza_line(struct stanza *t, const char *line)
 	}
 }
 
+/* strtok_r() that takes NULL for no words. */
+static char *first_word(char *words, char **save)
+{
+	return words ? strtok_r(words, GAPS, save) : NULL;
+}
+
+static bool stanza_wanted(struct stanza *t)
+{
+	if (t->enabled.data && str_in(str_trim(t->enabled.data), "no|false|off|0|without|disable"))
+		return false;
+	return has_word(t->types.data, "deb") && has_word(t->components.data, "main");
+}
+
 static void stanza_end(struct sources *s, const char *base, struct stanza *t)
 {
 	AUTO(buf_free) struct buf uris = {0};
 	char *save = NULL;
 
-	if (has_word(t->types.data, "deb") && has_word(t->components.data, "main") &&
-		!(t->enabled.data && str_in(str_trim(t->enabled.data), "no|false|off|0|without|disable"))) {
-		for (char *uri = strtok_r(t->uris.data, GAPS, &save); t->uris.data && uri;
-			uri = strtok_r(NULL, GAPS, &save))
+	if (stanza_wanted(t)) {
+		for (char *uri = first_word(t->uris.data, &save); uri; uri = strtok_r(NULL, GAPS, &save))
 			if (!str_starts(uri, "cdrom:"))
 				buf_add(&uris, "%s%s", uris.len ? " " : "", uri);
-		for (char *suite = t->suites.data ? strtok_r(t->suites.data, GAPS, &save) : NULL;
-			suite && uris.len; suite = strtok_r(NULL, GAPS, &save))
+		for (char *suite = uris.len ? first_word(t->suites.data, &save) : NULL; suite;
+			suite = strtok_r(NULL, GAPS, &save))
 			if (suite_is_of(suite, base))
 				add(s, uris.data, suite, t->options.data);
 	}
