@@ -62,7 +62,7 @@ int boot_cache(char *out, size_t size, struct err *e)
 	int rc = cache_path(path, sizeof(path));
 
 	if (rc == -ENOENT) {
-		err_code(e, ENOENT, "cannot name the cache: HOME is not set");
+		err_set(e, ENOENT, "cannot name the cache: HOME is not set");
 		return err_try(e, "TAUT_CACHE=FOLDER");
 	}
 	if (rc < 0)

@@ -15,7 +15,6 @@
 #include "kernels.h"
 
 #include <dirent.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
@@ -23,21 +22,6 @@
 #define CONFIG_MAX_BYTES (8u << 20)
 
 /* --- one kernel --------------------------------------------------------------------------------- */
-
-static int name_make(char *out, size_t size, const char *format, ...) PRINTF(3, 4);
-
-static int name_make(char *out, size_t size, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	int n = vsnprintf(out, size, format, args);
-	va_end(args);
-	if (n >= 0 && (size_t)n < size)
-		return 0;
-	out[0] = 0;
-	return -ENAMETOOLONG;
-}
 
 static bool is_file(const char *path)
 {
@@ -49,24 +33,23 @@ static bool is_file(const char *path)
 /* The first folder of modules with a table in it. */
 static void find_modules(struct kernel *k, const char *root, const char *dir)
 {
-	const char *const forms[][2] = {
-		{dir, "/../lib/modules/"},
-		{dir, "/lib/modules/"},
-		{dir, "/modules"},
-		{root, "/lib/modules/"},
-		{root, "/usr/lib/modules/"},
+	const struct {
+		const char *base, *below;
+		bool of_release;
+	} places[] = {
+		{dir, "../lib/modules/", true},
+		{dir, "lib/modules/", true},
+		{dir, "modules", false},
+		{root, "lib/modules/", true},
+		{root, "usr/lib/modules/", true},
 	};
-	char table[PATH_MAX], resolved[PATH_MAX];
 
-	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
-		const char *last = forms[i][1];
-		bool of_release = last[strlen(last) - 1] == '/';
-		if (name_make(table, sizeof(table), "%s%s%s/modules.order", forms[i][0], last,
-			    of_release ? k->release : "") < 0 ||
-			!is_file(table) || !realpath(table, resolved))
-			continue;
-		*strrchr(resolved, '/') = 0;
-		if (str_copy(k->modules, sizeof(k->modules), resolved) == 0)
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		AUTO_FREE char *folder = str_format(
+			"%s/%s%s", places[i].base, places[i].below, places[i].of_release ? k->release : "");
+		AUTO_FREE char *table = str_format("%s/modules.order", folder);
+		AUTO_FREE char *real = is_file(table) ? realpath(folder, NULL) : NULL;
+		if (real && str_copy(k->modules, sizeof(k->modules), real) == 0)
 			return;
 	}
 	k->modules[0] = 0;

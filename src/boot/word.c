@@ -35,6 +35,8 @@ int kernel_word_parse(struct kernel_word *word, const char *which)
 		str_copy(w.flavour, sizeof(w.flavour), flavour);
 		w.said = true;
 		len -= strlen(flavour);
+		if (len == 1)
+			return -EINVAL;
 		len -= len > 0; /* the '-' */
 	}
 	for (size_t i = 0; i < len; i++)

@@ -4,6 +4,8 @@
  * compiled.  A target only has to survive: what is wrong must be refused, and what is accepted must come out
  * the same when it is written and read again.
  */
+#include "boot/apt.h"
+#include "boot/kernels.h"
 #include "run/run.h"
 #include "wire/wire.h"
 
@@ -101,6 +103,57 @@ static inline void fuzz_setting(const uint8_t *data, size_t size)
 	settings_check(&s, NULL);
 	cpus_parse_list(text, &set);
 	cpus_parse_mask(text, &set);
+}
+
+/* What lies in a file that is said to be a kernel: its header, and what follows from the names in it. */
+static inline void fuzz_bzimage(const uint8_t *data, size_t size)
+{
+	struct kernel k = {0};
+	struct kernel_word word;
+
+	if (bzimage_parse(&k, data, size, size * 16, NULL) < 0)
+		return;
+	assert(k.release[0] && !strchr(k.release, '/') && k.release[0] != '.');
+	kernel_judge(&k, k.version);
+	assert(release_begins(k.release, k.release));
+	kernel_word_parse(&word, k.release);
+}
+
+/* A module of a kernel: ELF, and the list in .modinfo. */
+static inline void fuzz_module(const uint8_t *data, size_t size)
+{
+	static const char *const keys[] = {"depends", "softdep", "vermagic", ""};
+	const char *info;
+	size_t len, total = 0;
+
+	if (module_info((const char *)data, size, &info, &len, NULL) < 0)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const char *value;
+		for (size_t at = 0; (value = module_info_next(info, len, keys[i], &at));)
+			total += strlen(value);
+	}
+	assert(total <= size);
+}
+
+/* The machine's sources of packages, in both formats; what is written is read as the same. */
+static inline void fuzz_sources(const uint8_t *data, size_t size)
+{
+	AUTO_FREE char *text = mem_alloc(size + 1);
+
+	memcpy(text, data, size);
+	for (int deb822 = 0; deb822 < 2; deb822++) {
+		AUTO(sources_free) struct sources s = {.base = "b"};
+		AUTO(sources_free) struct sources again = {.base = "b"};
+		AUTO(buf_free) struct buf out = {0};
+		sources_parse(&s, "b", text, deb822);
+		sources_write(&s, false, &out);
+		sources_parse(&again, "b", out.data ? out.data : "", true);
+		assert(again.n == s.n);
+		for (size_t i = 0; i < s.n; i++)
+			assert(!strcmp(again.list[i].uris, s.list[i].uris) &&
+				!strcmp(again.list[i].suite, s.list[i].suite));
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -233,7 +233,8 @@ def every_environment_variable_of_taut_is_in_taut_1():
 
 def keys_of_the_json_documents_are_documented():
     """By the sources that write them, since nothing is measured here."""
-    pages = {"json.c": "taut-run.1", "figures.c": "taut-run.1", "shape.c": "taut-run.1", "trial_json.c": "taut-measure.1"}
+    pages = {"json.c": "taut-run.1", "figures.c": "taut-run.1", "shape.c": "taut-run.1", "trial_json.c": "taut-measure.1",
+             "../cli/verb_kernel.c": "taut.1"}
     missing = []
     for name, page in pages.items():
         text = (ROOT / "src/report" / name).read_text(encoding="utf-8")
