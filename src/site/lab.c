@@ -10,7 +10,7 @@
  * On the exact clock each trial is a boot of its own with the plan in the image, and the record is read when
  * the machine has switched itself off.
  */
-#include "room.h"
+#include "hosts.h"
 
 #include <poll.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
  * Nobody listens for control: frames go over the stream that each agent inherited.  Every wait has a
  * deadline.  While the endpoints measure this process sleeps, and wakes every WITNESS_PERIOD_NS for a sample.
  */
-#include "room.h"
+#include "hosts.h"
 
 #include "stat/stat.h"
 #include "witness.h"

@@ -7,7 +7,7 @@
  * On the exact clock the plan is in the image, nothing comes in, and the record goes out through a port that
  * takes every byte as it is written.
  */
-#include "room.h"
+#include "hosts.h"
 
 #define SEND_NS (120 * NS_PER_S) /* a record goes through a slow port */
 

@@ -3,7 +3,7 @@
  * The site as its users see it: opened once, asked what can be done, given trials, which go to this host or
  * to an emulated one.
  */
-#include "room.h"
+#include "hosts.h"
 
 static int refuse_leftover(struct site *site, struct err *e)
 {
