@@ -24,6 +24,7 @@
 #define FILE_ROOM (64u << 20) /* console and record on the exact clock: QEMU ends beyond */
 #define SAID_ROOM 65536
 #define QMP_NS    (5 * NS_PER_S)
+#define END_NS    (5 * NS_PER_S)
 
 struct machine {
 	struct child child;
@@ -239,12 +240,20 @@ static const char *fatal_line(char *text)
 	return NULL;
 }
 
+static bool stream_closed(const struct machine *m)
+{
+	struct pollfd p = {.fd = m->exact ? -1 : m->console, .events = POLLRDHUP};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 bool machine_ended(struct machine *m, char *out, size_t size)
 {
 	char console[8192], said[1024] = "", how[64] = "";
 	struct err e = ERR_INIT;
 
-	machine_wait(m, 0, &e);
+	/* Its streams close a moment before it is gone. */
+	machine_wait(m, stream_closed(m) ? time_now_ns() + END_NS : 0, &e);
 	machine_console(m, console, sizeof(console));
 	ssize_t n = m->said >= 0 ? pread(m->said, said, sizeof(said) - 1, 0) : 0;
 	said[n > 0 ? n : 0] = 0;
