@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 
 #define UPDATE_NS     (600 * NS_PER_S)
@@ -24,6 +25,8 @@
 #define DOWNLOAD_NS   (7200 * NS_PER_S)
 #define POLL_MS       100
 #define KILL_MS       5000
+#define FULL_NS       (3 * NS_PER_S)
+#define SPACE_MIN     (8u << 20)
 #define SAID_MAX      (16u << 20)
 #define ARGUMENTS_MAX 16
 
@@ -114,9 +117,23 @@ static void hear_line(struct apt *apt, const char *line)
 	}
 }
 
+/*
+ * Has there been no space for a while?  apt can wait for ever where it could not write its lists; and where
+ * so little is left no kernel fits.
+ */
+static bool space_is_gone(const struct apt *apt, uint64_t *there_ns)
+{
+	struct statvfs fs;
+
+	if (statvfs(apt->folder, &fs) < 0 || (uint64_t)fs.f_bavail * fs.f_frsize >= SPACE_MIN)
+		*there_ns = time_now_ns();
+	return time_now_ns() > *there_ns + FULL_NS;
+}
+
 /* Hears what is said until everybody who could say something has gone, the deadline, or stop_flag. */
 static int hear(struct apt *apt, int fd, uint64_t deadline_ns, struct buf *said, struct err *e)
 {
+	uint64_t space_ns = time_now_ns();
 	char line[1024];
 	size_t n = 0;
 
@@ -127,6 +144,8 @@ static int hear(struct apt *apt, int fd, uint64_t deadline_ns, struct buf *said,
 			return err_set(e, EINTR, "interrupted");
 		if (time_now_ns() > deadline_ns)
 			return err_set(e, ETIMEDOUT, "it did not end in time");
+		if (space_is_gone(apt, &space_ns))
+			return err_code(e, ENOSPC, "too little is free in %s", apt->folder);
 		if (poll(&p, 1, POLL_MS) <= 0)
 			continue;
 		ssize_t got = read(fd, chunk, sizeof(chunk));
@@ -208,27 +227,42 @@ static int command_run(struct apt *apt, const char *folder, const char *const *a
 
 /* --- what is asked of it ------------------------------------------------------------------------- */
 
+/* "E: The repository 'http://… x-backports Release' does not have a Release file." */
+static bool backports_are_missing(const struct apt *apt)
+{
+	return strstr(apt->error, "-backports") &&
+	       (strstr(apt->error, "Release file") || strstr(apt->error, "404"));
+}
+
+static const char *update_advice(const struct err *e)
+{
+	return e->code == ENOSPC || strstr(e->text, "No space")
+		       ? "free some space, or another TAUT_CACHE"
+		       : "look at the network, the proxy, and /etc/apt";
+}
+
 int apt_update(struct apt *apt, struct err *e)
 {
 	static const char *const argv[] = {"apt-get", "-o", "APT::Status-Fd=1", "update", NULL};
-	struct err first = ERR_INIT;
+	struct err why = ERR_INIT;
 
 	apt->doing = "reading Debian's lists of packages";
 	if (apt->progress)
 		apt->progress(apt->doing, apt->arg);
-	int rc = command_run(apt, apt->folder, argv, UPDATE_NS, NULL, &first);
-	/* Not every release has backports, and not for ever; what was wrong first is told, when it stays
-	 * wrong. */
-	if (rc < 0 && rc != -EINTR && write_sources(apt, false, NULL) == 1) {
-		log_debug("%s; again without backports", first.text);
-		rc = command_run(apt, apt->folder, argv, UPDATE_NS, NULL, NULL);
+	int rc = command_run(apt, apt->folder, argv, UPDATE_NS, NULL, &why);
+	/* Not every release has backports, and not for ever; any other mistake must not hide them. */
+	if (rc < 0 && backports_are_missing(apt) && write_sources(apt, false, NULL) == 1) {
+		log_warn("no backports of this release: %s", apt->error);
+		why = ERR_INIT;
+		rc = command_run(apt, apt->folder, argv, UPDATE_NS, NULL, &why);
 	}
 	if (rc == 0)
 		return 0;
+	if (rc != -EINTR)
+		err_try(&why, "%s", update_advice(&why));
 	if (e)
-		*e = first;
-	err_wrap(e, "cannot read Debian's lists of packages");
-	return rc == -EINTR ? rc : err_try(e, "look at the network, the proxy, and /etc/apt");
+		*e = why;
+	return err_wrap(e, "cannot read Debian's lists of packages");
 }
 
 int apt_show(struct apt *apt, const char *package, char **out, struct err *e)

@@ -205,6 +205,8 @@ static int bring(struct fetch *f, const struct candidate *c, struct err *e)
 	if (rc == 0 && stopped(e))
 		rc = -EINTR;
 	rc = rc < 0 ? rc : put_in_place(f, tree, c, e);
+	if (rc == -ENOSPC)
+		err_try(e, "free some space, or another TAUT_CACHE");
 	return rc < 0 ? err_wrap(e, "cannot fetch %s", package) : 0;
 }
 

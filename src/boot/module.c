@@ -216,9 +216,13 @@ static int read_module(
 static int load_needed(struct table *t, const struct entry *of, const char *text, size_t len, bool soft,
 	unsigned depth, struct err *e)
 {
-	char name[64];
+	char name[64] = "";
 	struct entry *entry = name_normal(name, text, len) < 0 ? NULL : table_find(t, name);
 
+	if (!entry && soft) {
+		AUTO_FREE char *generic = str_format("%s_generic", name);
+		entry = table_find(t, generic);
+	}
 	if (!entry && soft)
 		return 0;
 	if (!entry)

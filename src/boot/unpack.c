@@ -31,15 +31,18 @@ static void writer_free(struct archive **a)
 		archive_write_free(*a);
 }
 
+/* A cause of the system's, if it is one, stands behind what the library says: there it is often missing. */
 static int archive_error(struct err *e, struct archive *a, const char *doing, const char *path)
 {
 	int code = archive_errno(a);
-	const char *why = archive_error_string(a);
+	const char *why = archive_error_string(a) ? archive_error_string(a) : "it is damaged";
 
-	/* Of its own errors only those with a system's cause are errno values that mean something. */
-	if (code <= 0 || code > 133)
-		code = EBADMSG;
-	return err_set(e, code, "cannot %s %s: %s", doing, path, why ? why : "it is damaged");
+	/* EILSEQ and EINVAL stand for its own two, damage and misuse. */
+	if (code <= 0 || code == EILSEQ || code == EINVAL || !strerrorname_np(code))
+		return err_set(e, EBADMSG, "cannot %s %s: %s", doing, path, why);
+	if (strstr(why, strerror(code)))
+		return err_set(e, code, "cannot %s %s: %s", doing, path, why);
+	return err_code(e, code, "cannot %s %s: %s", doing, path, why);
 }
 
 /* --- a compressed file -------------------------------------------------------------------------- */

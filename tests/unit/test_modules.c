@@ -88,16 +88,16 @@ static void test_order(void **state)
 		"net/net_failover.ko.xz depends=failover",
 		"net/failover.ko.gz depends=", "virtio/virtio_ring.ko.zst depends=virtio",
 		"virtio/virtio.ko license=GPL",
-		"virtio/virtio_pci.ko.xz depends=virtio,virtio_ring|softdep=pre: early-one nothing post: "
+		"virtio/virtio_pci.ko.xz depends=virtio,virtio_ring|softdep=pre: early-one nothing sum post: "
 		"late",
-		"early_one.ko depends=core", "late.ko depends=", NULL};
+		"early_one.ko depends=core", "late.ko depends=", "sum_generic.ko depends=", NULL};
 	static const char *const cases[][2] = {
 		{"virtio", "virtio"},
 		{"virtio_net", "failover net_failover virtio virtio_ring virtio_net"},
 		{"virtio-net", "failover net_failover virtio virtio_ring virtio_net"},
-		{"virtio_net virtio virtio_pci",
-			"failover net_failover virtio virtio_ring virtio_net early_one virtio_pci"},
-		{"virtio_pci virtio_pci", "early_one virtio virtio_ring virtio_pci"},
+		{"virtio_net virtio virtio_pci", "failover net_failover virtio virtio_ring virtio_net "
+						 "early_one sum_generic virtio_pci"},
+		{"virtio_pci virtio_pci", "early_one sum_generic virtio virtio_ring virtio_pci"},
 		{"core", ""},
 		{"core-thing early_one", "early_one"},
 		{"", ""},
