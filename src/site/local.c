@@ -28,6 +28,7 @@ struct session {
 	struct tune *tune;
 	struct witness *witness;
 	uint64_t started_ns; /* of the virtual machine, where there is one */
+	uint64_t go_ns; /* when both ends were told to go */
 };
 
 /* --- the steps of a trial ---------------------------------------------------------------------- */
@@ -146,6 +147,9 @@ static int take_record(struct session *s, bool server, uint64_t deadline, struct
 		rc = endpoint_record_from_json(record, body, e);
 		json_decref(body);
 	}
+	if (rc == 0)
+		rc = endpoint_record_check(
+			record, s->settings, server, time_now_ns() - s->go_ns + SLACK_NS, e);
 	if (rc < 0 && rc != -EINTR)
 		agent_failed(s, server ? "server endpoint" : "client endpoint", e);
 	return rc;
@@ -161,6 +165,7 @@ static int measure(struct session *s, struct err *e)
 			    2 * set->timeout_ns + slack;
 	int rc = frame_send(target_control(s->target, true), FRAME_GO, json_object(), grace, e);
 
+	s->go_ns = begin;
 	if (rc == 0)
 		rc = frame_send(target_control(s->target, false), FRAME_GO, json_object(), grace, e);
 	if (s->started_ns)
