@@ -5,7 +5,7 @@
  * figures that are impossible out of the report.
  *
  * The caller's `most_ns` has some slack: an open loop's stretch ends with its schedule, a little after its
- * last reply, and a guest's clock is not the host's.
+ * last reply, a server of datagrams starts before its client does, and a guest's clock is not the host's.
  */
 #include "wire.h"
 
