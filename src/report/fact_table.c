@@ -18,9 +18,18 @@ static bool in_ns(enum stat_metric metric)
 	return metric < STAT_THROUGHPUT;
 }
 
+/* Is this difference less than the buckets can tell?  A quartile range has two of them at either end. */
+static bool within_bucket(const struct text_comparison *c, const struct stat_effect *e)
+{
+	double median = c->old_figures[STAT_LATENCY_MEDIAN],
+	       base = e->metric == STAT_LATENCY_IQR ? 2 * median : c->old_figures[e->metric];
+
+	return stat_metrics[e->metric].binned && !c->same_values && fabs(e->difference) < BUCKET * base;
+}
+
 void text_fact(const struct text_comparison *c, const struct stat_effect *e, char *out, size_t size)
 {
-	bool binned = stat_metrics[e->metric].binned && !c->same_values;
+	bool within = within_bucket(c, e);
 	char by[48], old[32], new[32];
 
 	if (e->verdict != STAT_FACT) {
@@ -28,7 +37,7 @@ void text_fact(const struct text_comparison *c, const struct stat_effect *e, cha
 	} else if (e->difference == 0) {
 		snprintf(out, size, "equal%s",
 			!in_ns(e->metric) ? ""
-			: binned          ? " within a bucket (0.8 %)"
+			: within          ? " within a bucket (0.8 %)"
 					  : " to the nanosecond");
 	} else {
 		text_exact_difference(e->metric, e->difference, by, sizeof(by));
@@ -38,7 +47,7 @@ void text_fact(const struct text_comparison *c, const struct stat_effect *e, cha
 			snprintf(out + n, size - n, " (%s, of new %s%s)",
 				text_change(e->change, old, sizeof(old)),
 				text_change(e->change_of_new, new, sizeof(new)),
-				binned && fabs(e->change) < BUCKET ? "; less than a bucket" : "");
+				within ? "; less than a bucket" : "");
 	}
 }
 

@@ -5,10 +5,13 @@
 #include <math.h>
 #include <stdio.h>
 
-/* How people are told of an accelerator. */
-static const char *accel_words(const char *accel)
+/* How people are told of an accelerator; plain hardware needs no word. */
+static void add_accel(struct buf *line, const char *accel)
 {
-	return !strcmp(accel, "tcg") ? ", emulated (tcg)" : *accel ? ", kvm" : "";
+	if (!strcmp(accel, "tcg"))
+		buf_add(line, ", emulated (tcg)");
+	else if (*accel)
+		buf_add(line, ", %s", accel);
 }
 
 /* --- a cell ------------------------------------------------------------------------------------ */
@@ -48,8 +51,9 @@ void report_machines(const struct report_cell *cell, struct buf *out)
 
 		if (kernel && !*kernel)
 			continue;
-		buf_add(&line, "%s%s %s%s", line.len ? " · " : "", machines[i].name,
-			kernel ? kernel : "by arm", accel ? accel_words(accel) : "");
+		buf_add(&line, "%s%s %s", line.len ? " · " : "", machines[i].name,
+			kernel ? kernel : "by arm");
+		add_accel(&line, accel ? accel : "");
 	}
 	if (cell->exact)
 		buf_add(&line, "%sexact clock", line.len ? " · " : "");
@@ -68,8 +72,8 @@ void report_arm_machines(
 
 		if (!other || !*kernel)
 			continue;
-		buf_add(line, "%s %s %s%s", any ? "," : "", machines[i].name, kernel,
-			shared(cell, machines[i].accel) ? "" : accel_words(accel));
+		buf_add(line, "%s %s %s", any ? "," : "", machines[i].name, kernel);
+		add_accel(line, shared(cell, machines[i].accel) ? "" : accel);
 		any = true;
 	}
 }
@@ -144,7 +148,8 @@ void report_trial_machines(const struct trial_record *r, const struct report_tri
 		if (!k->kernel[0])
 			continue;
 		line.len = 0;
-		buf_add(&line, "%s %s%s", k->kernel, k->version, accel_words(k->accel));
+		buf_add(&line, "%s %s", k->kernel, k->version);
+		add_accel(&line, k->accel);
 		if (k->program[0])
 			buf_add(&line, ", %s", k->program);
 		text_wrap(out, rows[i].head, line.data);

@@ -77,9 +77,12 @@ void text_verdict(const struct stat_effect *e, char *word, char *note, size_t si
 		snprintf(note, size, "(too few blocks to show one)");
 	else if (e->verdict == STAT_NOT_ASSESSED) {
 		/* "20000 transactions a trial: p99.9 needs 100000": the number of transactions stands above
-		 * the table. */
+		 * the table.  "emulated: only …": the legend says it once. */
 		const char *need = stat_metrics[e->metric].quantile > 0 ? strstr(e->reason, ": ") : NULL;
-		snprintf(note, size, "%s", need ? need + 2 : e->reason);
+		if (str_starts(e->reason, "emulated:"))
+			snprintf(note, size, "emulated");
+		else
+			snprintf(note, size, "%s", need ? need + 2 : e->reason);
 	}
 }
 
