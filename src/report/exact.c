@@ -9,6 +9,11 @@
 #include <math.h>
 #include <stdio.h>
 
+static bool same(double a, double b)
+{
+	return isnan(a) || isnan(b) ? isnan(a) && isnan(b) : !(a < b) && !(a > b);
+}
+
 bool report_exact_repeats(const struct report_arm *arm, enum stat_metric metric)
 {
 	const struct report_trial *first = NULL;
@@ -18,8 +23,7 @@ bool report_exact_repeats(const struct report_arm *arm, enum stat_metric metric)
 
 		if (!t->usable)
 			continue;
-		if (first && memcmp(&first->value[metric], &t->value[metric], sizeof(double)) &&
-			!(isnan(first->value[metric]) && isnan(t->value[metric])))
+		if (first && !same(first->value[metric], t->value[metric]))
 			return false;
 		first = t;
 	}
