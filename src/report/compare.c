@@ -3,7 +3,8 @@
  * Two runs that were made apart.  Whatever drifted between them is in the difference, and no statistics can
  * take it out: so trials are compared unpaired (exact Mann-Whitney, Hodges-Lehmann ratio) under a banner that
  * says so.  What is compared is one arm of one cell in the old run with the arm of the same name in the cell
- * of the same name in the new one.
+ * of the same name in the new one.  Nothing drifts on the exact clock: there the difference is a fact, and
+ * two runs of one experiment are the same to the last bit.
  */
 #include "figures.h"
 #include "text.h"
@@ -15,6 +16,8 @@
 	"NOT INTERLEAVED: these runs were made at different times. What drifted between them counts as a "   \
 	"difference; "                                                                                       \
 	"an experiment with both as arms tells them apart."
+
+#define FACTS "Both runs are on the exact clock, on which nothing drifts: what differs is a fact."
 
 struct match {
 	const struct report_cell *old_cell, *new_cell;
@@ -44,10 +47,11 @@ static double *values_of(const struct report_arm *arm, enum stat_metric metric)
 	return values;
 }
 
-static void judge(struct match *m, const struct report_options *options)
+static void test_arms(struct match *m, const struct report_options *options)
 {
 	struct stat_cell cell = {.kind = m->old_cell->kind,
 		.unpaired = true,
+		.emulated = m->old->emulated || m->new->emulated,
 		.transactions = MIN(fewest_transactions(m->old), fewest_transactions(m->new)),
 		.n_a = m->old->usable,
 		.n_b = m->new->usable};
@@ -60,13 +64,25 @@ static void judge(struct match *m, const struct report_options *options)
 		cell.b[i] = b[i] = values_of(m->new, (enum stat_metric)i);
 	}
 	m->effects.n = stat_cell_compare(&cell, &options->deltas, m->effects.effects);
-	if (m->old_cell->flag[REPORT_RATE_MISSED] || m->new_cell->flag[REPORT_RATE_MISSED])
-		report_effects_refuse(&m->effects, "the rate asked for was missed");
-	m->effects.judged = stat_effects_judged(m->effects.effects, m->effects.n);
 	for (int i = 0; i < STAT_METRICS; i++) {
 		free(a[i]);
 		free(b[i]);
 	}
+}
+
+static void judge(struct match *m, const struct report_options *options)
+{
+	bool exact[] = {settings_exact(&m->old->settings), settings_exact(&m->new->settings)};
+
+	if (exact[0] && exact[1])
+		report_exact_compare(m->old, m->new, m->old_cell->kind, &options->deltas, &m->effects);
+	else
+		test_arms(m, options);
+	if (exact[0] != exact[1])
+		report_effects_refuse(&m->effects, "one of the runs is on the exact clock");
+	if (m->old_cell->flag[REPORT_RATE_MISSED] || m->new_cell->flag[REPORT_RATE_MISSED])
+		report_effects_refuse(&m->effects, "the rate asked for was missed");
+	m->effects.judged = report_effects_judged(&m->effects);
 }
 
 static void match_arms(const struct report_cell *old, const struct report_cell *new,
@@ -123,6 +139,41 @@ static void differences(const struct match *m, struct buf *out)
 	}
 }
 
+static bool all_exact(const struct match *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!all[i].effects.exact)
+			return false;
+	return true;
+}
+
+static void match_section(const struct match *m, const struct report_style *style, struct buf *out)
+{
+	AUTO_FREE char *title = str_format("%s, %s", m->old_cell->cell.name, m->old->name);
+	AUTO(buf_free) struct buf other = {0};
+
+	buf_add(out, "\n");
+	text_paint(out, style, TEXT_BOLD, title);
+	buf_add(out, "  %zu and %zu trials%s\n", m->old->usable, m->new->usable,
+		m->effects.exact ? ", exact clock" : "");
+	text_comparison(&(struct text_comparison){.kind = m->old_cell->kind,
+				.closed_loop = !settings_open_loop(&m->old->settings),
+				.old_name = "old",
+				.new_name = "new",
+				.old_figures = m->old->figure,
+				.new_figures = m->new->figure,
+				.effects = m->effects.effects,
+				.n = m->effects.n,
+				.exact = m->effects.exact,
+				.same_values = text_same_values(m->old, m->new)},
+		style, out);
+	if (m->effects.exact && report_exact_identical(m->old, m->new))
+		buf_add(out, "  All that was recorded is identical to the last bit.\n");
+	differences(m, &other);
+	if (other.len)
+		text_wrap(out, "  set differently: ", other.data);
+}
+
 int report_compare_terminal(const struct report *old, const struct report *new,
 	const struct report_style *style, struct buf *out, struct err *e)
 {
@@ -135,33 +186,17 @@ int report_compare_terminal(const struct report *old, const struct report *new,
 	buf_add(out, "old: %s, run %lld, %s · new: %s, run %lld, %s\n", old->run.name, (long long)old->run.id,
 		time_iso8601(old->run.started_ns, a, sizeof(a)), new->run.name, (long long)new->run.id,
 		time_iso8601(new->run.started_ns, b, sizeof(b)));
-	text_wrap(out, "", BANNER);
-	if (!json_equal(old->environment, new->environment))
-		text_wrap(out, "",
-			"The machine, its kernel or its state differ between the two (--json shows both).");
-	for (size_t i = 0; i < n; i++) {
-		const struct match *m = &all[i];
-		AUTO_FREE char *title = str_format("%s, %s", m->old_cell->cell.name, m->old->name);
-		AUTO_FREE char *trials = str_format("%zu and %zu trials", m->old->usable, m->new->usable);
-		struct buf other = {0};
-
-		buf_add(out, "\n");
-		text_paint(out, style, TEXT_BOLD, title);
-		buf_add(out, "  %s\n", trials);
-		text_comparison(&(struct text_comparison){.kind = m->old_cell->kind,
-					.closed_loop = !settings_open_loop(&m->old->settings),
-					.old_name = "old",
-					.new_name = "new",
-					.old_figures = m->old->figure,
-					.new_figures = m->new->figure,
-					.effects = m->effects.effects,
-					.n = m->effects.n},
-			style, out);
-		differences(m, &other);
-		if (other.len)
-			text_wrap(out, "  set differently: ", other.data);
-		buf_free(&other);
+	if (all_exact(all, n)) {
+		text_wrap(out, "", FACTS);
+	} else {
+		text_wrap(out, "", BANNER);
+		if (!json_equal(old->environment, new->environment))
+			text_wrap(out, "",
+				"The machine, its kernel or its state differ between the two (--json shows "
+				"both).");
 	}
+	for (size_t i = 0; i < n; i++)
+		match_section(&all[i], style, out);
 	return 0;
 }
 
@@ -189,13 +224,17 @@ int report_compare_json(const struct report *old, const struct report *new, json
 				(json_int_t)m->new->usable));
 		json_object_set_new(
 			cell, "set_differently", other.len ? report_text(other.data) : json_null());
+		json_object_set_new(cell, "clock", json_string(m->new->settings.clock));
+		json_object_set_new(cell, "identical",
+			m->effects.exact ? json_boolean(report_exact_identical(m->old, m->new))
+					 : json_null());
 		json_object_set_new(cell, "effects", effects);
 		json_array_append_new(cells, cell);
 		buf_free(&other);
 	}
 	json_object_set_new(o, "schema", json_string("taut.compare/1"));
 	json_object_set_new(o, "interleaved", json_false());
-	json_object_set_new(o, "warning", json_string(BANNER));
+	json_object_set_new(o, "warning", all_exact(all, n) ? json_null() : json_string(BANNER));
 	json_object_set_new(o, "old", report_run_json(&old->run));
 	json_object_set_new(o, "new", report_run_json(&new->run));
 	json_object_set_new(o, "old_machine", report_machine_json(old->environment));
@@ -214,7 +253,7 @@ enum err_exit report_compare_exit_code(const struct report *old, const struct re
 	for (size_t i = 0; i < n; i++) {
 		for (size_t k = 0; k < all[i].effects.n; k++)
 			if (all[i].effects.effects[k].primary &&
-				all[i].effects.effects[k].verdict == STAT_REGRESSED)
+				stat_effect_worse(&all[i].effects.effects[k]))
 				return EXIT_GATE;
 		open |= !all[i].effects.judged;
 	}

@@ -95,6 +95,9 @@ static void header(struct buf *out)
 		bool rate = !strcmp(setting_rows[i].key, "rate");
 		field(out, rate ? "offered_per_s" : report_setting_key(&setting_rows[i], key, sizeof(key)));
 	}
+	for (size_t i = 0; i < report_keys_n; i++)
+		if (!report_keys[i].setting)
+			field(out, report_keys[i].name);
 	buf_add(out, "\r\n");
 }
 
@@ -130,6 +133,9 @@ static void row(const struct report *r, const struct report_cell *cell, const st
 		field(out, text);
 		json_decref(value);
 	}
+	for (size_t i = 0; i < report_keys_n; i++)
+		if (!report_keys[i].setting)
+			field(out, report_fact(&report_keys[i], &t->facts));
 	buf_add(out, "\r\n");
 }
 

@@ -68,6 +68,9 @@ const char *report_setting_key(const struct setting_row *row, char *out, size_t 
 			snprintf(out, size, "%s", report_keys[i].name);
 			return out;
 		}
+	for (size_t i = 0; i < report_keys_n; i++) /* what was asked for, beside what it came to */
+		if (!report_keys[i].setting && !strcmp(report_keys[i].name, row->key))
+			unit = "_asked";
 	snprintf(out, size, "%s%s", row->key, unit ? unit : "");
 	return out;
 }
@@ -76,7 +79,7 @@ json_t *report_setting_value(const struct settings *s, const struct setting_row 
 {
 	for (size_t i = 0; i < report_keys_n; i++)
 		if (report_keys[i].setting && !strcmp(report_keys[i].setting, row->key))
-			return report_keys[i].value(s, NULL);
+			return report_keys[i].value(s);
 	json_t *all = settings_json(s), *value = json_incref(json_object_get(all, row->key));
 	json_decref(all);
 	return value ? value : json_null();

@@ -7,15 +7,14 @@
 
 #include <math.h>
 
-static void add_cell_keys(json_t *o, const struct report *r, const struct report_cell *cell)
+static void add_cell_keys(json_t *o, const struct report_cell *cell)
 {
 	for (size_t i = 0; i < report_keys_n; i++) {
 		const struct report_key *key = &report_keys[i];
-		const struct setting_row *row = key->setting ? setting_find(key->setting) : NULL;
-		bool common = cell->arms_n && (!row || report_setting_common(cell, row));
+		bool common = cell->arms_n && report_key_common(cell, key);
 
-		json_object_set_new(o, key->name,
-			common ? key->value(&cell->arms[0].settings, r->environment) : json_null());
+		json_object_set_new(
+			o, key->name, common ? report_key_value(key, &cell->arms[0]) : json_null());
 	}
 }
 
@@ -28,6 +27,9 @@ static json_t *arm_settings(const struct report_cell *cell, const struct report_
 		if (!strcmp(setting_rows[i].key, "profile") || !report_setting_common(cell, &setting_rows[i]))
 			json_object_set_new(o, report_setting_key(&setting_rows[i], key, sizeof(key)),
 				report_setting_value(&arm->settings, &setting_rows[i]));
+	for (size_t i = 0; i < report_keys_n; i++)
+		if (!report_keys[i].setting && !report_key_common(cell, &report_keys[i]))
+			json_object_set_new(o, report_keys[i].name, report_key_value(&report_keys[i], arm));
 	return o;
 }
 
@@ -141,6 +143,11 @@ static json_t *arm_json(const struct report_cell *cell, const struct report_arm 
 		json_pack("{s:I, s:I, s:I, s:s?}", "effective", (json_int_t)arm->knobs.effective, "unchanged",
 			(json_int_t)arm->knobs.unchanged, "skipped", (json_int_t)arm->knobs.skipped, "reason",
 			arm->knobs.reason[0] ? arm->knobs.reason : NULL));
+	json_object_set_new(o, "boot_ns", report_boot_json(arm->boot_ns));
+	json_object_set_new(o, "identical_trials",
+		settings_exact(&arm->settings) && arm->usable > 1
+			? json_boolean(report_exact_identical(arm, NULL))
+			: json_null());
 	json_object_set_new(o, "left_out", arm_left_out(arm));
 	for (int f = 0; f < REPORT_FLAGS_N; f++)
 		if (n.flag[f])
@@ -170,7 +177,7 @@ static json_t *cell_json(const struct report *r, const struct report_cell *cell)
 	json_t *spread = json_object();
 
 	json_object_set_new(o, "id", report_text(cell->cell.name));
-	add_cell_keys(o, r, cell);
+	add_cell_keys(o, cell);
 	for (size_t i = 0; i < cell->arms_n; i++)
 		json_object_set_new(arms, cell->arms[i].name, arm_json(cell, &cell->arms[i]));
 	for (size_t p = 0; p < cell->pairs_n; p++) {
@@ -215,7 +222,7 @@ json_t *report_json(const struct report *r)
 	json_object_set_new(o, "machine", report_machine_json(r->environment));
 	json_object_set_new(o, "cells", cells);
 	json_object_set_new(o, "skipped", skipped);
-	json_object_set_new(
-		o, "false_claims_expected", report_number(stat_false_claims_expected(r->families)));
+	json_object_set_new(o, "false_claims_expected",
+		report_inferred(r) ? report_number(stat_false_claims_expected(r->families)) : json_null());
 	return o;
 }

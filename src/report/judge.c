@@ -4,6 +4,9 @@
  *
  * Only complete blocks are paired: a block in which any arm has no usable trial is left out as a whole, in
  * every arm, so that what drove one trial away cannot tilt the others.  It is counted and shown.
+ *
+ * Two arms on the exact clock are not tested but compared, see exact.c; of two on different clocks nothing
+ * can be said.
  */
 #include "model.h"
 
@@ -108,11 +111,24 @@ void report_effects_refuse(struct report_effects *pair, const char *reason)
 	}
 }
 
-static void compare(const struct report *report, const struct report_cell *cell, struct report_effects *pair)
+size_t report_effects_judged(const struct report_effects *pair)
+{
+	size_t facts = 0;
+
+	if (!pair->exact)
+		return stat_effects_judged(pair->effects, pair->n);
+	for (size_t i = 0; i < pair->n; i++)
+		facts += pair->effects[i].primary && pair->effects[i].verdict == STAT_FACT;
+	return facts;
+}
+
+static void test_arms(
+	const struct report *report, const struct report_cell *cell, struct report_effects *pair)
 {
 	const struct report_arm *a = &cell->arms[0], *b = &cell->arms[pair->arm];
 	enum stat_metric main = cell->kind == STAT_STREAM ? STAT_THROUGHPUT : STAT_LATENCY_MEDIAN;
 	struct stat_cell values = {.kind = cell->kind,
+		.emulated = a->emulated || b->emulated,
 		.transactions = MIN(fewest(a), fewest(b)),
 		.n_a = cell->blocks_complete,
 		.n_b = cell->blocks_complete};
@@ -123,13 +139,26 @@ static void compare(const struct report *report, const struct report_cell *cell,
 		values.b[m] = b->paired[m];
 	}
 	pair->n = stat_cell_compare(&values, &report->options.deltas, pair->effects);
-	if (cell->flag[REPORT_RATE_MISSED])
-		report_effects_refuse(pair, "the rate asked for was missed");
-	pair->judged = stat_effects_judged(pair->effects, pair->n);
 
 	AUTO_FREE double *va = report_arm_values(a, main, &na);
 	AUTO_FREE double *vb = report_arm_values(b, main, &nb);
 	pair->run_to_run = stat_run_to_run(va, na, vb, nb);
+}
+
+static void compare(const struct report *report, const struct report_cell *cell, struct report_effects *pair)
+{
+	const struct report_arm *a = &cell->arms[0], *b = &cell->arms[pair->arm];
+	bool exact[] = {settings_exact(&a->settings), settings_exact(&b->settings)};
+
+	if (exact[0] && exact[1])
+		report_exact_compare(a, b, cell->kind, &report->options.deltas, pair);
+	else
+		test_arms(report, cell, pair);
+	if (exact[0] != exact[1])
+		report_effects_refuse(pair, "one of the arms is on the exact clock");
+	if (cell->flag[REPORT_RATE_MISSED])
+		report_effects_refuse(pair, "the rate asked for was missed");
+	pair->judged = report_effects_judged(pair);
 }
 
 /*
@@ -157,7 +186,9 @@ static void raise_flags(const struct report *report, struct report_cell *cell)
 		for (int f = 0; f < REPORT_FLAGS_N; f++)
 			cell->flag[f] |= counts.flag[f] > 0;
 		cell->flag[REPORT_BIMODAL] |= arm->bimodal_trials || arm->bimodal_values;
-		if (cell->kind == STAT_STREAM && line_bps > 0)
+		cell->flag[REPORT_MIXED] |= arm->mixed;
+		/* The links of another host are not those that the environment tells of. */
+		if (cell->kind == STAT_STREAM && line_bps > 0 && !settings_lab(&arm->settings))
 			cell->flag[REPORT_LINE_RATE] |=
 				arm->figure[STAT_THROUGHPUT] >=
 				LINE_RATE_SHARE * ceiling_bps(arm, cell->workload->datagrams, line_bps);
@@ -168,8 +199,12 @@ void report_cell_judge(const struct report *report, struct report_cell *cell)
 {
 	if (!cell->arms_n)
 		return;
-	for (size_t i = 0; i < cell->arms_n; i++)
+	cell->exact = true;
+	for (size_t i = 0; i < cell->arms_n; i++) {
+		report_facts_close(&cell->arms[i], report->environment);
 		report_arm_close(&cell->arms[i], cell->kind);
+		cell->exact &= settings_exact(&cell->arms[i].settings);
+	}
 	raise_flags(report, cell);
 	pair(cell);
 	cell->pairs_n = cell->arms_n - 1;

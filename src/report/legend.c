@@ -5,6 +5,12 @@
 #include <math.h>
 #include <stdio.h>
 
+static char *figure(const struct report_arm *arm, enum stat_metric metric, char *out, size_t size)
+{
+	return settings_exact(&arm->settings) ? text_exact(metric, arm->figure[metric], out, size)
+					      : text_value(metric, arm->figure[metric], out, size);
+}
+
 void report_arm_alone(const struct report_arm *arm, const struct report_style *style, struct buf *out)
 {
 	struct text_table t = {.align = "lr"};
@@ -17,8 +23,7 @@ void report_arm_alone(const struct report_arm *arm, const struct report_style *s
 			continue;
 		text_row(&t);
 		text_cell(&t, 0, TEXT_PLAIN, text_metric((enum stat_metric)m));
-		text_cell(&t, 1, TEXT_PLAIN,
-			text_value((enum stat_metric)m, arm->figure[m], text, sizeof(text)));
+		text_cell(&t, 1, TEXT_PLAIN, figure(arm, (enum stat_metric)m, text, sizeof(text)));
 	}
 	text_table_print(&t, 2, style, out);
 	buf_add(out, "  one arm: nothing to compare it with\n");
@@ -55,6 +60,8 @@ static double coverage(const struct report *r, bool *pairs)
 		for (size_t p = 0; p < r->cells[c].pairs_n; p++) {
 			const struct report_effects *pair = &r->cells[c].pairs[p];
 
+			if (pair->exact)
+				continue;
 			*pairs = true;
 			for (size_t i = 0; i < pair->n; i++)
 				if (!(pair->effects[i].coverage >= least))
@@ -63,6 +70,41 @@ static double coverage(const struct report *r, bool *pairs)
 							: least;
 		}
 	return least;
+}
+
+/* What the clocks of this report are worth. */
+static void clocks(const struct report *r, struct buf *out)
+{
+	bool exact = false, emulated = false, judged = false;
+
+	for (size_t c = 0; c < r->cells_n; c++)
+		for (size_t a = 0; !report_cell_skipped(&r->cells[c]) && a < r->cells[c].arms_n; a++) {
+			const struct report_arm *arm = &r->cells[c].arms[a];
+
+			exact |= settings_exact(&arm->settings);
+			emulated |= arm->emulated || settings_lab(&arm->settings);
+			judged |= arm->emulated && !settings_exact(&arm->settings);
+		}
+	if (emulated) {
+		buf_add(out, "\n");
+		text_wrap(out, "",
+			"The times of emulated machines are the emulation's, not those of any hardware: only "
+			"comparisons among them, inside this run, mean anything.");
+	}
+	if (judged)
+		text_wrap(out, "",
+			"Of what ran under tcg only median and SD are judged, of a stream the throughput.");
+	if (exact)
+		text_wrap(out, "",
+			"On the exact clock one nanosecond is one executed instruction, and time in which "
+			"nothing is done is skipped.  One trial of an arm is the answer, and what differs is "
+			"a "
+			"fact: it comes out the same again.  The clock does not know caches, memory latency, "
+			"parallelism (there is one CPU) or devices; arms which partition or isolate CPUs "
+			"make "
+			"no sense on it.  Mean, SD, min and max are exact; medians and percentiles are read "
+			"from buckets at most 0.8 % wide.  Times are round trips; the first percentage is "
+			"(new − old)/old, 'of new' is (new − old)/new.");
 }
 
 void report_legend(const struct report *r, const struct report_style *style, struct buf *out)
@@ -77,6 +119,8 @@ void report_legend(const struct report *r, const struct report_style *style, str
 			"still, no request is "
 			"sent. See max, or run an open loop (rate).");
 	}
+	if (!style->brief)
+		clocks(r, out);
 	if (style->brief || !pairs)
 		return;
 	buf_add(out, "\n");

@@ -94,7 +94,7 @@ int report_load(struct report **out, struct store *store, int64_t run, const str
 	for (size_t i = 0; i < r->cells_n; i++) {
 		report_cell_judge(r, &r->cells[i]);
 		for (size_t p = 0; p < r->cells[i].pairs_n; p++)
-			r->families += r->cells[i].pairs[p].judged > 0;
+			r->families += !r->cells[i].pairs[p].exact && r->cells[i].pairs[p].judged > 0;
 	}
 	*out = steal_ptr(&r);
 	return 0;
@@ -131,12 +131,22 @@ const char *report_cell_skipped(const struct report_cell *cell)
 	return reason;
 }
 
+bool report_inferred(const struct report *r)
+{
+	size_t facts = 0, others = 0;
+
+	for (size_t c = 0; c < r->cells_n; c++)
+		for (size_t p = 0; p < r->cells[c].pairs_n; p++)
+			*(r->cells[c].pairs[p].exact ? &facts : &others) += 1;
+	return others || !facts;
+}
+
 static bool regressed(const struct report_cell *cell)
 {
 	for (size_t p = 0; p < cell->pairs_n; p++)
 		for (size_t i = 0; i < cell->pairs[p].n; i++)
 			if (cell->pairs[p].effects[i].primary &&
-				cell->pairs[p].effects[i].verdict == STAT_REGRESSED)
+				stat_effect_worse(&cell->pairs[p].effects[i]))
 				return true;
 	return false;
 }

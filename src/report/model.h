@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A run as plain structs: what every format writes from.  model.c reads it, values.c turns a record into
- * figures, judge.c compares the arms.
+ * figures, facts.c says on which machines it was made, judge.c compares the arms, exact.c those of the exact
+ * clock.
  */
 #pragma once
 
@@ -19,7 +20,8 @@
 	ROW(BIMODAL, "bimodal", "two groups of values: median and SD both mislead")                          \
 	ROW(NOT_STEADY, "not-steady", "still settling when the trial ended")                                 \
 	ROW(CAPPED, "capped", "fewer transactions than asked for when the time was up")                      \
-	ROW(RATE_MISSED, "rate-missed", "the schedule was not kept: no verdict")
+	ROW(RATE_MISSED, "rate-missed", "the schedule was not kept: no verdict")                             \
+	ROW(MIXED, "mixed", "a kernel or an accelerator changed within an arm")
 
 #define REPORT_FLAG_ENUM(id, word, help) REPORT_##id,
 enum report_flag { REPORT_FLAGS(REPORT_FLAG_ENUM) REPORT_FLAGS_N };
@@ -28,6 +30,25 @@ struct report_flag_row {
 	const char *name, *help;
 };
 extern const struct report_flag_row report_flag_rows[REPORT_FLAGS_N];
+
+/*
+ * The machines behind a trial or an arm, from what they said themselves; "" where there is none or where
+ * nobody said.  Where the trials of an arm disagree, all that was said, with ", " between.
+ */
+#define REPORT_FACT_MAX 200
+struct report_facts {
+	char host_kernel[REPORT_FACT_MAX], guest_kernel[REPORT_FACT_MAX];
+	char accel[REPORT_FACT_MAX], host_accel[REPORT_FACT_MAX]; /* what runs the target; the host */
+};
+
+/* Where the time goes between the start of a machine and its first transaction; NaN where unknown. */
+enum report_boot_step {
+	REPORT_BOOT_EXEC_TO_READY,
+	REPORT_BOOT_EXEC_TO_FIRST,
+	REPORT_BOOT_KERNEL_TO_INIT,
+	REPORT_BOOT_INIT_TO_READY,
+	REPORT_BOOT_STEPS
+};
 
 struct report_trial {
 	int64_t id;
@@ -44,6 +65,10 @@ struct report_trial {
 	double min_ns, max_ns;      /* NaN without latencies */
 	double throughput_iqr;      /* over the windows; NaN when it is no stream */
 	double value[STAT_METRICS]; /* NaN where there is none, or too few transactions for it */
+	struct report_facts facts;
+	bool emulated; /* its target or its host runs under tcg */
+	double boot_ns[REPORT_BOOT_STEPS];
+	uint64_t digest; /* exact clock: of all that both ends saw */
 };
 
 /* One of the slowest transactions of an arm, and what owned it. */
@@ -72,13 +97,17 @@ struct report_arm {
 	size_t worst_n;
 	bool bimodal_trials, bimodal_values;
 	struct report_knobs knobs;
+	struct report_facts facts;
+	bool emulated, mixed;              /* of any usable trial; its usable trials disagree about a fact */
+	double boot_ns[REPORT_BOOT_STEPS]; /* medians over the usable trials */
 };
 
 /* One arm against the baseline. */
 struct report_effects {
 	size_t arm;
+	bool exact; /* facts of the exact clock */
 	struct stat_effect effects[STAT_METRICS];
-	size_t n, judged;
+	size_t n, judged;                  /* judged: with a verdict that was inferred, or primary facts */
 	struct stat_run_to_run run_to_run; /* of the medians, or throughputs */
 };
 
@@ -91,6 +120,7 @@ struct report_cell {
 	struct report_effects *pairs; /* arms_n − 1 */
 	size_t pairs_n;
 	size_t blocks_seen, blocks_complete;
+	bool exact; /* every arm is on the exact clock */
 	bool flag[REPORT_FLAGS_N];
 };
 
@@ -110,10 +140,25 @@ const struct hist *report_latencies(const struct endpoint_record *end);
 /* The value of quantile q, NaN where fewer than ten values lie beyond it. */
 double report_quantile(const struct hist *h, double q);
 
+/* facts.c: the machine of a trial; the machines of an arm, once all its trials are there. */
+void report_facts_fill(struct report_trial *t, const struct trial_record *record);
+void report_facts_close(struct report_arm *arm, const json_t *environment);
+/* The steps of a boot, as JSON names them: null when nothing is known. */
+json_t *report_boot_json(const double boot_ns[REPORT_BOOT_STEPS]);
+
+/* exact.c: what lies between two arms of the exact clock.  `old` and `new` are what they are called. */
+void report_exact_compare(const struct report_arm *old, const struct report_arm *new, enum stat_kind kind,
+	const struct stat_deltas *deltas, struct report_effects *out);
+/* Do all usable trials agree in this metric? */
+bool report_exact_repeats(const struct report_arm *arm, enum stat_metric metric);
+/* Are all usable trials of both (or of one, `b` NULL) the same to the last bit? */
+bool report_exact_identical(const struct report_arm *a, const struct report_arm *b);
+
 /* judge.c */
 void report_cell_judge(const struct report *report, struct report_cell *cell);
 /* No verdict on anything, for this reason. */
 void report_effects_refuse(struct report_effects *pair, const char *reason);
+size_t report_effects_judged(const struct report_effects *pair);
 
 /* arm.c: what a trial adds to its arm; and what the arm's trials come to. */
 void report_arm_add(
@@ -140,18 +185,30 @@ struct report_owner {
 };
 size_t report_arm_owners(const struct report_arm *arm, struct report_owner owners[WORST_MAX]);
 
-/* shape.c: the keys of a cell in JSON and CSV, by arm; a new reference. */
+/* shape.c: the keys of a cell in JSON and CSV, by arm. */
 struct report_key {
 	const char *name;
-	const char *setting; /* whose row it is made from, or NULL */
-	json_t *(*value)(const struct settings *s, const json_t *environment);
+	const char *setting; /* whose row it is made from, or NULL: a fact */
+	json_t *(*value)(const struct settings *s);
+	size_t fact; /* its place in struct report_facts */
 };
 extern const struct report_key report_keys[];
 extern const size_t report_keys_n;
-/* Is this setting the same in every arm of the cell? */
+/* New references. */
+json_t *report_key_value(const struct report_key *key, const struct report_arm *arm);
+json_t *report_fact_value(const struct report_key *key, const struct report_facts *facts);
+static inline const char *report_fact(const struct report_key *key, const struct report_facts *facts)
+{
+	return (const char *)facts + key->fact;
+}
+/* Is this key, or setting, the same in every arm of the cell? */
+bool report_key_common(const struct report_cell *cell, const struct report_key *key);
 bool report_setting_common(const struct report_cell *cell, const struct setting_row *row);
 /* Is this cell skipped, and why: as such, or because every one of its trials was. */
 const char *report_cell_skipped(const struct report_cell *cell);
+
+/* Is anything in this report inferred, or are all its comparisons facts? */
+bool report_inferred(const struct report *report);
 
 /* numbers in JSON: null where there is none */
 json_t *report_number(double value);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What describes a cell: the keys that JSON and CSV give it.  They are made from the settings of an arm, so
- * that a key that differs between the arms can be told and stands with the arm.  What a workload has no use
- * for is null: a stream has no request, a closed loop no rate.
+ * What describes a cell: the keys that JSON and CSV give it.  They are made from the settings of an arm, or
+ * are facts that its trials brought home, so that a key that differs between the arms can be told and stands
+ * with the arm.  What a workload has no use for is null: a stream has no request, a closed loop no rate.
  */
 #include "model.h"
 
@@ -33,9 +33,8 @@ static json_t *count(uint64_t value, bool there)
 }
 
 #define WORD(member)                                                                                         \
-	static json_t *key_##member(const struct settings *s, const json_t *environment)                     \
+	static json_t *key_##member(const struct settings *s)                                                \
 	{                                                                                                    \
-		(void)environment;                                                                           \
 		return word(s->member);                                                                      \
 	}
 WORD(target)
@@ -45,11 +44,11 @@ WORD(path)
 WORD(workload)
 WORD(site)
 WORD(noise)
+WORD(clock)
 
 #define COUNT(member, there)                                                                                 \
-	static json_t *key_##member(const struct settings *s, const json_t *environment)                     \
+	static json_t *key_##member(const struct settings *s)                                                \
 	{                                                                                                    \
-		(void)environment;                                                                           \
 		return count(s->member, there);                                                              \
 	}
 COUNT(rate, s->rate > 0)
@@ -58,32 +57,12 @@ COUNT(reply_bytes, !stream(s))
 COUNT(size_bytes, stream(s))
 COUNT(flows, true)
 
-static json_t *key_pacing(const struct settings *s, const json_t *environment)
+static json_t *key_pacing(const struct settings *s)
 {
-	(void)environment;
 	return json_string(settings_open_loop(s) ? "open" : "closed");
 }
 
-static json_t *key_host_kernel(const struct settings *s, const json_t *environment)
-{
-	const char *kernel = json_string_value(json_object_get(environment, "kernel"));
-
-	return kernel && !strcmp(s->site, "local") ? json_string(kernel) : json_null();
-}
-
-static json_t *key_none(const struct settings *s, const json_t *environment)
-{
-	(void)s;
-	(void)environment;
-	return json_null();
-}
-
-static json_t *key_clock(const struct settings *s, const json_t *environment)
-{
-	(void)s;
-	(void)environment;
-	return json_string("real");
-}
+#define FACT(member) .fact = offsetof(struct report_facts, member)
 
 const struct report_key report_keys[] = {
 	{"target", "target", key_target},
@@ -98,13 +77,34 @@ const struct report_key report_keys[] = {
 	{"size_bytes", "size", key_size_bytes},
 	{"flows", "flows", key_flows},
 	{"site", "site", key_site},
-	{"host_kernel", NULL, key_host_kernel},
-	{"guest_kernel", NULL, key_none},
-	{"accel", NULL, key_none},
-	{"clock", NULL, key_clock},
+	{"host_kernel", NULL, FACT(host_kernel)},
+	{"guest_kernel", NULL, FACT(guest_kernel)},
+	{"accel", NULL, FACT(accel)},
+	{"host_accel", NULL, FACT(host_accel)},
+	{"clock", "clock", key_clock},
 	{"noise", "noise", key_noise},
 };
 const size_t report_keys_n = ARRAY_LEN(report_keys);
+
+json_t *report_fact_value(const struct report_key *key, const struct report_facts *facts)
+{
+	return word(report_fact(key, facts));
+}
+
+json_t *report_key_value(const struct report_key *key, const struct report_arm *arm)
+{
+	return key->setting ? key->value(&arm->settings) : report_fact_value(key, &arm->facts);
+}
+
+bool report_key_common(const struct report_cell *cell, const struct report_key *key)
+{
+	if (key->setting)
+		return report_setting_common(cell, setting_find(key->setting));
+	for (size_t i = 1; i < cell->arms_n; i++)
+		if (strcmp(report_fact(key, &cell->arms[0].facts), report_fact(key, &cell->arms[i].facts)))
+			return false;
+	return true;
+}
 
 bool report_setting_common(const struct report_cell *cell, const struct setting_row *row)
 {

@@ -40,6 +40,7 @@ static const struct {
 	[STAT_CHANGED_BELOW_THRESHOLD] = {"changed,", TEXT_PLAIN},
 	[STAT_EQUIVALENT] = {"equivalent", TEXT_PLAIN},
 	[STAT_NO_DIFFERENCE_SHOWN] = {"no difference shown", TEXT_PLAIN},
+	[STAT_FACT] = {"fact", TEXT_PLAIN},
 };
 
 enum text_colour text_verdict_colour(enum stat_verdict verdict)
@@ -76,9 +77,12 @@ void text_verdict(const struct stat_effect *e, char *word, char *note, size_t si
 		snprintf(note, size, "(too few blocks to show one)");
 	else if (e->verdict == STAT_NOT_ASSESSED) {
 		/* "20000 transactions a trial: p99.9 needs 100000": the number of transactions stands above
-		 * the table. */
+		 * the table.  "emulated: only …": the legend says it once. */
 		const char *need = stat_metrics[e->metric].quantile > 0 ? strstr(e->reason, ": ") : NULL;
-		snprintf(note, size, "%s", need ? need + 2 : e->reason);
+		if (str_starts(e->reason, "emulated:"))
+			snprintf(note, size, "emulated");
+		else
+			snprintf(note, size, "%s", need ? need + 2 : e->reason);
 	}
 }
 
@@ -103,8 +107,7 @@ static void interval(const struct stat_effect *e, char *out, size_t size)
 	snprintf(out, size, "%s … %s", low, high);
 }
 
-/* Nothing to see: losses where nothing was lost, a closed loop's rate, which is 1/mean. */
-static bool silent(const struct text_comparison *c, const struct stat_effect *e)
+bool text_silent(const struct text_comparison *c, const struct stat_effect *e)
 {
 	if (e->metric == STAT_LOSS)
 		return !(c->old_figures[STAT_LOSS] > 0) && !(c->new_figures[STAT_LOSS] > 0);
@@ -156,7 +159,7 @@ static const char *common_reason(const struct text_comparison *c)
 	for (size_t i = 0; i < c->n; i++) {
 		const struct stat_effect *e = &c->effects[i];
 
-		if (!e->primary || silent(c, e))
+		if (!e->primary || text_silent(c, e))
 			continue;
 		if (e->verdict != STAT_NOT_ASSESSED)
 			return "";
@@ -193,12 +196,16 @@ void text_comparison(const struct text_comparison *c, const struct report_style 
 	const char *common = common_reason(c);
 	bool explored = false;
 
+	if (c->exact) {
+		text_facts(c, style, out);
+		return;
+	}
 	header(&t, c);
 	for (size_t i = 0; i < c->n; i++)
-		if (c->effects[i].primary && !silent(c, &c->effects[i]))
+		if (c->effects[i].primary && !text_silent(c, &c->effects[i]))
 			effect_row(&t, c, &c->effects[i], common);
 	for (size_t i = 0; i < c->n && !style->brief; i++) {
-		if (c->effects[i].primary || silent(c, &c->effects[i]))
+		if (c->effects[i].primary || text_silent(c, &c->effects[i]))
 			continue;
 		if (!explored) {
 			text_row(&t);

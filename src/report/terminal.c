@@ -21,8 +21,10 @@ static void head(const struct report *r, const struct report_style *style, struc
 	if (r->run.ended_ns > r->run.started_ns)
 		buf_add(out, " · took %s",
 			text_ns((double)(r->run.ended_ns - r->run.started_ns), took, sizeof(took)));
-	buf_add(out, " · %llu blocks · seed %llu\n", (unsigned long long)r->run.blocks,
-		(unsigned long long)r->run.seed);
+	if (report_inferred(r))
+		buf_add(out, " · %llu blocks · seed %llu", (unsigned long long)r->run.blocks,
+			(unsigned long long)r->run.seed);
+	buf_add(out, "\n");
 	for (size_t i = 0; i < 3; i++) {
 		static const char *const keys[] = {"kernel", "preempt", "hypervisor"};
 		const char *value = json_string_value(json_object_get(r->environment, keys[i]));
@@ -88,10 +90,14 @@ static void arms_line(const struct report_cell *cell, struct buf *out)
 			setting_text(&cell->arms[i].settings, &setting_rows[k], text, sizeof(text));
 			if (!*text)
 				continue;
-			buf_add(&line, "%s %s %s", any ? "," : "", setting_rows[k].key, text);
+			const char *quote = strpbrk(text, " ,") ? "\"" : "";
+			buf_add(&line, "%s %s %s%s%s", any ? "," : "", setting_rows[k].key, quote, text,
+				quote);
 			any = true;
 		}
-		if (!any)
+		size_t before = line.len;
+		report_arm_machines(cell, &cell->arms[i], any, &line);
+		if (!any && line.len == before)
 			buf_add(&line, " as the cell");
 	}
 	text_wrap(out, "  arms      ", line.data);
@@ -122,6 +128,7 @@ static void checks(const struct report *r, const struct report_cell *cell, struc
 	for (size_t i = 0; i < cell->arms_n; i++) {
 		report_arm_count(&cell->arms[i], &one);
 		all.trials += one.trials;
+		all.usable += one.usable;
 		all.verified += one.verified;
 		all.sent += one.sent;
 		all.lost += one.lost;
@@ -130,9 +137,12 @@ static void checks(const struct report *r, const struct report_cell *cell, struc
 		for (int f = 0; f < REPORT_FLAGS_N; f++)
 			all.flag[f] += one.flag[f];
 	}
-	buf_add(&line, "%zu of %llu blocks complete", cell->blocks_complete,
-		(unsigned long long)r->run.blocks);
-	if (cell->blocks_seen > cell->blocks_complete)
+	if (cell->exact)
+		buf_add(&line, "%zu of %zu trials usable", all.usable, all.trials);
+	else
+		buf_add(&line, "%zu of %llu blocks complete", cell->blocks_complete,
+			(unsigned long long)r->run.blocks);
+	if (!cell->exact && cell->blocks_seen > cell->blocks_complete)
 		buf_add(&line, " (%zu left out as a whole)", cell->blocks_seen - cell->blocks_complete);
 	buf_add(&line, " · configuration verified %zu of %zu", all.verified, all.trials);
 	if (cell->workload->datagrams)
@@ -174,7 +184,7 @@ static void left_out(const struct report_cell *cell, struct buf *out)
 			const struct report_trial *t = &cell->arms[a].trials[i];
 			if (t->usable)
 				continue;
-			AUTO_FREE char *line = str_format("block %llu, %s: %s",
+			AUTO_FREE char *line = str_format("%s %llu, %s: %s", cell->exact ? "trial" : "block",
 				(unsigned long long)t->block + 1, cell->arms[a].name, t->why);
 			text_wrap(out, "  left out  ", line);
 		}
@@ -206,12 +216,13 @@ static void merged(const struct report_cell *cell, struct buf *out)
 
 		if (!h)
 			continue;
+		char *(*ns_text)(double, char *, size_t) = cell->exact ? text_exact_ns : text_ns;
 		buf_add(&line, "%s:", arm->name);
 		for (size_t k = 0; k < ARRAY_LEN(tails); k++)
 			if (isfinite(report_quantile(h, tails[k].q)))
 				buf_add(&line, " %s %s,", tails[k].name,
-					text_ns(report_quantile(h, tails[k].q), text, sizeof(text)));
-		buf_add(&line, " max %s", text_ns((double)h->max, text, sizeof(text)));
+					ns_text(report_quantile(h, tails[k].q), text, sizeof(text)));
+		buf_add(&line, " max %s", ns_text((double)h->max, text, sizeof(text)));
 		if (arm->lateness)
 			buf_add(&line, ", sent late by at most %s",
 				text_ns((double)arm->lateness->max, text, sizeof(text)));
@@ -258,30 +269,41 @@ static void run_to_run(const struct report_cell *cell, const struct report_effec
 	text_wrap(out, "  between   ", line);
 }
 
+static void comparison(const struct report_cell *cell, const struct report_effects *pair,
+	const struct report_style *style, struct buf *out)
+{
+	const struct report_arm *old = &cell->arms[0], *new = &cell->arms[pair->arm];
+
+	text_comparison(&(struct text_comparison){.kind = cell->kind,
+				.closed_loop = !settings_open_loop(&old->settings),
+				.old_name = old->name,
+				.new_name = new->name,
+				.old_figures = old->figure,
+				.new_figures = new->figure,
+				.effects = pair->effects,
+				.n = pair->n,
+				.exact = pair->exact,
+				.same_values = text_same_values(old, new)},
+		style, out);
+	run_to_run(cell, pair, out);
+}
+
 static void cell_section(const struct report *r, const struct report_cell *cell,
 	const struct report_style *style, struct buf *out)
 {
 	cell_head(cell, style, out);
+	report_machines(cell, out);
 	arms_line(cell, out);
 	for (size_t p = 0; p < cell->pairs_n; p++) {
-		const struct report_effects *pair = &cell->pairs[p];
-		const struct report_arm *old = &cell->arms[0], *new = &cell->arms[pair->arm];
-
 		if (p)
 			buf_add(out, "\n");
-		text_comparison(&(struct text_comparison){.kind = cell->kind,
-					.closed_loop = !settings_open_loop(&old->settings),
-					.old_name = old->name,
-					.new_name = new->name,
-					.old_figures = old->figure,
-					.new_figures = new->figure,
-					.effects = pair->effects,
-					.n = pair->n},
-			style, out);
-		run_to_run(cell, pair, out);
+		comparison(cell, &cell->pairs[p], style, out);
 	}
 	if (!cell->pairs_n)
 		report_arm_alone(&cell->arms[0], style, out);
+	if (cell->exact)
+		report_repeats(cell, out);
+	report_boots(cell, out);
 	merged(cell, out);
 	extremes(cell, out);
 	knobs(cell, out);

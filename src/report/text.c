@@ -15,6 +15,25 @@ char *text_ns(double ns, char *out, size_t size)
 	return out;
 }
 
+char *text_exact_ns(double ns, char *out, size_t size)
+{
+	double most = fabs(ns);
+
+	if (!isfinite(ns))
+		snprintf(out, size, NOTHING);
+	else if (most < 1)
+		snprintf(out, size, "%.3g ns", ns);
+	else if (most < 999.5)
+		snprintf(out, size, "%.0f ns", ns);
+	else if (most < 1e6 - 0.5)
+		snprintf(out, size, "%.3f µs", ns / 1e3);
+	else if (most < 1e9 - 0.5)
+		snprintf(out, size, "%.6f ms", ns / 1e6);
+	else
+		snprintf(out, size, "%.9f s", ns / 1e9);
+	return out;
+}
+
 char *text_bps(double bps, char *out, size_t size)
 {
 	static const struct {
@@ -75,6 +94,26 @@ char *text_value(enum stat_metric metric, double value, char *out, size_t size)
 		snprintf(out, size, "%.0f /s", value);
 	else
 		text_ns(value, out, size);
+	return out;
+}
+
+char *text_exact(enum stat_metric metric, double value, char *out, size_t size)
+{
+	return metric < STAT_THROUGHPUT ? text_exact_ns(value, out, size)
+					: text_value(metric, value, out, size);
+}
+
+char *text_exact_difference(enum stat_metric metric, double value, char *out, size_t size)
+{
+	char number[48];
+
+	if (metric >= STAT_THROUGHPUT || !isfinite(value))
+		return text_difference(metric, value, out, size);
+	snprintf(out, size, "%s%s",
+		value < 0   ? MINUS
+		: value > 0 ? "+"
+			    : "",
+		text_exact_ns(fabs(value), number, sizeof(number)));
 	return out;
 }
 

@@ -17,6 +17,33 @@ static const struct field during_fields[] = {
 	FIELD(FIELD_TEXT, struct during, evidence),
 };
 
+static const struct field kernel_fields[] = {
+	FIELD(FIELD_TEXT, struct kernel_facts, kernel),
+	FIELD(FIELD_TEXT, struct kernel_facts, version),
+	FIELD(FIELD_TEXT, struct kernel_facts, accel),
+	FIELD(FIELD_TEXT, struct kernel_facts, program),
+	FIELD(FIELD_U64, struct kernel_facts, boot_ns),
+	FIELD(FIELD_U64, struct kernel_facts, first_ns),
+	FIELD(FIELD_U64, struct kernel_facts, init_ns),
+	FIELD(FIELD_U64, struct kernel_facts, ready_ns),
+};
+
+/* What a kernel said of itself; what is empty or 0 was not said and is null. */
+static json_t *kernel_json(const struct kernel_facts *k)
+{
+	const char *key;
+	json_t *o, *value;
+
+	if (!k->kernel[0])
+		return json_null();
+	o = json_object();
+	fields_to_json(kernel_fields, ARRAY_LEN(kernel_fields), k, o);
+	json_object_foreach (o, key, value)
+		if (json_is_string(value) ? !json_string_length(value) : !json_integer_value(value))
+			json_object_set_new(o, key, json_null());
+	return o;
+}
+
 static json_t *worst_json(const struct trial_record *r)
 {
 	json_t *list = json_array();
@@ -122,6 +149,10 @@ json_t *report_trial_json(const struct trial_record *r)
 	json_object_set_new(o, "duration_s", json_real((double)r->duration_ns / 1e9));
 	json_object_set_new(o, "measured_s", json_real(t.stretch_s));
 	json_object_set_new(o, "settings", report_settings_json(&r->settings));
+	json_object_set_new(o, "host", kernel_json(&r->host));
+	json_object_set_new(o, "guest", kernel_json(&r->guest));
+	json_object_set_new(o, "boot_ns", report_boot_json(t.boot_ns));
+	json_object_set_new(o, "console", r->console[0] ? report_text(r->console) : json_null());
 	add_figures(o, r, &t);
 	add_counts(o, r, &t);
 	json_object_set_new(o, "worst", worst_json(r));

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <stdio.h>
 
+#define CONSOLE_LINES 12 /* of a machine whose trial failed */
+
 static const char *verified_word(const struct trial_record *r, const struct report_trial *t)
 {
 	if (t->flag[REPORT_RATE_MISSED])
@@ -55,8 +57,11 @@ void report_trial_line(const struct trial_record *r, const struct report_place *
 	}
 	if (t.lost)
 		buf_add(out, "  lost %s", text_count(t.lost, text, sizeof(text)));
-	buf_add(out, "  %s%s%s", verified_word(r, &t), t.flag[REPORT_CAPPED] ? "  capped" : "",
-		t.flag[REPORT_NOT_STEADY] ? "  not steady" : "");
+	buf_add(out, "  %s%s%s%s", verified_word(r, &t), t.flag[REPORT_CAPPED] ? "  capped" : "",
+		t.flag[REPORT_NOT_STEADY] ? "  not steady" : "",
+		settings_exact(&r->settings) ? "  exact clock"
+		: t.emulated                 ? "  emulated (tcg)"
+					     : "");
 }
 
 /* --- taut measure ------------------------------------------------------------------------------ */
@@ -194,7 +199,8 @@ static void conditions(const struct trial_record *r, struct buf *out)
 	line.len = 0;
 	buf_add(&line, "profile %s", s->profile);
 	placement(s, &line);
-	buf_add(&line, ", timer slack %llu ns, clock real", (unsigned long long)r->client.timer_slack_ns);
+	buf_add(&line, ", timer slack %llu ns, clock %s", (unsigned long long)r->client.timer_slack_ns,
+		s->clock);
 	text_wrap(out, "  placement ", line.data);
 	buf_free(&line);
 }
@@ -265,6 +271,9 @@ void report_trial_terminal(const struct trial_record *r, const struct report_sty
 						   : "closed loop");
 	if (r->outcome != TRIAL_DONE) {
 		text_wrap(out, r->outcome == TRIAL_FAILED ? "  failed: " : "  skipped: ", r->reason);
+		report_console(r->console, CONSOLE_LINES, out);
+		if (!t.transactions && !t.bytes)
+			report_trial_machines(r, &t, out);
 		if (!t.transactions && !t.bytes)
 			return;
 	}
@@ -275,6 +284,7 @@ void report_trial_terminal(const struct trial_record *r, const struct report_sty
 	latencies(m, style, out);
 	samples(r, &t, out);
 	conditions(r, out);
+	report_trial_machines(r, &t, out);
 	worst(r, out);
 	struct buf line = {0};
 	buf_add(&line, "configuration %s", r->verified ? "verified" : "NOT VERIFIED");

@@ -83,6 +83,23 @@ static void fill_usable(struct report_trial *t, const struct trial_record *r, co
 	t->usable = !t->why[0];
 }
 
+/* FNV-1a of everything that both ends saw: equal for equal trials of the exact clock. */
+static uint64_t digest(const struct trial_record *r)
+{
+	const struct endpoint_record *ends[] = {&r->client, &r->server};
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		json_t *json = endpoint_record_json(ends[i]);
+		AUTO_FREE char *text = json_dumps(json, JSON_COMPACT);
+
+		for (const char *c = text ? text : ""; *c; c++)
+			hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
+		json_decref(json);
+	}
+	return hash;
+}
+
 static void fill_counts(struct report_trial *t, const struct trial_record *r)
 {
 	const struct endpoint_record *m = trial_measured(r);
@@ -128,5 +145,7 @@ void report_trial_fill(struct report_trial *t, const struct trial_record *r)
 	if (w && w->kind == WORKLOAD_RR && stretch_ns > 0)
 		t->value[STAT_RATE] =
 			m->transactions ? (double)m->transactions * 1e9 / stretch_ns : trial_served_per_s(r);
+	report_facts_fill(t, r);
+	t->digest = settings_exact(&r->settings) ? digest(r) : 0;
 	fill_usable(t, r, w);
 }

@@ -27,6 +27,7 @@ struct session {
 	struct target *target;
 	struct tune *tune;
 	struct witness *witness;
+	uint64_t begun_ns;   /* the trial */
 	uint64_t started_ns; /* of the virtual machine, where there is one */
 };
 
@@ -146,6 +147,9 @@ static int take_record(struct session *s, bool server, uint64_t deadline, struct
 		rc = endpoint_record_from_json(record, body, e);
 		json_decref(body);
 	}
+	if (rc == 0)
+		rc = endpoint_record_check(
+			record, s->settings, server, time_now_ns() - s->begun_ns + SLACK_NS, e);
 	if (rc < 0 && rc != -EINTR)
 		agent_failed(s, server ? "server endpoint" : "client endpoint", e);
 	return rc;
@@ -277,10 +281,9 @@ static int take_down(struct session *s, struct err *e)
 int site_trial_local(
 	struct site *site, const struct settings *settings, struct trial_record *record, struct err *e)
 {
-	struct session s = {.site = site, .settings = settings, .record = record};
+	struct session s = {.site = site, .settings = settings, .record = record, .begun_ns = time_now_ns()};
 	struct err why = ERR_INIT;
 	char text[1024];
-	uint64_t begin = time_now_ns();
 
 	record->settings = *settings;
 	record->outcome = TRIAL_DONE;
@@ -291,7 +294,7 @@ int site_trial_local(
 	if (rc == 0)
 		rc = carry_out(&s, &why);
 	int down = take_down(&s, e);
-	record->duration_ns = time_now_ns() - begin;
+	record->duration_ns = time_now_ns() - s.begun_ns;
 	if (down < 0)
 		return down;
 	if (rc == -EINTR || stop_flag)

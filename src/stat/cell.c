@@ -6,7 +6,8 @@
  * holds that for the family of the primaries that can be judged; the other metrics are exploratory: numbers
  * and intervals, no verdict.  Tails come in by the number of transactions behind them.  And since the SD of
  * latencies with a heavy tail is the square of its few largest ones, a claim about an SD stands only if the
- * bulk of the distribution (the IQR, or p99 − p50) moved the same way.
+ * bulk of the distribution (the IQR, or p99 − p50) moved the same way.  On an emulated machine the tails
+ * belong to the emulation, and only the metrics whose row says so are judged.
  */
 #include "exact.h"
 
@@ -94,11 +95,25 @@ static void check_tail(const struct stat_cell *cell, struct stat_effect *e)
 		(uintmax_t)cell->transactions, q * 100, (uintmax_t)stat_quantile_least_judgeable(q));
 }
 
+static bool beyond_emulation(const struct stat_cell *cell, enum stat_metric metric)
+{
+	return cell->emulated && !stat_metrics[metric].emulated;
+}
+
+static void check_emulated(const struct stat_cell *cell, struct stat_effect *e)
+{
+	if (!e->primary || !beyond_emulation(cell, e->metric))
+		return;
+	e->verdict = STAT_NOT_ASSESSED;
+	snprintf(e->reason, sizeof(e->reason), "emulated: only %s judged",
+		cell->kind == STAT_STREAM ? "the throughput is" : "median and SD are");
+}
+
 static bool in_family(const struct stat_cell *cell, const struct stat_effect *e)
 {
 	double q = stat_metrics[e->metric].quantile;
 
-	return e->primary && e->n_blocks >= STAT_VERDICT_BLOCKS &&
+	return e->primary && !beyond_emulation(cell, e->metric) && e->n_blocks >= STAT_VERDICT_BLOCKS &&
 	       (q <= 0 || stat_quantile_judgeable(q, cell->transactions));
 }
 
@@ -143,6 +158,7 @@ size_t stat_cell_compare(const struct stat_cell *cell, const struct stat_deltas 
 		stat_effect_judge(e, isnan(e->p_holm) ? 1 : m);
 		check_sd(cell, e);
 		check_tail(cell, e);
+		check_emulated(cell, e);
 	}
 	return n;
 }

@@ -70,7 +70,7 @@ static void fill(struct stat_effect *e, const struct numbers *n, double median_a
 	e->p = n->p;
 }
 
-static struct stat_effect empty(enum stat_metric metric)
+struct stat_effect stat_effect_none(enum stat_metric metric)
 {
 	return (struct stat_effect){.metric = metric,
 		.absolute = stat_metrics[metric].absolute,
@@ -99,7 +99,7 @@ void stat_effect_measure(
 	struct stat_paired paired;
 	size_t kept = 0;
 
-	*out = empty(metric);
+	*out = stat_effect_none(metric);
 	for (size_t i = 0; i < n; i++) {
 		if (!isfinite(a[i]) || !isfinite(b[i]))
 			continue;
@@ -128,7 +128,7 @@ void stat_effect_measure_unpaired(
 	AUTO_FREE double *y = without_missing(cell->b[metric], cell->n_b, &ny);
 	struct stat_mwu mwu;
 
-	*out = empty(metric);
+	*out = stat_effect_none(metric);
 	out->n_blocks = MIN(nx, ny);
 	if (!out->n_blocks)
 		return;
@@ -151,10 +151,15 @@ void stat_effect_measure_unpaired(
 	fill(out, &(struct numbers){wide.estimate, sd, mwu.p, wide.ci, narrow.ci}, median_x, median_y);
 }
 
-static enum stat_verdict word(const struct stat_effect *e)
+double stat_effect_threshold(const struct stat_effect *e)
 {
 	/* Values like 1.02 are not exact in binary: the factor is for effects that are δ itself. */
-	double threshold = (e->absolute ? e->delta : log1p(e->delta)) * (1 - 1e-12);
+	return (e->absolute ? e->delta : log1p(e->delta)) * (1 - 1e-12);
+}
+
+static enum stat_verdict word(const struct stat_effect *e)
+{
+	double threshold = stat_effect_threshold(e);
 	bool up = e->shift > 0;
 
 	if (e->p_holm < STAT_ALPHA && fabs(e->shift) >= threshold)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the files of this room share: sorting, midranks, exact null distributions. */
+/* What the files of this room share: sorting, midranks, exact null distributions, effects. */
 #pragma once
 
 #include "stat.h"
@@ -21,3 +21,7 @@ double *signed_rank_distribution(const uint32_t *ranks, size_t n, size_t *len);
 double *rank_sum_distribution(const uint32_t *ranks, size_t n, size_t k, size_t *len);
 /* The largest k ≥ 0 with P(S ≤ k − 1) ≤ (1 − confidence)/2; *below is that probability. */
 size_t tail_count(const double *probability, size_t len, double confidence, double *below);
+
+/* effect.c: an effect without any number yet; what its shift must reach to matter. */
+struct stat_effect stat_effect_none(enum stat_metric metric);
+double stat_effect_threshold(const struct stat_effect *e);

@@ -200,6 +200,8 @@ struct stat_metric_row {
 	bool higher_is_better;
 	bool primary[2]; /* by enum stat_kind */
 	double quantile; /* of a tail, bound to stat_quantile_printable(); 0 otherwise */
+	bool emulated;   /* judged on emulated machines, whose tails are the emulation's */
+	bool binned;     /* read from the buckets of a histogram; the others come from exact sums */
 	bool absolute;   /* its effect is a difference, and delta is one; otherwise a ratio, and delta a
 			    fraction */
 	double delta;    /* the least effect that is worth a verdict, unless the user says otherwise */
@@ -226,6 +228,7 @@ enum stat_verdict {
 	STAT_CHANGED_BELOW_THRESHOLD,
 	STAT_EQUIVALENT,
 	STAT_NO_DIFFERENCE_SHOWN,
+	STAT_FACT, /* of the exact clock: nothing was inferred */
 };
 
 /* As in JSON: "not_assessed", … */
@@ -243,7 +246,7 @@ struct stat_effect {
 	bool primary;
 	bool absolute;
 	size_t n_blocks;          /* complete pairs; unpaired: the smaller number of trials */
-	double ratio, difference; /* one of them; the other is NaN */
+	double ratio, difference; /* one of them, the other is NaN; of a fact both */
 	double change;            /* (new − old)/old */
 	double change_of_new;     /* (new − old)/new */
 	double ci95[2], ci90[2];  /* NaN below STAT_INTERVAL_BLOCKS */
@@ -265,6 +268,7 @@ struct stat_effect {
 struct stat_cell {
 	enum stat_kind kind;
 	bool unpaired;         /* from two files: exact Mann-Whitney and the Hodges-Lehmann ratio instead */
+	bool emulated;         /* a machine of either arm was emulated: few metrics are judged then */
 	uint64_t transactions; /* the fewest of any trial; bounds the tails */
 	size_t n_a, n_b;       /* trials; equal when paired */
 	const double *a[STAT_METRICS], *b[STAT_METRICS];
@@ -291,3 +295,15 @@ void stat_effect_measure(
 void stat_effect_measure_unpaired(
 	enum stat_metric metric, const struct stat_cell *cell, struct stat_effect *out);
 void stat_effect_judge(struct stat_effect *effect, size_t m);
+
+/* --- facts (fact.c) ---------------------------------------------------------------------------- */
+
+/*
+ * On a clock without noise one trial is the answer.  The effect of two values: ratio, difference and both
+ * changes, verdict STAT_FACT, and nothing that would be inferred.  NaN where a value is missing: then it is
+ * not assessed.
+ */
+void stat_effect_fact(enum stat_metric metric, double a, double b, const struct stat_deltas *deltas,
+	struct stat_effect *out);
+/* Is this a change to the worse that matters: judged so, or a fact of at least δ? */
+bool stat_effect_worse(const struct stat_effect *effect);

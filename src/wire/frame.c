@@ -3,9 +3,14 @@
  * Frames: 4 bytes of length (little endian, of what follows), 1 byte of type, a JSON object.  Both ends wait
  * with a deadline; a frame that is too long, of an unknown type or no JSON object ends the conversation, for
  * after it nothing that comes can be trusted to start where a frame starts.
+ *
+ * What comes ends on a terminal sooner or later: as an error, as a name, as a key that nobody knows.  So the
+ * control characters are taken out of a frame's text before it is parsed, wherever in it they stand.
  */
 #include "wire.h"
 
+#include <ctype.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -101,6 +106,50 @@ int frame_send(int fd, enum frame_type type, json_t *body, uint64_t deadline_ns,
 	return rc < 0 ? err_code(e, -rc, "cannot send over the control stream") : 0;
 }
 
+static bool control(unsigned c)
+{
+	return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0);
+}
+
+/* "001b" → 0x1b; a large number when these are not four hex digits. */
+static unsigned hex4(const char *digits)
+{
+	char text[5] = {0}, *end;
+
+	memcpy(text, digits, 4);
+	for (size_t i = 0; i < 4; i++)
+		if (!isxdigit((unsigned char)text[i]))
+			return UINT_MAX;
+	return (unsigned)strtoul(text, &end, 16);
+}
+
+/* An escape sequence of JSON at the backslash text[0]; returns its length. */
+static size_t clean_escape(char *text, size_t len)
+{
+	if (len >= 6 && text[1] == 'u') {
+		if (control(hex4(text + 2)))
+			memcpy(text + 2, "003f", 4);
+		return 6;
+	}
+	if (len >= 2 && strchr("bfr", text[1]))
+		memcpy(text, "??", 2);
+	return 2;
+}
+
+void frame_clean(char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c == '\\')
+			i += clean_escape(text + i, len - i) - 1;
+		else if (c == 0x7f)
+			text[i] = '?';
+		else if (c == 0xc2 && i + 1 < len && control((unsigned char)text[i + 1]))
+			memcpy(text + i, "??", 2); /* U+0080 to U+009F */
+	}
+}
+
 int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e)
 {
 	unsigned char header[HEADER_BYTES];
@@ -118,6 +167,7 @@ int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e)
 	rc = get_all(fd, text, len - 1, deadline_ns);
 	if (rc < 0)
 		return err_code(e, -rc, "cannot read from the control stream");
+	frame_clean(text, len - 1);
 	json_t *object = json_loadb(text, len - 1, JSON_REJECT_DUPLICATES, &why);
 	if (!json_is_object(object)) {
 		json_decref(object);

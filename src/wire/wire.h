@@ -155,6 +155,11 @@ int frame_send(int fd, enum frame_type type, json_t *body, uint64_t deadline_ns,
  * end has closed, -EPROTO for anything malformed or larger than FRAME_MAX_BYTES.
  */
 int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e);
+/*
+ * Takes the control characters (escape codes of terminals, not tab and line feed) out of JSON text, in place.
+ * Of frames frame_recv() has done it; JSON that came from a machine by another way wants it too.
+ */
+void frame_clean(char *text, size_t len);
 /* frame_recv() that wants one type; a FRAME_ERROR becomes that error. */
 int frame_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e);
 
@@ -213,6 +218,12 @@ struct endpoint_record {
 json_t *endpoint_record_json(const struct endpoint_record *r);
 /* `r` is cleared first; everything is bounded (see endpoint_record). */
 int endpoint_record_from_json(struct endpoint_record *r, const json_t *object, struct err *e);
+/*
+ * Can the record be true of a trial with these settings, of which `most_ns` is all the time that there was
+ * for it?  -EINVAL names what cannot.
+ */
+int endpoint_record_check(const struct endpoint_record *r, const struct settings *s, bool server,
+	uint64_t most_ns, struct err *e);
 
 /* --- the subject: what tuning needs to know of a target ---------------------------------------- */
 

@@ -51,7 +51,24 @@ static inline void fuzz_record(const uint8_t *data, size_t size)
 	json_decref(object);
 }
 
-/* What a site sends, and what the store keeps. */
+/* What another host sends, and what the store keeps: the record of a whole trial. */
+static inline void fuzz_trial(const uint8_t *data, size_t size)
+{
+	AUTO(auto_trial_record) struct trial_record *record = trial_record_new();
+	AUTO(auto_trial_record) struct trial_record *again = trial_record_new();
+	json_t *object = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
+
+	if (object && trial_record_from_json(record, object, NULL) == 0) {
+		json_t *written = trial_record_json(record);
+		int rc = trial_record_from_json(again, written, NULL);
+		assert(rc == 0 && !strcmp(again->console, record->console) &&
+			again->guest.boot_ns == record->guest.boot_ns);
+		json_decref(written);
+	}
+	json_decref(object);
+}
+
+/* What a site sends. */
 static inline void fuzz_plan(const uint8_t *data, size_t size)
 {
 	struct endpoint_plan plan;

@@ -174,9 +174,9 @@ def defaults_in_taut_measure_1_are_those_of_the_program():
 def ranges_in_taut_experiment_5_are_those_of_the_program():
     """The ends of every 'LOW to HIGH' are taken, and what lies beyond them is refused, by the parser of the program."""
     checked = 0
-    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+    units = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
     for key, (_, values) in table().items():
-        match = re.match(r"(\d+)([a-zKM]*) to (\d+)([a-zKM]*)", values)
+        match = re.match(r"(\d+)([a-zKMG]*) to (\d+)([a-zKMG]*)", values)
         if not match:
             continue
         time = match[4] in ("ms", "s", "m", "h")

@@ -1,162 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* report: a run of known data through the store, and what every format says of it. */
-#include "report/model.h"
+#include "test_report_world.h"
+
 #include "report/formats.h"
 #include "wire/base64.h"
 
 #include <math.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <zlib.h>
 
-#include <cmocka.h>
-
-#define CHECK(call)                                                                                          \
-	do {                                                                                                 \
-		if ((call) < 0) {                                                                            \
-			print_error("%s: %s\n", #call, error.text);                                          \
-			fail();                                                                              \
-		}                                                                                            \
-	} while (0)
-
-static struct err error;
-
-struct world {
-	char folder[64], file[96];
-	struct store *store;
-	int64_t run;
-};
-
-/* --- made-up trials
- * ------------------------------------------------------------------------------------------ */
-
-struct shape {
-	uint64_t base_ns,
-		step_ns; /* latencies: base + (i·7919 mod 100)·step, the slowest thousandth × tail */
-	uint64_t tail, transactions;
-	const char *owner;
-};
-
-static struct trial_record *rr_record(const struct settings *s, const struct shape *shape, uint64_t block)
-{
-	struct trial_record *r = trial_record_new();
-	struct endpoint_record *c = &r->client;
-
-	r->settings = *s;
-	r->verified = true;
-	r->wall_started_ns = 1800000000ull * NS_PER_S + block * NS_PER_S;
-	r->duration_ns = NS_PER_S;
-	c->started_ns = 1;
-	c->ended_ns = 1 + NS_PER_S;
-	c->sent = c->transactions = shape->transactions;
-	c->has_service = true;
-	hist_clear(&c->service);
-	hist_clear(&r->server.service);
-	uint64_t drift = shape->base_ns * (block * 37 % 11) / 2000; /* up to 0.5 %, the same in every arm */
-	for (uint64_t i = 0; i < shape->transactions; i++) {
-		uint64_t ns = shape->base_ns + drift + i * 7919 % 100 * shape->step_ns;
-		hist_add(&c->service, i % 1000 == 999 ? ns * shape->tail : ns);
-	}
-	c->response = c->service;
-	c->worst_n = MIN(4, shape->transactions);
-	for (uint64_t i = 0; i < c->worst_n; i++) {
-		c->worst[i] = (struct worst){i * 1000, c->service.max - i, c->service.max - i};
-		str_copy(r->during[i].owner, sizeof(r->during[i].owner), i == 3 ? "unknown" : shape->owner);
-		str_copy(r->during[i].evidence, sizeof(r->during[i].evidence), "waited 3 of 4 ms");
-	}
-	c->window_length_ns = NS_PER_S / 10;
-	c->windows_n = 10;
-	for (size_t i = 0; i < 10; i++)
-		c->windows[i] = (struct window){shape->transactions / 10, 1000, 100, 50, 0};
-	return r;
-}
-
-static struct trial_record *stream_record(const struct settings *s, double bps, uint64_t block)
-{
-	struct trial_record *r = trial_record_new();
-
-	r->settings = *s;
-	r->verified = true;
-	r->server.receiver = true;
-	r->server.ended_ns = NS_PER_S;
-	r->mtu = 1500;
-	r->server.window_length_ns = NS_PER_S / 10;
-	r->server.windows_n = 10;
-	for (size_t i = 0; i < 10; i++) {
-		r->server.windows[i].bytes = (uint64_t)(bps / 80 * (1 + 0.001 * (double)((i + block) % 3)));
-		r->server.bytes += r->server.windows[i].bytes;
-	}
-	return r;
-}
-
-static struct trial_record *open_record(const struct settings *s, const struct shape *shape, uint64_t block)
-{
-	struct trial_record *r = rr_record(s, shape, block);
-
-	r->client.has_lateness = true;
-	hist_clear(&r->client.response);
-	hist_clear(&r->client.lateness);
-	for (uint64_t i = 0; i < shape->transactions; i++) {
-		hist_add(&r->client.response, 2 * shape->base_ns + i);
-		hist_add(&r->client.lateness, 100 + i % 7);
-	}
-	return r;
-}
-
 /* --- a run
  * ------------------------------------------------------------------------------------------------------ */
-
-static struct settings settings_of(const char *workload, const char *profile)
-{
-	struct settings s;
-
-	settings_init(&s);
-	CHECK(setting_set(&s, "workload", workload, &error));
-	CHECK(setting_set(&s, "profile", profile, &error));
-	CHECK(setting_set(&s, "target", "container", &error));
-	CHECK(setting_set(&s, "transactions", "20000", &error));
-	CHECK(settings_check(&s, &error));
-	return s;
-}
-
-static int64_t cell_add(struct world *w, const char *name, struct settings arms[2])
-{
-	struct store_cell cell = {0};
-	struct store_arm made[2] = {{.name = "stock", .baseline = true}, {.name = "tuned"}};
-
-	str_copy(cell.name, sizeof(cell.name), name);
-	for (int i = 0; i < 2; i++)
-		made[i].settings = settings_json(&arms[i]);
-	CHECK(store_cell_add(w->store, w->run, &cell, made, 2, &error));
-	for (int i = 0; i < 2; i++)
-		json_decref(made[i].settings);
-	return cell.id;
-}
-
-static void trial_add(struct world *w, int64_t cell, const char *arm, uint64_t block, struct trial_record *r)
-{
-	struct store_trial t = {.cell = cell, .block = block};
-
-	str_copy(t.arm, sizeof(t.arm), arm);
-	CHECK(store_trial_add(w->store, w->run, &t, r, &error));
-	trial_record_free(r);
-}
-
-static int64_t run_begin(struct world *w, const char *name, uint64_t blocks)
-{
-	struct store_run run = {
-		.seed = UINT64_MAX - 5, .blocks = blocks, .started_ns = 1800000000ull * NS_PER_S};
-	json_t *spec = json_pack("{s:s}", "name", name);
-	json_t *environment = json_pack("{s:s, s:s, s:i, s:s, s:f}", "kernel", "6.1.0-18-amd64", "preempt",
-		"voluntary", "cpus", 2, "hypervisor", "kvm", "line_rate_bps", 10e9);
-
-	str_copy(run.name, sizeof(run.name), name);
-	CHECK(store_run_begin(w->store, &run, spec, environment, &error));
-	json_decref(spec);
-	json_decref(environment);
-	w->run = run.id;
-	return run.id;
-}
 
 /* tcp_rr: tuned is 20 % faster with a hundredth of the tail; one trial of block 3 failed and tuned's of block
  * 5 was capped. */
@@ -219,34 +73,7 @@ static void add_skipped(struct world *w)
 	struct store_cell cell = {
 		.name = "vm/bridge/vhost/tcp_rr", .skipped = true, .reason = "no /dev/vhost-net"};
 
-	CHECK(store_cell_add(w->store, w->run, &cell, NULL, 0, &error));
-}
-
-static int setup(void **state)
-{
-	struct world *w = mem_alloc(sizeof(*w));
-
-	str_copy(w->folder, sizeof(w->folder), "/tmp/taut-report-XXXXXX");
-	assert_non_null(mkdtemp(w->folder));
-	snprintf(w->file, sizeof(w->file), "%s/runs.db", w->folder);
-	CHECK(store_open(&w->store, w->file, &error));
-	*state = w;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct world *w = *state;
-	static const char *const ends[] = {"", "-wal", "-shm"};
-
-	store_close(w->store);
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		AUTO_FREE char *file = str_format("%s%s", w->file, ends[i]);
-		unlink(file);
-	}
-	rmdir(w->folder);
-	free(w);
-	return 0;
+	CHECK(store_cell_add(w->store, w->run, &cell, NULL, 0, &problem));
 }
 
 static struct report *full_report(struct world *w)
@@ -258,22 +85,13 @@ static struct report *full_report(struct world *w)
 	fill_stream(w, 12);
 	fill_open(w, 12);
 	add_skipped(w);
-	CHECK(store_run_end(w->store, w->run, "done", &error));
-	CHECK(report_load(&r, w->store, w->run, NULL, &error));
+	CHECK(store_run_end(w->store, w->run, "done", &problem));
+	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
 	return r;
 }
 
 /* --- the model
  * ------------------------------------------------------------------------------------------------------ */
-
-static const struct stat_effect *effect_of(const struct report_cell *cell, enum stat_metric metric)
-{
-	for (size_t i = 0; i < cell->pairs[0].n; i++)
-		if (cell->pairs[0].effects[i].metric == metric)
-			return &cell->pairs[0].effects[i];
-	fail_msg("no effect on %s", stat_metrics[metric].name);
-	return NULL;
-}
 
 static void known_data_gives_known_verdicts(void **state)
 {
@@ -342,7 +160,7 @@ static void a_tail_needs_transactions(void **state)
 
 	run_begin(w, "small", 8);
 	fill_rr(w, 8, 9000);
-	CHECK(report_load(&r, w->store, w->run, NULL, &error));
+	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
 	assert_true(isnan(r->cells[0].arms[0].figure[STAT_LATENCY_P999]));
 	assert_true(isfinite(r->cells[0].arms[0].figure[STAT_LATENCY_P99]));
 	json_t *j = report_json(r);
@@ -365,32 +183,21 @@ static void exit_codes_of_empty_runs(void **state)
 		run_begin(w, "none", 8);
 		add_skipped(w);
 		if (privilege)
-			CHECK(store_cell_add(w->store, w->run, &cell, NULL, 0, &error));
-		CHECK(report_load(&r, w->store, w->run, NULL, &error));
+			CHECK(store_cell_add(w->store, w->run, &cell, NULL, 0, &problem));
+		CHECK(report_load(&r, w->store, w->run, NULL, &problem));
 		assert_int_equal(report_exit_code(r, false), privilege ? EXIT_REFUSED : EXIT_FAILED);
 	}
 	AUTO(auto_report) struct report *r = NULL;
 	run_begin(w, "failed", 8);
 	fill_rr(w, 2, 10); /* too few transactions in every trial */
-	CHECK(report_load(&r, w->store, w->run, NULL, &error));
+	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
 	assert_int_equal(report_exit_code(r, false), EXIT_FAILED);
-	assert_int_equal(report_load(&r, w->store, 4711, NULL, &error), -ENOENT);
+	assert_int_equal(report_load(&r, w->store, 4711, NULL, &problem), -ENOENT);
 }
 
 /* --- JSON
  * ------------------------------------------------------------------------------------------------------------
  */
-
-static void has_keys(const json_t *object, const char *keys)
-{
-	AUTO_FREE char *copy = str_dup(keys);
-	char *rest = copy, *key;
-
-	assert_true(json_is_object(object));
-	while ((key = strsep(&rest, " ")))
-		if (!json_object_get(object, key))
-			fail_msg("'%s' is missing", key);
-}
 
 static void run_json_has_every_key_of_the_contract(void **state)
 {
@@ -442,7 +249,7 @@ static void a_key_that_differs_is_null_in_the_cell(void **state)
 	int64_t cell = cell_add(w, "container/oci/bridge/tcp_rr", arms);
 	for (int a = 0; a < 2; a++)
 		trial_add(w, cell, a ? "tuned" : "stock", 0, rr_record(&arms[a], &shape, 0));
-	CHECK(report_load(&r, w->store, w->run, NULL, &error));
+	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
 	json_t *j = report_json(r);
 	const json_t *c = json_array_get(json_object_get(j, "cells"), 0);
 	const json_t *tuned = json_object_get(json_object_get(c, "arms"), "tuned");
@@ -481,29 +288,6 @@ static void trial_json_has_every_key_of_the_contract(void **state)
 
 /* --- the terminal
  * -------------------------------------------------------------------------------------------------------- */
-
-static void says(const struct buf *b, const char *text)
-{
-	if (!strstr(b->data, text))
-		fail_msg("'%s' is not in:\n%s", text, b->data);
-}
-
-static void says_not(const struct buf *b, const char *text)
-{
-	if (strstr(b->data, text))
-		fail_msg("'%s' is in:\n%s", text, b->data);
-}
-
-static size_t widest(const char *text)
-{
-	size_t most = 0, width = 0;
-
-	for (; *text; text++) {
-		width = *text == '\n' ? 0 : width + (((unsigned char)*text & 0xc0) != 0x80);
-		most = MAX(most, width);
-	}
-	return most;
-}
 
 static void terminal_says_what_happened(void **state)
 {
@@ -547,8 +331,8 @@ static void few_blocks_are_numbers_only(void **state)
 
 		run_begin(w, "short", 10);
 		fill_rr(w, blocks, 20000); /* 7 blocks: 6 complete */
-		CHECK(store_run_end(w->store, w->run, "interrupted", &error));
-		CHECK(report_load(&r, w->store, w->run, NULL, &error));
+		CHECK(store_run_end(w->store, w->run, "interrupted", &problem));
+		CHECK(report_load(&r, w->store, w->run, NULL, &problem));
 		report_terminal(r, &plain, &b);
 		says(&b, "interrupted");
 		says(&b, blocks == 3 ? "3 of 10 blocks" : "6 of 10 blocks");
@@ -582,7 +366,7 @@ static void a_closed_loop_says_what_it_hides(void **state)
 		t->client.transactions++;
 		trial_add(w, cell, a ? "tuned" : "stock", 0, t);
 	}
-	CHECK(report_load(&r, w->store, w->run, NULL, &error));
+	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
 	report_terminal(r, &plain, &b);
 	says(&b, "a closed loop cannot show a stall in its percentiles");
 	says(&b, "300 ms");
@@ -644,15 +428,15 @@ static void list_names_runs(void **state)
 	struct buf b = {0};
 	json_t *j;
 
-	CHECK(report_list_terminal(w->store, &plain, &b, &error));
+	CHECK(report_list_terminal(w->store, &plain, &b, &problem));
 	says(&b, "no runs yet");
 	run_begin(w, "first", 8);
 	run_begin(w, "second", 8);
 	fill_rr(w, 1, 100);
 	b.len = 0;
-	CHECK(report_list_terminal(w->store, &plain, &b, &error));
+	CHECK(report_list_terminal(w->store, &plain, &b, &problem));
 	assert_true(strstr(b.data, "second") < strstr(b.data, "first"));
-	CHECK(report_list_json(w->store, &j, &error));
+	CHECK(report_list_json(w->store, &j, &problem));
 	const json_t *newest = json_array_get(json_object_get(j, "runs"), 0);
 	assert_string_equal(json_string_value(json_object_get(newest, "name")), "second");
 	assert_int_equal(json_integer_value(json_object_get(newest, "trials")), 2);
@@ -671,16 +455,16 @@ static void two_runs_are_compared_unpaired(void **state)
 
 	run_begin(w, "a", 10);
 	fill_rr(w, 10, 20000);
-	CHECK(report_load(&old, w->store, w->run, NULL, &error));
+	CHECK(report_load(&old, w->store, w->run, NULL, &problem));
 	run_begin(w, "b", 8);
 	fill_rr(w, 8, 20000);
-	CHECK(report_load(&new, w->store, w->run, NULL, &error));
-	CHECK(report_compare_terminal(old, new, &plain, &b, &error));
+	CHECK(report_load(&new, w->store, w->run, NULL, &problem));
+	CHECK(report_compare_terminal(old, new, &plain, &b, &problem));
 	if (getenv("SHOW"))
 		fprintf(stderr, "%s\n", b.data);
 	says(&b, "NOT INTERLEAVED");
 	says_not(&b, "improved");
-	CHECK(report_compare_json(old, new, &j, &error));
+	CHECK(report_compare_json(old, new, &j, &problem));
 	has_keys(j, "schema interleaved old new cells");
 	assert_int_equal(json_array_size(json_object_get(j, "cells")), 2);
 	json_decref(j);
@@ -688,8 +472,8 @@ static void two_runs_are_compared_unpaired(void **state)
 
 	AUTO(auto_report) struct report *empty = NULL;
 	run_begin(w, "c", 8);
-	CHECK(report_load(&empty, w->store, w->run, NULL, &error));
-	assert_int_equal(report_compare_terminal(old, empty, &plain, &b, &error), -ENOENT);
+	CHECK(report_load(&empty, w->store, w->run, NULL, &problem));
+	assert_int_equal(report_compare_terminal(old, empty, &plain, &b, &problem), -ENOENT);
 	buf_free(&b);
 }
 
@@ -722,7 +506,7 @@ static void csv_reads_back(void **state)
 	size_t columns = 0, rows = 0, why = 0;
 
 	CHECK(report_format_find("csv")->write(
-		r, ((struct world *)*state)->store, &(struct report_style){0}, &b, &error));
+		r, ((struct world *)*state)->store, &(struct report_style){0}, &b, &problem));
 	at = b.data;
 	while (*at) {
 		size_t n = 0;
@@ -848,7 +632,7 @@ static void hlog_has_a_line_for_every_usable_trial_with_latencies(void **state)
 	struct buf b = {0};
 	size_t lines = 0;
 
-	CHECK(report_format_find("hlog")->write(r, w->store, &(struct report_style){0}, &b, &error));
+	CHECK(report_format_find("hlog")->write(r, w->store, &(struct report_style){0}, &b, &problem));
 	says(&b, "#[Histogram log format version 1.3]\n");
 	says(&b, "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_"
 		 "Histogram\"\n");

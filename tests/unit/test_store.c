@@ -297,6 +297,47 @@ static void settings_that_an_older_taut_did_not_know_have_their_defaults(void **
 	CHECK(store_cells_each(store, run, see_cell, &cells, &error));
 }
 
+static int see_old_record(const struct store_trial *trial, const struct trial_record *r, void *arg)
+{
+	(void)trial;
+	++*(int *)arg;
+	assert_string_equal(r->host.kernel, "");
+	assert_string_equal(r->guest.kernel, "");
+	assert_string_equal(r->console, "");
+	assert_int_equal(r->guest.boot_ns, 0);
+	assert_string_equal(r->settings.clock, "real");
+	assert_string_equal(r->settings.kernel, "");
+	assert_int_equal(r->settings.vcpus, 1);
+	assert_int_equal(r->client.transactions, 500);
+	assert_int_equal(r->client.service.count, 500);
+	assert_true(r->verified);
+	return 0;
+}
+
+static void a_record_from_before_there_were_virtual_machines_is_read(void **state)
+{
+	struct world *w = *state;
+	AUTO(auto_store) struct store *store = NULL;
+	int seen = 0, cells = 0;
+
+	CHECK(store_open(&store, w->file, &error));
+	int64_t run = run_make(store, "old"), cell = cell_make(store, run);
+	CHECK(trial_put(store, run, cell, 0, "stock"));
+	store_close(steal_ptr(&store));
+	sql(w->file, "UPDATE trials SET record = json_remove(record, '$.host', '$.guest', '$.console',"
+		     " '$.settings.host_boot', '$.settings.clock', '$.settings.kernel', '$.settings.boot',"
+		     " '$.settings.accel', '$.settings.vcpus', '$.settings.memory', '$.settings.queues',"
+		     " '$.settings.cpu_model', '$.settings.backing', '$.settings.disk', '$.settings.login')");
+	sql(w->file, "UPDATE arms SET settings = json_remove(settings, '$.host_boot', '$.clock', '$.kernel',"
+		     " '$.boot', '$.accel', '$.vcpus', '$.memory', '$.queues', '$.cpu_model', '$.backing',"
+		     " '$.disk', '$.login')");
+	CHECK(store_open(&store, w->file, &error));
+	CHECK(store_trials_each(store, run, cell, see_old_record, &seen, &error));
+	CHECK(store_cells_each(store, run, see_cell, &cells, &error));
+	assert_int_equal(seen, 1);
+	assert_int_equal(cells, 1);
+}
+
 /* --- what is refused
  * ------------------------------------------------------------------------------------------------ */
 
@@ -647,6 +688,7 @@ int main(void)
 		TEST(runs_cells_and_documents_come_back),
 		TEST(a_run_that_is_not_there_comes_with_advice),
 		TEST(settings_that_an_older_taut_did_not_know_have_their_defaults),
+		TEST(a_record_from_before_there_were_virtual_machines_is_read),
 		TEST(a_newer_schema_is_refused),
 		TEST(a_file_that_is_no_database_is_refused),
 		TEST(a_truncated_file_is_refused),

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * On which machines a trial was made: kernels, accelerators and boot times as the machines told them, not as
+ * somebody asked for.  Records from before there were such facts have none; then the kernel of a local trial
+ * is the one that the run's environment names.
+ *
+ * The clock outside counts a boot from the start of QEMU; it has no place beside the exact clock, whose
+ * figures must be the same whatever else this machine does.  The booted machine's own clock does.
+ */
+#include "model.h"
+
+#include <math.h>
+#include <stdio.h>
+
+static const char *const boot_steps[REPORT_BOOT_STEPS] = {
+	[REPORT_BOOT_EXEC_TO_READY] = "exec_to_ready",
+	[REPORT_BOOT_EXEC_TO_FIRST] = "exec_to_first",
+	[REPORT_BOOT_KERNEL_TO_INIT] = "kernel_to_init",
+	[REPORT_BOOT_INIT_TO_READY] = "init_to_ready",
+};
+
+static double known(uint64_t ns)
+{
+	return ns ? (double)ns : NAN;
+}
+
+static void fill_boot(double *boot_ns, const struct trial_record *r)
+{
+	const struct kernel_facts *k = settings_vm(&r->settings) ? &r->guest : &r->host;
+	bool outside = !settings_exact(&r->settings);
+
+	boot_ns[REPORT_BOOT_EXEC_TO_READY] = outside ? known(k->boot_ns) : NAN;
+	boot_ns[REPORT_BOOT_EXEC_TO_FIRST] = outside ? known(k->first_ns) : NAN;
+	boot_ns[REPORT_BOOT_KERNEL_TO_INIT] = known(k->init_ns);
+	boot_ns[REPORT_BOOT_INIT_TO_READY] =
+		k->init_ns && k->ready_ns >= k->init_ns ? (double)(k->ready_ns - k->init_ns) : NAN;
+}
+
+void report_facts_fill(struct report_trial *t, const struct trial_record *r)
+{
+	const struct kernel_facts *runs = settings_vm(&r->settings) ? &r->guest : &r->host;
+
+	str_copy(t->facts.host_kernel, sizeof(t->facts.host_kernel), r->host.kernel);
+	str_copy(t->facts.host_accel, sizeof(t->facts.host_accel), r->host.accel);
+	if (settings_vm(&r->settings))
+		str_copy(t->facts.guest_kernel, sizeof(t->facts.guest_kernel), r->guest.kernel);
+	str_copy(t->facts.accel, sizeof(t->facts.accel), runs->accel);
+	t->emulated = !strcmp(runs->accel, "tcg") || !strcmp(r->host.accel, "tcg");
+	fill_boot(t->boot_ns, r);
+}
+
+/* Adds what is not among the words of `all` yet; true when that makes more than one. */
+static bool add_word(char *all, const char *text)
+{
+	size_t len = strlen(text);
+
+	if (!len)
+		return false;
+	for (const char *at = all; *at;) {
+		size_t n = strcspn(at, ",");
+
+		if (n == len && !memcmp(at, text, n))
+			return false;
+		at += n;
+		at += strspn(at, ", ");
+	}
+	size_t used = strlen(all);
+	snprintf(all + used, REPORT_FACT_MAX - used, "%s%s", used ? ", " : "", text);
+	return used > 0;
+}
+
+static void merge(struct report_arm *arm, const struct report_facts *facts)
+{
+	for (size_t i = 0; i < report_keys_n; i++) {
+		const struct report_key *key = &report_keys[i];
+
+		if (!key->setting)
+			arm->mixed |= add_word((char *)&arm->facts + key->fact, report_fact(key, facts));
+	}
+}
+
+void report_facts_close(struct report_arm *arm, const json_t *environment)
+{
+	const char *kernel = json_string_value(json_object_get(environment, "kernel"));
+	struct report_facts local = {0};
+	bool outside = strcmp(arm->settings.site, "local") != 0;
+
+	if (kernel && !outside)
+		snprintf(local.host_kernel, sizeof(local.host_kernel), "%s", kernel);
+	for (size_t i = 0; i < arm->trials_n; i++) {
+		struct report_trial *t = &arm->trials[i];
+
+		if (!t->facts.host_kernel[0])
+			memcpy(t->facts.host_kernel, local.host_kernel, sizeof(local.host_kernel));
+		if (!t->usable)
+			continue;
+		merge(arm, &t->facts);
+		arm->emulated |= t->emulated;
+	}
+	if (!arm->facts.host_kernel[0])
+		memcpy(arm->facts.host_kernel, local.host_kernel, sizeof(local.host_kernel));
+
+	AUTO_FREE double *values = mem_array(arm->trials_n, sizeof(*values));
+	for (int step = 0; step < REPORT_BOOT_STEPS; step++) {
+		size_t n = 0;
+
+		for (size_t i = 0; i < arm->trials_n; i++)
+			if (arm->trials[i].usable && isfinite(arm->trials[i].boot_ns[step]))
+				values[n++] = arm->trials[i].boot_ns[step];
+		arm->boot_ns[step] = n ? stat_median(values, n) : NAN;
+	}
+}
+
+json_t *report_boot_json(const double boot_ns[REPORT_BOOT_STEPS])
+{
+	json_t *o = json_object();
+	bool any = false;
+
+	for (int i = 0; i < REPORT_BOOT_STEPS; i++) {
+		any |= isfinite(boot_ns[i]);
+		json_object_set_new(o, boot_steps[i], report_number(boot_ns[i]));
+	}
+	if (any)
+		return o;
+	json_decref(o);
+	return json_null();
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Can a record be true?  An endpoint may lie, or its clock may: what it says must fit the plan that it was
+ * given and the time that passed while it measured.  Nothing here tells a small lie from the truth; it keeps
+ * figures that are impossible out of the report.
+ *
+ * The caller's `most_ns` has some slack: an open loop's stretch ends with its schedule, a little after its
+ * last reply, a server of datagrams starts before its client does, and a guest's clock is not the host's.
+ */
+#include "wire.h"
+
+static int too_long(const char *what, uint64_t ns, uint64_t most_ns, struct err *e)
+{
+	char text[32], most[32];
+
+	return err_set(e, EINVAL, "%s of %s: there were only %s", what,
+		time_format_ns((double)ns, text, sizeof(text)),
+		time_format_ns((double)most_ns, most, sizeof(most)));
+}
+
+static int check_times(const struct endpoint_record *r, uint64_t most_ns, struct err *e)
+{
+	const struct {
+		const char *what;
+		uint64_t ns;
+	} spans[] = {
+		{"a measured stretch", r->ended_ns - r->started_ns},
+		{"a service time", r->has_service && r->service.count ? r->service.max : 0},
+		{"a response time", r->has_service && r->response.count ? r->response.max : 0},
+		{"a lateness", r->has_lateness && r->lateness.count ? r->lateness.max : 0},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(spans); i++)
+		if (spans[i].ns > most_ns)
+			return too_long(spans[i].what, spans[i].ns, most_ns, e);
+	/* The last window may have begun and not ended. */
+	if (r->windows_n > 1 && r->window_length_ns > most_ns / (r->windows_n - 1))
+		return too_long("windows", r->window_length_ns, most_ns / (r->windows_n - 1), e);
+	return 0;
+}
+
+static int check_worst(const struct endpoint_record *r, uint64_t most_ns, struct err *e)
+{
+	for (size_t i = 0; i < r->worst_n; i++) {
+		const struct worst *w = &r->worst[i];
+
+		if (w->at_ns > most_ns)
+			return too_long("a transaction among 'worst' after", w->at_ns, most_ns, e);
+		if (w->response_ns > r->response.max || w->service_ns > w->response_ns)
+			return err_set(e, EINVAL, "'worst' holds a transaction that the histogram does not");
+		if (i && w->response_ns > w[-1].response_ns)
+			return err_set(e, EINVAL, "'worst' is not the slowest first");
+	}
+	return 0;
+}
+
+/* What the plan says about who measures what. */
+static int check_kind(const struct endpoint_record *r, const struct settings *s, bool server, struct err *e)
+{
+	const struct workload_row *w = workload_find(s->workload);
+	bool stream = w && w->kind == WORKLOAD_STREAM, receives = stream && server != w->reverse;
+	bool clocks = !stream && !server, open = clocks && settings_open_loop(s);
+
+	if (r->receiver != receives)
+		return err_set(e, EINVAL, "'receiver' is %s for this end of %s",
+			r->receiver ? "true" : "false", s->workload);
+	if (r->has_service != clocks)
+		return err_set(e, EINVAL, "'service' is %s, at this end of %s",
+			clocks ? "missing" : "not to be expected", s->workload);
+	if (r->has_lateness != open)
+		return err_set(e, EINVAL, "'lateness' is %s", open ? "missing" : "not to be expected");
+	if (r->worst_n && !clocks)
+		return err_set(e, EINVAL, "'worst' is not to be expected, at this end of %s", s->workload);
+	return 0;
+}
+
+static int check_counts(const struct endpoint_record *r, const struct settings *s, struct err *e)
+{
+	uint64_t in_windows = 0;
+
+	if (!r->has_service)
+		return 0;
+	if (r->transactions > r->sent)
+		return err_set(e, EINVAL, "%llu transactions of %llu requests",
+			(unsigned long long)r->transactions, (unsigned long long)r->sent);
+	if (s->transactions && r->transactions > s->transactions)
+		return err_set(e, EINVAL, "%llu transactions, and the plan has %llu",
+			(unsigned long long)r->transactions, (unsigned long long)s->transactions);
+	for (size_t i = 0; i < r->windows_n; i++) {
+		if (r->windows[i].count > r->transactions - in_windows)
+			return err_set(e, EINVAL, "'windows' hold more than the %llu transactions",
+				(unsigned long long)r->transactions);
+		in_windows += r->windows[i].count;
+	}
+	return 0;
+}
+
+int endpoint_record_check(const struct endpoint_record *r, const struct settings *s, bool server,
+	uint64_t most_ns, struct err *e)
+{
+	int rc = check_kind(r, s, server, e);
+
+	if (rc == 0)
+		rc = check_times(r, most_ns, e);
+	if (rc == 0)
+		rc = check_worst(r, most_ns, e);
+	if (rc == 0)
+		rc = check_counts(r, s, e);
+	return rc < 0 ? err_wrap(e, "a record that cannot be true") : 0;
+}

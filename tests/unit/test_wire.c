@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* wire: what comes from an agent is harmless to a terminal, and a record that cannot be true is refused. */
+#include "wire/wire.h"
+
+#include <setjmp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+static void control_characters_do_not_come_through(void **state)
+{
+	static const struct {
+		const char *sent, *got;
+	} rows[] = {
+		{"{\"a\": \"plain µ − …\"}", "plain µ − …"},
+		{"{\"a\": \"\\u001b[31mred\\u0007\"}", "?[31mred?"},
+		{"{\"a\": \"\\u001B[0m\"}", "?[0m"},
+		{"{\"a\": \"back\\b form\\f return\\r\"}", "back?? form?? return??"},
+		{"{\"a\": \"a tab\\t and a line\\n\"}", "a tab\t and a line\n"},
+		{"{\"a\": \"del \x7f c1 \xc2\x9b"
+		 "31m nbsp \xc2\xa0\"}",
+			"del ? c1 ??31m nbsp \xc2\xa0"},
+		{"{\"a\": \"\\u009b31m \\u007f\"}", "?31m ?"},
+		/* A backslash that is one: what follows it is text. */
+		{"{\"a\": \"C:\\\\u001b \\\\\\\\b\"}", "C:\\u001b \\\\b"},
+		{"{\"a\": \"quote \\\" slash \\/\"}", "quote \" slash /"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_FREE char *text = str_dup(rows[i].sent);
+
+		frame_clean(text, strlen(text));
+		json_t *object = json_loads(text, 0, NULL);
+		const char *got = json_string_value(json_object_get(object, "a"));
+
+		if (!got || strcmp(got, rows[i].got))
+			fail_msg("%s became %s, which is '%s', not '%s'", rows[i].sent, text, got ? got : "?",
+				rows[i].got);
+		json_decref(object);
+	}
+	/* Cut off anywhere: nothing is touched beyond the end. */
+	for (size_t n = 0; n <= strlen("\\u001b\xc2\x9b"); n++) {
+		char text[] = "\\u001b\xc2\x9b!";
+		AUTO_FREE char *cut = mem_alloc(n + 1);
+
+		memcpy(cut, text, n);
+		frame_clean(cut, n);
+		assert_int_equal(strlen(cut), n);
+	}
+}
+
+static void an_error_of_an_agent_is_harmless(void **state)
+{
+	struct err e = ERR_INIT;
+	json_t *body = NULL;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	assert_int_equal(frame_send(ends[0], FRAME_ERROR,
+				 json_pack("{s:s, s:s}", "text", "\033[2Jgone\r", "advice", "\033[31m"),
+				 time_now_ns() + NS_PER_S, &e),
+		0);
+	assert_int_equal(frame_expect(ends[1], FRAME_READY, &body, time_now_ns() + NS_PER_S, &e), -EREMOTEIO);
+	assert_string_equal(e.text, "?[2Jgone??");
+	assert_string_equal(e.advice, "?[31m");
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* --- records ----------------------------------------------------------------------------------- */
+
+static struct endpoint_record *true_record(void)
+{
+	struct endpoint_record *r = mem_alloc(sizeof(*r));
+
+	r->started_ns = 5 * NS_PER_S;
+	r->ended_ns = 7 * NS_PER_S;
+	r->sent = 110;
+	r->transactions = 100;
+	r->has_service = true;
+	hist_clear(&r->service);
+	for (uint64_t i = 1; i <= 100; i++)
+		hist_add(&r->service, i * 1000);
+	r->response = r->service;
+	hist_clear(&r->lateness);
+	r->worst_n = 2;
+	r->worst[0] = (struct worst){.at_ns = NS_PER_S, .service_ns = 100000, .response_ns = 100000};
+	r->worst[1] = (struct worst){.at_ns = 5, .service_ns = 99000, .response_ns = 99000};
+	r->window_length_ns = NS_PER_S;
+	r->windows_n = 3;
+	r->windows[0].count = 60;
+	r->windows[2].count = 40;
+	return r;
+}
+
+static void lie_nothing(struct endpoint_record *r)
+{
+	(void)r;
+}
+static void lie_stretch(struct endpoint_record *r)
+{
+	r->started_ns = 0;
+	r->ended_ns = 1ull << 62;
+}
+static void lie_at(struct endpoint_record *r)
+{
+	r->worst[1].at_ns = 1ull << 62;
+}
+static void lie_worst(struct endpoint_record *r)
+{
+	r->worst[0].response_ns = 100001;
+}
+static void lie_worst_service(struct endpoint_record *r)
+{
+	r->worst[0].service_ns = 100001;
+}
+static void lie_order(struct endpoint_record *r)
+{
+	r->worst[1] = r->worst[0];
+	r->worst[0].response_ns = r->worst[0].service_ns = 5;
+}
+static void lie_histogram(struct endpoint_record *r)
+{
+	hist_add(&r->service, 20 * NS_PER_S);
+	r->response = r->service;
+	r->transactions++;
+}
+static void lie_windows(struct endpoint_record *r)
+{
+	r->window_length_ns = 20 * NS_PER_S;
+}
+static void lie_window_counts(struct endpoint_record *r)
+{
+	r->windows[1].count = UINT64_MAX;
+}
+static void lie_no_service(struct endpoint_record *r)
+{
+	r->has_service = false;
+}
+static void lie_lateness(struct endpoint_record *r)
+{
+	r->has_lateness = true;
+}
+static void lie_receiver(struct endpoint_record *r)
+{
+	r->receiver = true;
+}
+static void lie_sent(struct endpoint_record *r)
+{
+	r->sent = 99;
+}
+static void true_server(struct endpoint_record *r)
+{
+	r->has_service = false;
+	r->worst_n = 0;
+}
+
+static void what_cannot_be_true_is_refused(void **state)
+{
+	static const struct {
+		void (*lie)(struct endpoint_record *r);
+		const char *workload, *transactions;
+		bool server;
+		const char *says; /* NULL: it is accepted */
+	} rows[] = {
+		{lie_nothing, "tcp_rr", "100", false, NULL},
+		{lie_nothing, "udp_rr", "0", false, NULL},
+		{lie_nothing, "tcp_rr", "99", false, "the plan has 99"},
+		{lie_nothing, "tcp_rr", "0", true, "'service' is not to be expected"},
+		{lie_nothing, "tcp_stream", "0", false, "'service' is not to be expected"},
+		{true_server, "tcp_rr", "0", true, NULL},
+		{true_server, "tcp_maerts", "0", true, NULL},
+		{true_server, "tcp_stream", "0", true, "'receiver' is false"},
+		{true_server, "tcp_maerts", "0", false, "'receiver' is false"},
+		{lie_stretch, "tcp_rr", "0", false,
+			"a measured stretch of 4611686018 s: there were only 10.0 s"},
+		{lie_at, "tcp_rr", "0", false, "among 'worst'"},
+		{lie_worst, "tcp_rr", "0", false, "the histogram does not"},
+		{lie_worst_service, "tcp_rr", "0", false, "the histogram does not"},
+		{lie_order, "tcp_rr", "0", false, "slowest first"},
+		{lie_histogram, "tcp_rr", "0", false, "a service time of 20.0 s"},
+		{lie_windows, "tcp_rr", "0", false, "windows of 20.0 s"},
+		{lie_window_counts, "tcp_rr", "0", false, "'windows' hold more"},
+		{lie_no_service, "tcp_rr", "0", false, "'service' is missing"},
+		{lie_lateness, "tcp_rr", "0", false, "'lateness' is not to be expected"},
+		{lie_receiver, "tcp_rr", "0", false, "'receiver' is true"},
+		{lie_sent, "tcp_rr", "0", false, "100 transactions of 99 requests"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_FREE struct endpoint_record *r = true_record();
+		struct err e = ERR_INIT;
+		struct settings s;
+
+		settings_init(&s);
+		assert_int_equal(setting_set(&s, "workload", rows[i].workload, &e), 0);
+		assert_int_equal(setting_set(&s, "transactions", rows[i].transactions, &e), 0);
+		rows[i].lie(r);
+		int rc = endpoint_record_check(r, &s, rows[i].server, 10 * NS_PER_S, &e);
+		if (rc != (rows[i].says ? -EINVAL : 0) || (rows[i].says && !strstr(e.text, rows[i].says)))
+			fail_msg("row %zu: %d, '%s', expected '%s'", i, rc, e.text,
+				rows[i].says ? rows[i].says : "");
+	}
+}
+
+static void an_open_loop_has_lateness(void **state)
+{
+	AUTO_FREE struct endpoint_record *r = true_record();
+	struct err e = ERR_INIT;
+	struct settings s;
+
+	(void)state;
+	settings_init(&s);
+	s.rate = 100;
+	assert_int_equal(endpoint_record_check(r, &s, false, 10 * NS_PER_S, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "'lateness' is missing"));
+	r->has_lateness = true;
+	assert_int_equal(endpoint_record_check(r, &s, false, 10 * NS_PER_S, &e), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(control_characters_do_not_come_through),
+		cmocka_unit_test(an_error_of_an_agent_is_harmless),
+		cmocka_unit_test(what_cannot_be_true_is_refused),
+		cmocka_unit_test(an_open_loop_has_lateness),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
