@@ -205,9 +205,11 @@ void machine_console(struct machine *m, char *out, size_t size)
 
 int machine_wait(struct machine *m, uint64_t deadline_ns, struct err *e)
 {
+	bool talks = !m->exact;
+
 	while (!m->ended) {
 		struct pollfd p[] = {{.fd = m->child.pidfd, .events = POLLIN},
-			{.fd = m->exact ? -1 : m->console, .events = POLLIN}};
+			{.fd = talks ? m->console : -1, .events = POLLIN}};
 		uint64_t now = time_now_ns();
 		if (stop_flag)
 			return err_set(e, EINTR, "interrupted");
@@ -216,6 +218,8 @@ int machine_wait(struct machine *m, uint64_t deadline_ns, struct err *e)
 		poll(p, ARRAY_LEN(p), (int)MIN((deadline_ns - now) / NS_PER_MS + 1, 1000u));
 		if (p[1].revents & POLLIN)
 			drain(m);
+		else if (p[1].revents)
+			talks = false;
 		int rc = child_wait(&m->child, time_now_ns(), &m->status, e);
 		if (rc < 0)
 			return rc;
