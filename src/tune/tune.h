@@ -29,6 +29,8 @@ enum tune_status {
 	TUNE_LEFT, /* at revert: changed by somebody else, left alone */
 };
 
+bool tune_status_known(const char *name); /* is it one that tune_plan_json() gives? */
+
 struct tune_calls; /* what changes a machine (private.h): the kernel, or a test in its place */
 
 /* The machine as tuning sees it. */
