@@ -8,8 +8,9 @@
  * a guest of ours is thrown away, but a user's own guest must be as it was before.  When an agent was killed
  * there, the next one to tune puts its changes back first.
  *
- * Applying borrows a realtime priority for its thread (see apply.c), and the thread that speaks with the site
- * is itself among those that are scheduled; so a thread of its own does the work and ends.
+ * A thread of its own does the work, under the normal scheduler.  The one that speaks with the site is itself
+ * among those that are tuned, and must not do it under SCHED_FIFO: opening /proc/TID of a thread that is just
+ * ending spins in the kernel until that has ended, for ever when it cannot run beside the spinning one.
  */
 #include "agent.h"
 
@@ -158,11 +159,14 @@ static int open_machine(struct guest **out, struct err *e)
 	return 0;
 }
 
+/* What the thread is to do. */
 struct work {
+	int (*fn)(struct work *work);
 	struct guest *guest;
 	const struct settings *settings;
 	enum tune_stage stage;
 	const char *address;
+	bool all; /* of a verification */
 	struct err *e;
 	int rc;
 };
@@ -170,32 +174,56 @@ struct work {
 static void *work_main(void *arg)
 {
 	struct work *work = arg;
-	struct guest *g = work->guest;
-	struct subject *subject = mem_alloc(sizeof(*subject));
-	struct tune_plan *plan = NULL;
 
-	work->rc = subject_make(g, work->address, subject, work->e);
-	if (work->rc == 0)
-		work->rc = tune_plan_make(&plan, &g->host, work->stage, work->settings, subject, work->e);
-	if (work->rc == 0)
-		work->rc = tune_apply(g->tune, plan, work->e);
-	free(subject);
+	work->rc = work->fn(work);
 	return NULL;
 }
 
 static int run(struct work *work)
 {
+	const struct sched_param none = {0};
 	pthread_attr_t attr;
 	pthread_t thread;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
+	pthread_attr_setschedparam(&attr, &none);
 	int rc = pthread_create(&thread, &attr, work_main, work);
 	pthread_attr_destroy(&attr);
 	if (rc)
 		return err_code(work->e, rc, "cannot start a thread");
 	pthread_join(thread, NULL);
 	return work->rc;
+}
+
+static int apply_stage(struct work *work)
+{
+	struct guest *g = work->guest;
+	struct subject *subject = mem_alloc(sizeof(*subject));
+	struct tune_plan *plan = NULL;
+	int rc = subject_make(g, work->address, subject, work->e);
+
+	if (rc == 0)
+		rc = tune_plan_make(&plan, &g->host, work->stage, work->settings, subject, work->e);
+	if (rc == 0)
+		rc = tune_apply(g->tune, plan, work->e);
+	free(subject);
+	return rc;
+}
+
+static int verify_all(struct work *work)
+{
+	return tune_verify(work->guest->tune, &work->all, work->e);
+}
+
+static int revert_all(struct work *work)
+{
+	int rc = work->guest->tune ? tune_revert(work->guest->tune, work->e) : 0;
+
+	tune_free(work->guest->tune);
+	return rc;
 }
 
 static int request_read(
@@ -213,7 +241,7 @@ int guest_tune(
 	struct guest **guest, const json_t *request, const char *address, json_t **reply, struct err *e)
 {
 	struct settings settings;
-	struct work work = {.settings = &settings, .address = address, .e = e};
+	struct work work = {.fn = apply_stage, .settings = &settings, .address = address, .e = e};
 	int rc = request_read(request, &settings, &work.stage, e);
 
 	if (rc == 0 && !*guest)
@@ -230,25 +258,23 @@ int guest_tune(
 
 int guest_verify(struct guest *guest, json_t **reply, struct err *e)
 {
-	bool all = true;
-	int rc = guest ? tune_verify(guest->tune, &all, e) : 0;
+	struct work work = {.fn = verify_all, .guest = guest, .all = true, .e = e};
+	int rc = guest ? run(&work) : 0;
 
 	if (rc < 0)
 		return rc;
-	*reply = json_pack(
-		"{s:b, s:o}", "all", all, "knobs", guest ? tune_effective_json(guest->tune) : json_array());
+	*reply = json_pack("{s:b, s:o}", "all", work.all, "knobs",
+		guest ? tune_effective_json(guest->tune) : json_array());
 	return 0;
 }
 
 int guest_revert(struct guest *guest, struct err *e)
 {
-	int rc = 0;
+	struct work work = {.fn = revert_all, .guest = guest, .e = e};
 
 	if (!guest)
 		return 0;
-	if (guest->tune)
-		rc = tune_revert(guest->tune, e);
-	tune_free(guest->tune);
+	int rc = run(&work);
 	groups_leave(guest);
 	tune_host_close(&guest->host);
 	if (guest->root >= 0)
