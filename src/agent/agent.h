@@ -4,9 +4,26 @@
 
 #include "base/base.h"
 
+#include <jansson.h>
+
 #define AGENT_CONTROL_FD 3
 
 /* Each takes its name and arguments, as main() would, and returns the exit status. */
 int agent_endpoint(int argc, char **argv);
 /* As the first process of a machine: serves it and powers it off. */
 _Noreturn void agent_pid1(void);
+
+/* --- the guest's half of tuning ---------------------------------------------------------------- */
+
+struct guest; /* what is in force on this machine */
+
+/*
+ * Carries out one FRAME_TUNE: `reply` becomes the body of FRAME_TUNED.  *guest is NULL before the first, and
+ * stays to be reverted when this fails.  `address` is the numeric one that the server is reached at.
+ */
+int guest_tune(
+	struct guest **guest, const json_t *request, const char *address, json_t **reply, struct err *e);
+/* `reply` becomes the body of FRAME_VERIFIED. */
+int guest_verify(struct guest *guest, json_t **reply, struct err *e);
+/* Puts everything back and frees it; takes NULL. */
+int guest_revert(struct guest *guest, struct err *e);

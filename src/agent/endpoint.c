@@ -6,12 +6,17 @@
  *   HELLO {"version", …} ──►
  *                        ◄──    PLAN
  *   READY {"ports"}      ──►    (threads exist now, and can be placed)
+ *                        ◄──    TUNE, for each stage, when this machine is a guest
+ *   TUNED {"knobs"}      ──►
  *                        ◄──    GO
  *                        ◄──    STOP, if it is to end before it does by itself
  *   RECORD               ──►
+ *                        ◄──    VERIFY, at any time but while measuring
+ *   VERIFIED {"all", …}  ──►
  *
  * Whatever fails becomes an ERROR frame.  This thread sleeps in poll() all the time, so that it disturbs
- * nothing and sees at once when the stream is closed: the trial is over then, and so is this process.
+ * nothing and sees at once when the stream is closed: the trial is over then, and so is this process,
+ * once it has put back what it tuned.
  * Preparing can block (a connection that is not answered), so another thread does it.
  */
 #include "agent.h"
@@ -38,6 +43,7 @@ struct agent {
 	int control;
 	struct endpoint_plan plan;
 	struct engine *engine;
+	struct guest *guest; /* what is tuned here; NULL: nothing */
 	bool gone, memory_locked;
 	/* the thread that prepares */
 	int prepared_fd;
@@ -80,18 +86,25 @@ static void send_error(const struct agent *a, const struct err *e)
 		send_frame(a, FRAME_ERROR, body, NULL);
 }
 
+/* The trial is over for this end. */
+_Noreturn static void leave(struct agent *a, int status)
+{
+	guest_revert(steal_ptr(&a->guest), NULL);
+	_exit(status);
+}
+
 /* Sleeps until `fd` is readable (1) or the stream has something (2); the stream's end ends the process. */
-static int wait_event(const struct agent *a, int fd, short control_events)
+static int wait_event(struct agent *a, int fd, short control_events)
 {
 	struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = a->control, .events = control_events}};
 
 	for (;;) {
 		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
-			_exit(EXIT_FAILED);
+			leave(a, EXIT_FAILED);
 		if (p[1].revents & POLLIN)
 			return 2;
 		if (p[1].revents)
-			_exit(EXIT_FAILED);
+			leave(a, EXIT_FAILED);
 		if (p[0].revents)
 			return 1;
 	}
@@ -184,25 +197,39 @@ static int send_record(const struct agent *a, struct err *e)
 	return send_frame(a, FRAME_RECORD, endpoint_record_json(record), e);
 }
 
+/* Answers TUNE and VERIFY. */
+static int answer(struct agent *a, int type, const json_t *request, struct err *e)
+{
+	json_t *reply = NULL;
+	int rc = type == FRAME_TUNE ? guest_tune(&a->guest, request, a->plan.address, &reply, e)
+				    : guest_verify(a->guest, &reply, e);
+
+	return rc < 0 ? rc : send_frame(a, type == FRAME_TUNE ? FRAME_TUNED : FRAME_VERIFIED, reply, e);
+}
+
 /* 1: the trial goes on, 0: it is to end, −errno. */
 static int obey(struct agent *a, struct err *e)
 {
 	json_t *body = NULL;
-	int type = frame_recv(a->control, &body, time_now_ns() + FRAME_NS, e);
+	int type = frame_recv(a->control, &body, time_now_ns() + FRAME_NS, e), rc = 1;
 
-	json_decref(body);
+	if (type < 0)
+		return type;
 	if (type == FRAME_STOP) {
 		engine_stop(a->engine);
-		return 0;
-	}
-	if (type == FRAME_GO && !a->gone) {
+		rc = 0;
+	} else if (type == FRAME_GO && !a->gone) {
 		a->gone = true;
 		engine_go(a->engine);
-		return 1;
+	} else if ((type == FRAME_TUNE || type == FRAME_VERIFY) && !a->gone) {
+		rc = answer(a, type, body, e);
+		rc = rc < 0 ? rc : 1;
+	} else {
+		rc = err_set(
+			e, EPROTO, "the control stream brought frame %d, which makes no sense now", type);
 	}
-	return type < 0 ? type
-			: err_set(e, EPROTO, "the control stream brought frame %d, which makes no sense now",
-				  type);
+	json_decref(body);
+	return rc;
 }
 
 static int carry_out(struct agent *a, struct err *e)
@@ -228,16 +255,20 @@ static int carry_out(struct agent *a, struct err *e)
 	return rc ? rc : send_record(a, e);
 }
 
-/* The record is delivered: stays, so that what is in force on this process can be verified, until the stream
- * ends. */
+/* The record is delivered: stays, so that what is in force on this process and its machine can be verified,
+ * until the stream ends. */
 _Noreturn static void linger(struct agent *a)
 {
 	for (;;) {
+		struct err e = ERR_INIT;
 		json_t *body = NULL;
 
 		wait_event(a, -1, POLLIN);
-		if (frame_recv(a->control, &body, time_now_ns() + FRAME_NS, NULL) < 0)
-			_exit(EXIT_DONE);
+		int type = frame_recv(a->control, &body, time_now_ns() + FRAME_NS, NULL);
+		if (type < 0)
+			leave(a, EXIT_DONE);
+		if (type == FRAME_VERIFY && answer(a, type, body, &e) < 0)
+			send_error(a, &e);
 		json_decref(body);
 	}
 }
@@ -274,5 +305,5 @@ int agent_endpoint(int argc, char **argv)
 	if (!rc)
 		linger(&a);
 	send_error(&a, &e);
-	return EXIT_FAILED;
+	leave(&a, EXIT_FAILED);
 }

@@ -10,6 +10,7 @@
  */
 #include "hosts.h"
 
+#include "guest.h"
 #include "stat/stat.h"
 #include "witness.h"
 
@@ -29,6 +30,7 @@ struct session {
 	struct witness *witness;
 	uint64_t begun_ns;   /* the trial */
 	uint64_t started_ns; /* of the virtual machine, where there is one */
+	json_t *guest_knobs; /* the half of the tuning that is in a guest; NULL: none */
 };
 
 /* --- the steps of a trial ---------------------------------------------------------------------- */
@@ -181,6 +183,33 @@ static int measure(struct session *s, struct err *e)
 	return rc;
 }
 
+/* --- the guest's half of tuning ---------------------------------------------------------------- */
+
+/* Both stages at once: inside, there is no time before the target. */
+static int tune_guest(struct session *s, struct err *e)
+{
+	uint64_t deadline = time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS);
+	int fd = target_control(s->target, true), rc = 0;
+
+	for (int stage = TUNE_HOST; rc == 0 && settings_vm(s->settings) && stage <= TUNE_LIVE; stage++)
+		rc = guest_tune(fd, s->settings, (enum tune_stage)stage, deadline, &s->guest_knobs, e);
+	return rc < 0 ? agent_failed(s, "server endpoint", e) : 0;
+}
+
+/* Does all that is in force still hold, on both sides? */
+static int verify(struct session *s, bool *all, struct err *e)
+{
+	uint64_t deadline = time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS);
+	bool inside = true;
+	int rc = tune_verify(s->tune, all, e);
+
+	if (rc < 0 || !settings_vm(s->settings))
+		return rc;
+	rc = guest_verify(target_control(s->target, true), deadline, &inside, &s->guest_knobs, e);
+	*all = *all && inside;
+	return rc < 0 ? agent_failed(s, "server endpoint", e) : 0;
+}
+
 /* --- what the records mean --------------------------------------------------------------------- */
 
 static void judge_steadiness(struct trial_record *r)
@@ -243,11 +272,13 @@ static int carry_out(struct session *s, struct err *e)
 	if (rc == 0)
 		rc = tune_stage(s, TUNE_LIVE, e);
 	if (rc == 0)
-		rc = tune_verify(s->tune, &before, e);
+		rc = tune_guest(s, e);
+	if (rc == 0)
+		rc = verify(s, &before, e);
 	if (rc == 0)
 		rc = measure(s, e);
 	if (rc == 0)
-		rc = tune_verify(s->tune, &after, e);
+		rc = verify(s, &after, e);
 	if (rc < 0)
 		return rc;
 	s->record->verified = before && after;
@@ -267,6 +298,9 @@ static int take_down(struct session *s, struct err *e)
 	if (s->tune) {
 		json_decref(s->record->knobs);
 		s->record->knobs = tune_effective_json(s->tune);
+		knobs_mark(s->record->knobs, "host");
+		json_array_extend(s->record->knobs, s->guest_knobs);
+		json_decref(s->guest_knobs);
 	}
 	target_console(s->target, s->record->console, sizeof(s->record->console));
 	if (s->target && target_destroy(s->target, &problem) < 0)

@@ -8,12 +8,14 @@
  * none works, or a mandatory entry fails, everything this plan wrote is put back.
  *
  * Many writes sleep (grace periods, fsync), and every wake-up of this thread would queue behind the load of
- * the housekeeping CPUs, on which it now sits as well.  So it does its work at the lowest realtime priority,
- * where that is allowed, and steps back when done; under load this halves the time.
+ * the housekeeping CPUs, on which it now sits as well.  So it does its work at the best nice value, where
+ * that is allowed, and steps back when done.  Not at a realtime priority: opening /proc/TID of a task that is
+ * just ending spins in the kernel until that task has finished, which it never does when the two share a CPU.
  */
 #include "private.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 struct tune {
 	const struct tune_host *host;
@@ -32,28 +34,28 @@ int tune_open(struct tune **out, const struct tune_host *host, struct err *e)
 	return 0;
 }
 
+#define NICE_BEST (-20)
+
 struct hurry {
-	int policy; /* before; −1: nothing was changed */
-	struct sched_param param;
+	int nice; /* before */
+	bool on;
 };
 
+/* Of this thread alone. */
 static struct hurry hurry_begin(const struct tune_host *host)
 {
-	struct sched_param lowest = {.sched_priority = 1};
-	struct hurry hurry = {.policy = sched_getscheduler(0)};
+	struct hurry hurry = {0};
 
-	if (!host->privileged || (hurry.policy & ~SCHED_RESET_ON_FORK) != SCHED_OTHER ||
-		sched_getparam(0, &hurry.param) < 0 ||
-		sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &lowest) < 0)
-		hurry.policy = -1;
+	errno = 0;
+	hurry.nice = getpriority(PRIO_PROCESS, 0);
+	hurry.on = host->privileged && errno == 0 && setpriority(PRIO_PROCESS, 0, NICE_BEST) == 0;
 	return hurry;
 }
 
 static void hurry_end(const struct hurry *hurry)
 {
-	/* Giving the flag up takes a capability that a mere rlimit for realtime does not include. */
-	if (hurry->policy >= 0 && sched_setscheduler(0, hurry->policy, &hurry->param) < 0)
-		sched_setscheduler(0, hurry->policy | SCHED_RESET_ON_FORK, &hurry->param);
+	if (hurry->on)
+		setpriority(PRIO_PROCESS, 0, hurry->nice);
 }
 
 /* The lowest choice above `above` that has entries to write; 0: none. */

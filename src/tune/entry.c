@@ -26,6 +26,14 @@ const char *tune_status_name(enum tune_status status)
 	return status_names[status];
 }
 
+bool tune_status_known(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(status_names); i++)
+		if (!strcmp(status_names[i], name))
+			return true;
+	return false;
+}
+
 struct entry *tune_entry_add(
 	struct tune_plan *plan, const char *knob, const char *executor, const char *object)
 {

@@ -8,6 +8,7 @@ static const struct executor executors[] = {
 	{"file-mask", FORMAT_MASK, tune_file_read, tune_file_write, NULL},
 	{"file-list", FORMAT_LIST, tune_file_read, tune_file_write, NULL},
 	{"file-atleast", FORMAT_ATLEAST, tune_file_read, tune_file_write, NULL},
+	{"file-pool", FORMAT_ATLEAST, tune_file_read, tune_file_write, tune_pool_revert},
 	{"netns-file", FORMAT_TEXT, tune_netns_read, tune_netns_write, tune_netns_revert},
 	{"netns-file-mask", FORMAT_MASK, tune_netns_read, tune_netns_write, tune_netns_revert},
 	{"task-affinity", FORMAT_LIST, tune_affinity_read, tune_affinity_write, NULL},

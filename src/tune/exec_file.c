@@ -63,6 +63,22 @@ int tune_file_write(const struct tune_host *host, const struct entry *entry, con
 	return rc < 0 ? err_code(e, -rc, "cannot write '%s' to %s", value, entry->object) : 0;
 }
 
+/*
+ * A pool that the kernel may fill only in part.  After a crash nobody knows how much of it was granted, so
+ * whatever lies between the two values counts as ours; in the process that saw it granted it does not.
+ */
+int tune_pool_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+{
+	AUTO_FREE char *now = NULL;
+	uint64_t have, before, after;
+
+	if (entry->status == TUNE_PLANNED && tune_file_read(host, entry, &now, NULL) == 0 &&
+		str_u64(now, &have) == 0 && str_u64(entry->before, &before) == 0 &&
+		str_u64(entry->after, &after) == 0 && have > before && have < after)
+		entry->status = TUNE_FAILED; /* as one that read back otherwise */
+	return tune_three_way(host, entry, e);
+}
+
 /* "+cpuset" or "-cpuset", just as they are written; the controller is the one that `after` names. */
 int tune_controller_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
 {

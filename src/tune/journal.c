@@ -91,7 +91,7 @@ static int take_entry(struct tune_plan *plan, const json_t *object, const char *
 	struct entry *entry = tune_entry_add(plan, knob, executor, target);
 	tune_entry_values(entry, before, after);
 	entry->detail = str_dup(text_of(object, "detail"));
-	entry->status = TUNE_EFFECTIVE;
+	entry->status = TUNE_PLANNED; /* how far it got nobody knows */
 	entry->written = true;
 	return 0;
 }

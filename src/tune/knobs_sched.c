@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Scheduling: realtime budgets, and the placing of the endpoints.
+ * Scheduling: realtime budgets, and the endpoints.
  *
  * Three throttles can stop a FIFO task.  The sysctl's (before 6.12, and wherever the kernel has realtime
  * groups); the fair deadline server's (since 6.12), which gives normal tasks 50 ms of each second on each
@@ -9,7 +9,6 @@
 #include "private.h"
 
 #include <stdio.h>
-#include <sys/resource.h>
 
 /* --- budgets ----------------------------------------------------------------------------------- */
 
@@ -80,42 +79,25 @@ static enum answer group_budget(const struct asked *asked, char *out, size_t siz
 
 /* --- endpoints --------------------------------------------------------------------------------- */
 
-/* Placed by the user, else by the profile: the server on the first isolated CPU, the client on the second
- * where there is one. */
-static enum answer endpoint_cpu(const struct asked *asked, char *out, size_t size)
-{
-	const struct planning *p = asked->p;
-	bool client = asked->thread->role == ROLE_CLIENT;
-	int64_t cpu = client ? p->settings->client_cpu : p->settings->server_cpu;
-
-	if (cpu < 0 && p->profile != PROFILE_LOW_LATENCY)
-		return ANSWER_NONE;
-	if (cpu < 0) {
-		cpus rest = p->isolated;
-		cpu = cpus_first(&rest);
-		if (client && cpu >= 0 && CPU_COUNT(&rest) > 1) {
-			CPU_CLR((size_t)cpu, &rest);
-			cpu = cpus_first(&rest);
-		}
-	}
-	if (cpu < 0) {
-		str_copy(out, size, "only one CPU is online");
-		return ANSWER_SKIP;
-	}
-	snprintf(out, size, "%lld", (long long)cpu);
-	return ANSWER_VALUE;
-}
-
-/* A process that spins at a realtime priority for longer than a trial can last is stuck; the kernel ends it
- * then. */
+/*
+ * A process that spins at a realtime priority for longer than a trial can last is stuck; the kernel ends it
+ * then.  A vCPU may be busy while its guest is being tuned as well.  A machine that taut has not made is not
+ * taut's to end.
+ */
 static enum answer endpoint_rttime(const struct asked *asked, char *out, size_t size)
 {
 	const struct settings *s = asked->p->settings;
-	uint64_t most_ns = s->warmup_ns + MAX(s->duration_ns, s->max_duration_ns) + 5 * NS_PER_S, now_us;
+	bool vcpu = asked->thread->role == ROLE_VCPU;
+	uint64_t grace_ns = vcpu ? 60 * NS_PER_S + 2 * s->timeout_ns : 5 * NS_PER_S;
+	uint64_t most_ns = s->warmup_ns + MAX(s->duration_ns, s->max_duration_ns) + grace_ns, now_us;
 	int policy, priority;
 
 	if (!tune_sched_wanted(asked->p, &policy, &priority) || policy != SCHED_FIFO)
 		return ANSWER_NONE;
+	if (vcpu && strcmp(s->target, "vm")) {
+		str_copy(out, size, "it is your own machine: the limit would end it");
+		return ANSWER_SKIP;
+	}
 	uint64_t most_us = most_ns / NS_PER_US;
 	if (str_u64(asked->before, &now_us) == 0 && now_us <= most_us)
 		most_us = now_us; /* a stricter limit stays */
@@ -123,24 +105,9 @@ static enum answer endpoint_rttime(const struct asked *asked, char *out, size_t 
 	return ANSWER_VALUE;
 }
 
-/* Without root the profile's wish is one that may stay open; the user's own is tried, and fails when it is
- * not permitted. */
 static enum answer endpoint_sched(const struct asked *asked, char *out, size_t size)
 {
-	const struct planning *p = asked->p;
-	struct rlimit limit;
-	int policy, priority;
-
-	if (!tune_sched_wanted(p, &policy, &priority))
-		return ANSWER_NONE;
-	bool allowed = p->host->privileged ||
-		       (getrlimit(RLIMIT_RTPRIO, &limit) == 0 && limit.rlim_cur >= (rlim_t)priority);
-	if (!*p->settings->sched && !allowed) {
-		str_copy(out, size, "needs root");
-		return ANSWER_SKIP;
-	}
-	snprintf(out, size, "%s:%d", policy_name(policy), priority);
-	return ANSWER_VALUE;
+	return tune_value_sched(asked, 0, out, size);
 }
 
 static const struct knob rows[] = {
@@ -170,14 +137,16 @@ static const struct knob rows[] = {
 		.expand = EXPAND_THREAD,
 		.roles = ENDPOINTS,
 		.executor = "task-affinity",
-		EVERY_PROFILE(endpoint_cpu),
+		EVERY_PROFILE(tune_value_place),
 		.mandatory = true,
 		.anyone = true},
 	{.id = "endpoint-rttime",
-		.help = "An end that spins at a realtime priority for longer than a trial is ended.",
+		.help = "An end, or the QEMU of its machine, that spins at a realtime priority for longer "
+			"than a "
+			"trial is ended.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_PROCESS,
-		.roles = ENDPOINTS,
+		.roles = ENDPOINTS | ROLE_BIT(ROLE_VCPU),
 		.executor = "process-rttime",
 		EVERY_PROFILE(endpoint_rttime),
 		.anyone = true},

@@ -203,10 +203,12 @@ static int expand_groups(struct planning *p, const struct knob *knob, struct err
 	return 0;
 }
 
-static bool process_seen(const struct subject *subject, size_t index)
+/* Has another thread of these roles brought its process already? */
+static bool process_seen(const struct subject *subject, size_t index, unsigned roles)
 {
 	for (size_t i = 0; i < index; i++)
-		if (subject->threads[i].pid == subject->threads[index].pid)
+		if (subject->threads[i].pid == subject->threads[index].pid &&
+			(roles & ROLE_BIT(subject->threads[i].role)))
 			return true;
 	return false;
 }
@@ -223,7 +225,7 @@ static int expand_threads(struct planning *p, const struct knob *knob, struct er
 			continue;
 		if (knob->expand == EXPAND_PROCESS) {
 			tid = thread->pid;
-			if (process_seen(p->subject, i) ||
+			if (process_seen(p->subject, i, knob->roles) ||
 				task_start_time(p->host->root, tid, &start, NULL) < 0)
 				continue;
 		}

@@ -88,6 +88,7 @@ int tune_plan_undo(const struct tune_host *host, struct tune_plan *plan, unsigne
 int tune_file_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
 int tune_file_write(
 	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
+int tune_pool_revert(const struct tune_host *host, struct entry *entry, struct err *e);
 int tune_netns_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
 int tune_netns_write(
 	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
@@ -237,7 +238,7 @@ struct knob_table {
 };
 /* Tables in the order in which their entries are applied. */
 extern const struct knob_table tune_knobs_command, tune_knobs_partition, tune_knobs_cpu, tune_knobs_irq,
-	tune_knobs_net, tune_knobs_sched;
+	tune_knobs_net, tune_knobs_sched, tune_knobs_vm;
 
 /* Calls fn for every row in the order of applying; stops at the first non-zero and returns it. */
 int tune_rows_each(int (*fn)(const struct knob *knob, void *arg), void *arg);
@@ -247,9 +248,18 @@ int tune_knob_expand(struct planning *p, const struct knob *knob, struct err *e)
 /* Formulas that several families use. */
 enum answer tune_value_off_isolated(
 	const struct asked *asked, char *out, size_t size); /* CPU masks and lists */
+/* The CPU of a thread of the measured work. */
+enum answer tune_value_place(const struct asked *asked, char *out, size_t size);
+/* The endpoints' scheduling, where it is SCHED_FIFO `rank` priorities above theirs. */
+enum answer tune_value_sched(const struct asked *asked, int rank, char *out, size_t size);
 /* Scheduling that the endpoints shall have; false: as they are. */
 bool tune_sched_wanted(const struct planning *p, int *policy, int *priority);
 bool tune_fifo_wanted(const struct planning *p);
+/* Is it a thread that a machine's packets go through: vhost, or QEMU's main loop where there is none? */
+bool tune_moves_packets(const struct asked *asked);
+bool tune_vcpus_share(const struct planning *p); /* has a CPU to carry more than one vCPU? */
+/* The CPUs that a task's cpuset allows; the online ones when that cannot be told. */
+void tune_cpuset_of(const struct tune_host *host, pid_t tid, cpus *out);
 
 /* Does the process live in somebody's container? */
 bool tune_is_contained(const struct tune_host *host, pid_t pid);

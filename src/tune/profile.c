@@ -15,7 +15,7 @@ static const struct {
 
 /* Applied from the first to the last, undone backwards. */
 static const struct knob_table *const tables[] = {&tune_knobs_command, &tune_knobs_partition, &tune_knobs_irq,
-	&tune_knobs_cpu, &tune_knobs_net, &tune_knobs_sched};
+	&tune_knobs_cpu, &tune_knobs_net, &tune_knobs_sched, &tune_knobs_vm};
 
 int tune_profile_find(const char *name)
 {

@@ -29,6 +29,8 @@ enum tune_status {
 	TUNE_LEFT, /* at revert: changed by somebody else, left alone */
 };
 
+bool tune_status_known(const char *name); /* is it one that tune_plan_json() gives? */
+
 struct tune_calls; /* what changes a machine (private.h): the kernel, or a test in its place */
 
 /* The machine as tuning sees it. */
@@ -63,6 +65,14 @@ int tune_partition(
 	const struct tune_host *host, const char *isolate, cpus *isolated, cpus *housekeeping, struct err *e);
 /* Shall the endpoints lock their memory (endpoint_plan.lock_memory)? */
 bool tune_wants_memory_lock(const struct settings *settings);
+/* What shall hold the memory of a virtual machine? */
+enum tune_backing {
+	TUNE_BACKING_RAM,
+	TUNE_BACKING_LOCKED,
+	TUNE_BACKING_HUGEPAGES, /* the user wants them: without enough of them there is no machine */
+	TUNE_BACKING_BEST,      /* huge pages if enough are free once TUNE_HOST is applied, else locked */
+};
+enum tune_backing tune_wants_backing(const struct settings *settings);
 /* May this machine be tuned?  EXIT_REFUSED when others' VMs or containers run on it (and !yes). */
 int tune_allowed(const struct tune_host *host, bool yes, struct err *e);
 

@@ -2,6 +2,9 @@
 /* Value formulas that several knob families use. */
 #include "private.h"
 
+#include <stdio.h>
+#include <sys/resource.h>
+
 /*
  * CPUs that may be used, without the isolated ones.  Who kept off them already is left as he is, whatever
  * else he chose; who had nothing but isolated CPUs gets the housekeeping ones.
@@ -44,4 +47,30 @@ bool tune_fifo_wanted(const struct planning *p)
 	int policy, priority;
 
 	return tune_sched_wanted(p, &policy, &priority) && policy == SCHED_FIFO;
+}
+
+/* Without root the profile's wish is one that may stay open; the user's own is tried, and fails when it is
+ * not permitted. */
+enum answer tune_value_sched(const struct asked *asked, int rank, char *out, size_t size)
+{
+	const struct planning *p = asked->p;
+	struct rlimit limit;
+	int policy, priority;
+
+	if (!tune_sched_wanted(p, &policy, &priority))
+		return ANSWER_NONE;
+	if (policy == SCHED_FIFO)
+		priority += rank;
+	bool allowed = p->host->privileged ||
+		       (getrlimit(RLIMIT_RTPRIO, &limit) == 0 && limit.rlim_cur >= (rlim_t)priority);
+	if (policy == SCHED_FIFO && priority < 1) {
+		str_copy(out, size, "there is no priority below that of the client");
+		return ANSWER_SKIP;
+	}
+	if (!*p->settings->sched && !allowed) {
+		str_copy(out, size, "needs root");
+		return ANSWER_SKIP;
+	}
+	snprintf(out, size, "%s:%d", policy_name(policy), priority);
+	return ANSWER_VALUE;
 }

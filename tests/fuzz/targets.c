@@ -7,6 +7,7 @@
 #include "boot/apt.h"
 #include "boot/kernels.h"
 #include "run/run.h"
+#include "site/guest.h"
 #include "wire/wire.h"
 
 #include <assert.h>
@@ -89,6 +90,19 @@ static inline void fuzz_hist(const uint8_t *data, size_t size)
 	AUTO_FREE unsigned char *bytes = hist_encode(&h, &len);
 	int rc = hist_decode(&again, bytes, len, NULL);
 	assert(rc == 0 && !memcmp(&h, &again, sizeof(h)));
+}
+
+/* What the agent in a guest says of its half of the tuning. */
+static inline void fuzz_knobs(const uint8_t *data, size_t size)
+{
+	json_t *body = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+	json_t *knobs = NULL;
+
+	if (body && guest_knobs_read(body, &knobs, NULL) == 0)
+		assert(json_is_array(knobs) &&
+			json_array_size(knobs) == json_array_size(json_object_get(body, "knobs")));
+	json_decref(knobs);
+	json_decref(body);
 }
 
 /* What a user writes: an experiment, and values of settings. */

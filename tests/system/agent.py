@@ -9,7 +9,7 @@ import socket
 import struct
 import subprocess
 
-HELLO, PLAN, READY, GO, STOP, RECORD, ERROR = range(1, 8)
+HELLO, PLAN, READY, GO, STOP, RECORD, ERROR, TUNE, TUNED, VERIFY, VERIFIED = range(1, 12)
 
 
 def frame_send(stream, kind, body):
@@ -33,7 +33,7 @@ def frame_recv(stream):
 
 
 class Agent:
-    def __init__(self, role, path, prefix=(), preexec=None):
+    def __init__(self, role, path, prefix=(), preexec=None, environment=None):
         self.stream, theirs = socket.socketpair()
 
         def child():
@@ -41,7 +41,8 @@ class Agent:
                 preexec()
             os.dup2(theirs.fileno(), 3)  # inheritable
 
-        self.process = subprocess.Popen([*prefix, path, "endpoint", role], pass_fds=(3,), preexec_fn=child)
+        self.process = subprocess.Popen([*prefix, path, "endpoint", role], pass_fds=(3,), preexec_fn=child,
+                                        env=environment)
         theirs.close()
 
     def expect(self, kind, seconds=30):
@@ -66,11 +67,11 @@ class Agent:
 class Pair:
     """A server and a client on one address, ready to go."""
 
-    def __init__(self, path, settings, address="127.0.0.1", prefix=((), ()), preexec=None):
+    def __init__(self, path, settings, address="127.0.0.1", prefix=((), ()), preexec=None, environment=None):
         plan = {"server": True, "lock_memory": False, "address": address, "token": "0123456789abcdef" * 2,
                 "ports": [0] * settings["flows"], "settings": settings}
-        self.server = Agent("taut-server", path, prefix[0], preexec)
-        self.client = Agent("taut-client", path, prefix[1], preexec)
+        self.server = Agent("taut-server", path, prefix[0], preexec, environment)
+        self.client = Agent("taut-client", path, prefix[1], preexec, environment)
         self.server.expect(HELLO)
         self.server.send(PLAN, plan)
         plan = {**plan, "server": False, "ports": self.server.expect(READY)["ports"]}

@@ -215,6 +215,8 @@ static int fake_write(void *arg, int root, const char *path, const char *text)
 	}
 	if (!root_exists(root, path))
 		return after_call(w, -ENOENT);
+	if (w->granted && strstr(path, "nr_hugepages") && atoi(text) > atoi(w->granted))
+		text = w->granted;
 	AUTO_FREE char *line = str_format("%s\n", text);
 	world_put(w, path, line);
 	return after_call(w, 0);
@@ -352,6 +354,10 @@ static void put_files(const struct world *w, const char *list, const char *mask)
 	world_put(w, "proc/sys/net/core/busy_read", "0\n");
 	world_put(w, "proc/self/cgroup", "0::/\n");
 	world_put(w, "proc/uptime", "50.00 10.00\n");
+	world_put(w, "proc/sys/vm/nr_hugepages", "10\n");
+	world_put(w, "proc/meminfo",
+		"MemTotal: 9000000 kB\nMemAvailable: 4000000 kB\nHugePages_Total: 10\n"
+		"HugePages_Free: 8\nHugePages_Rsvd: 2\nHugePages_Surp: 0\nHugepagesize: 2048 kB\n");
 	world_put(w, "sys/class/net/veth0/queues/rx-0/rps_cpus", "0\n");
 	world_put(w, "sys/class/net/veth0/queues/rx-1/rps_cpus", mask);
 }
@@ -424,6 +430,35 @@ void world_subject(const struct world *w, struct subject *subject)
 	}
 	subject->links[0] = (struct subject_link){"veth0", -1};
 	subject->links_n = 1;
+}
+
+static void add_thread(const struct world *w, struct subject *subject, enum role role, int number)
+{
+	static const char *const comms[] = {[ROLE_VCPU] = "CPU 0/KVM",
+		[ROLE_EMULATOR] = "qemu-system-x86",
+		[ROLE_IOTHREAD] = "IO io0",
+		[ROLE_VHOST] = "vhost-1"};
+	char path[64], mask[16];
+
+	snprintf(mask, sizeof(mask), "%x", (1u << w->cpus) - 1);
+	world_task(w, WORLD_TID + number, comms[role], 0, mask);
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", WORLD_TID + number);
+	world_put(w, path, "1:name=systemd:/\n2:cpu:/\n3:cpuset:/taut-1/server\n0::/taut-1/server\n");
+	subject->threads[subject->threads_n++] =
+		(struct subject_thread){role, WORLD_TID + 600, WORLD_TID + number, 1000u + (unsigned)number};
+}
+
+void world_machine(const struct world *w, struct subject *subject, int vcpus, int vhosts)
+{
+	world_subject(w, subject);
+	world_task_forget(w, WORLD_TID + 502);
+	subject->threads_n = 1;
+	for (int i = 0; i < vcpus; i++)
+		add_thread(w, subject, ROLE_VCPU, 610 + i);
+	for (int i = 0; i < vhosts; i++)
+		add_thread(w, subject, ROLE_VHOST, 630 + i);
+	add_thread(w, subject, ROLE_IOTHREAD, 601);
+	add_thread(w, subject, ROLE_EMULATOR, 600);
 }
 
 static void picture(const struct world *w, const char *dir, struct buf *out)

@@ -24,6 +24,7 @@ struct world {
 	int die_after;
 	const char *refuse; /* a write to a path that holds this is refused */
 	int refuse_with;
+	const char *granted; /* so many huge pages at most; NULL: all */
 	const char *invalid; /* a write to a path that holds this reads back as "… invalid" */
 };
 
@@ -38,5 +39,8 @@ void world_task_forget(const struct world *w, int tid);
 void world_enter(const struct world *w);
 /* The cgroup of the target with client (TID 5000501) and server (TID 5000502) in it. */
 void world_subject(const struct world *w, struct subject *subject);
+/* The same with a machine instead of the server, in the target's cgroup: QEMU (TID 5000600), its disk thread
+ * (5000601), vCPUs (from 5000610 on) and vhost workers (from 5000630 on). */
+void world_machine(const struct world *w, struct subject *subject, int vcpus, int vhosts);
 /* The whole tree as one text. */
 char *world_picture(const struct world *w);

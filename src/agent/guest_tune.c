@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The guest's half of tuning: the rows of the tune room, planned and applied on the machine that the agent
+ * runs on, with the agent's own threads as the subject.
+ *
+ * On cgroup v2 the agent first moves into a cgroup of its own, /taut/server, so that the CPUs of the server
+ * can be made a partition; at the end it goes back to where it was.  Everything is journalled as on a host:
+ * a guest of ours is thrown away, but a user's own guest must be as it was before.  When an agent was killed
+ * there, the next one to tune puts its changes back first.
+ *
+ * A thread of its own does the work, under the normal scheduler.  The one that speaks with the site is itself
+ * among those that are tuned, and must not do it under SCHED_FIFO: opening /proc/TID of a thread that is just
+ * ending spins in the kernel until that has ended, for ever when it cannot run beside the spinning one.
+ */
+#include "agent.h"
+
+#include "sys/sys.h"
+#include "tune/tune.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#define GROUP_ROOT  "/taut"
+#define GROUP       GROUP_ROOT "/server"
+#define STACK_BYTES (512 << 10)
+
+struct guest {
+	int root;
+	struct tune_host host;
+	struct tune *tune;
+	bool grouped; /* lives in GROUP now */
+};
+
+/* --- the cgroup -------------------------------------------------------------------------------- */
+
+static int enter(const struct guest *g, const char *group)
+{
+	AUTO_FREE char *path = str_format("%s%s/cgroup.procs", g->host.cgroups.unified, group);
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	return root_write(g->root, path, pid, NULL);
+}
+
+static void groups_leave(struct guest *g)
+{
+	static const char *const groups[] = {GROUP, GROUP_ROOT};
+
+	if (g->grouped && enter(g, strcmp(g->host.cgroups.own, "/") ? g->host.cgroups.own : "") < 0)
+		log_warn("cannot go back to the cgroup %s", g->host.cgroups.own);
+	for (size_t i = 0; g->grouped && i < ARRAY_LEN(groups); i++) {
+		AUTO_FREE char *path = str_format("%s%s", g->host.cgroups.unified, groups[i]);
+		rmdir(path); /* another agent may live there */
+	}
+	g->grouped = false;
+}
+
+/* Best effort: without a cgroup of its own there are other ways to keep CPUs apart. */
+static void groups_enter(struct guest *g)
+{
+	static const char *const groups[] = {GROUP_ROOT, GROUP};
+
+	if (g->host.cgroups.version != CGROUP_V2 || !g->host.privileged)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
+		AUTO_FREE char *path = str_format("%s%s", g->host.cgroups.unified, groups[i]);
+		if (mkdir(path, 0755) < 0 && errno != EEXIST)
+			return;
+	}
+	g->grouped = enter(g, GROUP) >= 0;
+}
+
+/* --- the subject ------------------------------------------------------------------------------- */
+
+static bool has_address(const struct ifaddrs *i, const char *address)
+{
+	union {
+		struct in_addr v4;
+		struct in6_addr v6;
+	} want;
+
+	if (!i->ifa_addr)
+		return false;
+	if (i->ifa_addr->sa_family == AF_INET)
+		return inet_pton(AF_INET, address, &want) == 1 &&
+		       !memcmp(&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr, &want,
+			       sizeof(want.v4));
+	return i->ifa_addr->sa_family == AF_INET6 && inet_pton(AF_INET6, address, &want) == 1 &&
+	       !memcmp(&((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr, &want,
+		       sizeof(want.v6));
+}
+
+/* The link that carries the address under test; lo has nothing to tune. */
+static void add_link(struct subject *subject, const char *address)
+{
+	struct ifaddrs *all = NULL;
+
+	if (getifaddrs(&all) < 0)
+		return;
+	for (const struct ifaddrs *i = all; i && !subject->links_n; i = i->ifa_next)
+		if (has_address(i, address) && !(i->ifa_flags & IFF_LOOPBACK) &&
+			str_copy(subject->links[0].name, sizeof(subject->links[0].name), i->ifa_name) == 0) {
+			subject->links[0].netns_fd = -1;
+			subject->links_n = 1;
+		}
+	freeifaddrs(all);
+}
+
+/* Every thread of this process but the one that asks. */
+static int subject_make(const struct guest *g, const char *address, struct subject *out, struct err *e)
+{
+	pid_t self = (pid_t)syscall(SYS_gettid);
+	AUTO_FREE struct task *tasks = NULL;
+	size_t n = 0;
+	int rc = tasks_list(g->root, getpid(), &tasks, &n, e);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n && out->threads_n < SUBJECT_THREADS_MAX; i++)
+		if (tasks[i].tid != self)
+			out->threads[out->threads_n++] = (struct subject_thread){
+				ROLE_SERVER, tasks[i].pid, tasks[i].tid, tasks[i].start};
+	if (g->grouped) {
+		str_copy(out->cgroup_root, sizeof(out->cgroup_root), GROUP_ROOT);
+		str_copy(out->cgroups[out->cgroups_n++], sizeof(out->cgroups[0]), GROUP);
+	}
+	add_link(out, address);
+	return 0;
+}
+
+/* --- applying ---------------------------------------------------------------------------------- */
+
+static int open_machine(struct guest **out, struct err *e)
+{
+	struct guest *g = mem_alloc(sizeof(*g));
+	int rc;
+
+	g->host = TUNE_HOST_NONE;
+	rc = g->root = root_open("/", e);
+	if (rc >= 0)
+		rc = tune_host_open(&g->host, g->root, e);
+	if (rc >= 0)
+		rc = tune_revert_leftover(&g->host, NULL, e);
+	if (rc >= 0)
+		rc = tune_open(&g->tune, &g->host, e);
+	if (rc < 0) {
+		guest_revert(g, NULL);
+		return rc;
+	}
+	groups_enter(g);
+	*out = g;
+	return 0;
+}
+
+/* What the thread is to do. */
+struct work {
+	int (*fn)(struct work *work);
+	struct guest *guest;
+	const struct settings *settings;
+	enum tune_stage stage;
+	const char *address;
+	bool all; /* of a verification */
+	struct err *e;
+	int rc;
+};
+
+static void *work_main(void *arg)
+{
+	struct work *work = arg;
+
+	work->rc = work->fn(work);
+	return NULL;
+}
+
+static int run(struct work *work)
+{
+	const struct sched_param none = {0};
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attr, SCHED_OTHER);
+	pthread_attr_setschedparam(&attr, &none);
+	int rc = pthread_create(&thread, &attr, work_main, work);
+	pthread_attr_destroy(&attr);
+	if (rc)
+		return err_code(work->e, rc, "cannot start a thread");
+	pthread_join(thread, NULL);
+	return work->rc;
+}
+
+static int apply_stage(struct work *work)
+{
+	struct guest *g = work->guest;
+	struct subject *subject = mem_alloc(sizeof(*subject));
+	struct tune_plan *plan = NULL;
+	int rc = subject_make(g, work->address, subject, work->e);
+
+	if (rc == 0)
+		rc = tune_plan_make(&plan, &g->host, work->stage, work->settings, subject, work->e);
+	if (rc == 0)
+		rc = tune_apply(g->tune, plan, work->e);
+	free(subject);
+	return rc;
+}
+
+static int verify_all(struct work *work)
+{
+	return tune_verify(work->guest->tune, &work->all, work->e);
+}
+
+static int revert_all(struct work *work)
+{
+	int rc = work->guest->tune ? tune_revert(work->guest->tune, work->e) : 0;
+
+	tune_free(work->guest->tune);
+	return rc;
+}
+
+static int request_read(
+	const json_t *request, struct settings *settings, enum tune_stage *stage, struct err *e)
+{
+	const char *name = json_string_value(json_object_get(request, "stage"));
+
+	if (json_object_size(request) != 2 || !name || !str_in(name, "host|live"))
+		return err_set(e, EPROTO, "cannot tune this machine: it is not said what and when");
+	*stage = strcmp(name, "host") ? TUNE_LIVE : TUNE_HOST;
+	return settings_from_json(settings, json_object_get(request, "settings"), e);
+}
+
+int guest_tune(
+	struct guest **guest, const json_t *request, const char *address, json_t **reply, struct err *e)
+{
+	struct settings settings;
+	struct work work = {.fn = apply_stage, .settings = &settings, .address = address, .e = e};
+	int rc = request_read(request, &settings, &work.stage, e);
+
+	if (rc == 0 && !*guest)
+		rc = open_machine(guest, e);
+	if (rc < 0)
+		return rc;
+	work.guest = *guest;
+	rc = run(&work);
+	if (rc < 0)
+		return err_wrap(e, "cannot tune the machine of the server");
+	*reply = json_pack("{s:o}", "knobs", tune_effective_json((*guest)->tune));
+	return 0;
+}
+
+int guest_verify(struct guest *guest, json_t **reply, struct err *e)
+{
+	struct work work = {.fn = verify_all, .guest = guest, .all = true, .e = e};
+	int rc = guest ? run(&work) : 0;
+
+	if (rc < 0)
+		return rc;
+	*reply = json_pack("{s:b, s:o}", "all", work.all, "knobs",
+		guest ? tune_effective_json(guest->tune) : json_array());
+	return 0;
+}
+
+int guest_revert(struct guest *guest, struct err *e)
+{
+	struct work work = {.fn = revert_all, .guest = guest, .e = e};
+
+	if (!guest)
+		return 0;
+	int rc = run(&work);
+	groups_leave(guest);
+	tune_host_close(&guest->host);
+	if (guest->root >= 0)
+		close(guest->root);
+	free(guest);
+	return rc;
+}

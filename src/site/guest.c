@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The guest's half of tuning, seen from outside.
+ *
+ * Most settings are about the host: which of its CPUs an end is pinned to or isolated, what the machine is
+ * made of, the user's own commands.  Inside they would mean something else, so a guest is told only what
+ * holds there as well: the profile, the scheduling of the endpoint, and how long a trial can last.  Its CPUs
+ * are its own: a profile isolates all but the first vCPU, and with one vCPU there is nothing to isolate.
+ *
+ * What comes back was written by a guest, which may be hostile: entries are counted, texts bounded, keys and
+ * statuses known, and what could drive a terminal is replaced.  It is taken over text by text; nothing of the
+ * guest's document itself goes into the record.
+ */
+#include "guest.h"
+
+#define ENTRIES_MAX 2000
+
+static const struct {
+	const char *key;
+	size_t max; /* bytes */
+	bool needed;
+} texts[] = {
+	{"id", 64, true},
+	{"object", 512, true},
+	{"before", 4096, false},
+	{"value", 4096, false},
+	{"status", 16, true},
+	{"reason", 1024, false},
+};
+
+void guest_settings(const struct settings *of_trial, struct settings *out)
+{
+	settings_init(out);
+	if (strcmp(of_trial->profile, "command")) /* the commands are the host's */
+		str_copy(out->profile, sizeof(out->profile), of_trial->profile);
+	str_copy(out->sched, sizeof(out->sched), of_trial->sched);
+	out->duration_ns = of_trial->duration_ns;
+	out->max_duration_ns = of_trial->max_duration_ns;
+	out->warmup_ns = of_trial->warmup_ns;
+	out->timeout_ns = of_trial->timeout_ns;
+}
+
+void knobs_mark(json_t *knobs, const char *where)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach (knobs, i, entry)
+		json_object_set_new(entry, "where", json_string(where));
+}
+
+/* A text of the guest, or null; NULL when it is neither or too long. */
+static json_t *text_read(const json_t *value, size_t max, bool needed)
+{
+	if (!needed && (!value || json_is_null(value)))
+		return json_null();
+	const char *text = json_string_value(value);
+	if (!text || json_string_length(value) > max || strlen(text) != json_string_length(value) ||
+		(needed && !*text))
+		return NULL;
+	AUTO_FREE char *clean = str_dup(text);
+	for (char *c = clean; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			*c = '?';
+	return json_string(clean);
+}
+
+static bool is_known(const char *key)
+{
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		if (!strcmp(texts[i].key, key))
+			return true;
+	return false;
+}
+
+static int entry_read(const json_t *entry, json_t *out, struct err *e)
+{
+	const char *key;
+	json_t *item;
+
+	if (!json_is_object(entry))
+		return err_set(e, EPROTO, "a knob of the guest is no object");
+	json_object_foreach ((json_t *)(uintptr_t)entry, key, item)
+		if (!is_known(key))
+			return err_set(e, EPROTO, "a knob of the guest has '%.40s', which is not known", key);
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		item = text_read(json_object_get(entry, texts[i].key), texts[i].max, texts[i].needed);
+		if (!item)
+			return err_set(e, EPROTO,
+				"'%s' of a knob of the guest is missing, or no text of at most %zu bytes",
+				texts[i].key, texts[i].max);
+		json_object_set_new(out, texts[i].key, item);
+	}
+	if (!tune_status_known(json_string_value(json_object_get(out, "status"))))
+		return err_set(e, EPROTO, "a knob of the guest has a status that is none");
+	return 0;
+}
+
+int guest_knobs_read(const json_t *body, json_t **knobs, struct err *e)
+{
+	const json_t *array = json_object_get(body, "knobs"), *entry;
+	size_t i;
+
+	if (!json_is_array(array) || json_array_size(array) > ENTRIES_MAX)
+		return err_set(e, EPROTO, "the knobs of the guest are no list of at most %d", ENTRIES_MAX);
+	json_t *made = json_array();
+	json_array_foreach (array, i, entry) {
+		json_t *clean = json_object();
+		json_array_append_new(made, clean);
+		int rc = entry_read(entry, clean, e);
+		if (rc < 0) {
+			json_decref(made);
+			return rc;
+		}
+	}
+	knobs_mark(made, "guest");
+	json_decref(*knobs);
+	*knobs = made;
+	return 0;
+}
+
+int guest_tune(int control_fd, const struct settings *settings, enum tune_stage stage, uint64_t deadline_ns,
+	json_t **knobs, struct err *e)
+{
+	struct settings inside;
+	json_t *body = NULL;
+	int rc;
+
+	guest_settings(settings, &inside);
+	rc = frame_send(control_fd, FRAME_TUNE,
+		json_pack("{s:o, s:s}", "settings", settings_json(&inside), "stage",
+			stage == TUNE_HOST ? "host" : "live"),
+		deadline_ns, e);
+	if (rc == 0)
+		rc = frame_expect(control_fd, FRAME_TUNED, &body, deadline_ns, e);
+	if (rc == 0)
+		rc = guest_knobs_read(body, knobs, e);
+	json_decref(body);
+	return rc;
+}
+
+int guest_verify(int control_fd, uint64_t deadline_ns, bool *all, json_t **knobs, struct err *e)
+{
+	json_t *body = NULL;
+	int rc = frame_send(control_fd, FRAME_VERIFY, json_object(), deadline_ns, e);
+
+	if (rc == 0)
+		rc = frame_expect(control_fd, FRAME_VERIFIED, &body, deadline_ns, e);
+	const json_t *holds = json_object_get(body, "all");
+	if (rc == 0 && !json_is_boolean(holds))
+		rc = err_set(e, EPROTO, "the guest does not say whether its tuning holds");
+	if (rc == 0)
+		rc = guest_knobs_read(body, knobs, e);
+	if (rc == 0)
+		*all = json_is_true(holds);
+	json_decref(body);
+	return rc;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The guest's half of tuning, as the site asks for it; see src/agent/guest_tune.c. */
+#pragma once
+
+#include "tune/tune.h"
+#include "wire/wire.h"
+
+/*
+ * Has the agent in a guest plan and apply one stage.  `settings` are those of the trial; what of them
+ * concerns the host is left out.  *knobs, NULL or from before, is replaced by all that is in force in the
+ * guest by now, each entry marked "where": "guest"; on failure it stays.
+ */
+int guest_tune(int control_fd, const struct settings *settings, enum tune_stage stage, uint64_t deadline_ns,
+	json_t **knobs, struct err *e);
+/* Does everything in the guest still hold?  *knobs as above. */
+int guest_verify(int control_fd, uint64_t deadline_ns, bool *all, json_t **knobs, struct err *e);
+/* The body of TUNED or VERIFIED, as a guest sent it, replaces *knobs; -EPROTO when it is not as it must be.
+ */
+int guest_knobs_read(const json_t *body, json_t **knobs, struct err *e);
+
+/* What a guest is told. */
+void guest_settings(const struct settings *of_trial, struct settings *out);
+/* Sets "where" in every entry. */
+void knobs_mark(json_t *knobs, const char *where);

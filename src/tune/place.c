@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Where among the isolated CPUs the measured work runs.
+ *
+ * The server runs on its own threads or on the vCPUs of a machine; either are runners, and get a CPU each,
+ * from the first isolated one on.  Everything else helps them: the client, what moves the machine's packets
+ * (a vhost worker for each queue, or QEMU's main loop where there is none), and last what of QEMU cannot go
+ * to the housekeeping CPUs.  Helpers take turns on the CPUs that the runners leave.  So client and vhost
+ * rather share a CPU with one another than with a vCPU: they are ready one after the other, while a vCPU may
+ * be busy at any time.  Where the runners leave nothing, helpers go to the first CPU: inside the guest it is
+ * the first vCPU that keeps house, so the server is on another.
+ *
+ * A cpuset has the last word.  It holds for a process as a whole (in cgroup v2 the threads of a process may
+ * not live in different domains), so what of QEMU has no measured work to do sits in the partition with the
+ * vCPUs, not on the housekeeping CPUs where it belongs.
+ */
+#include "private.h"
+
+#include <stdio.h>
+
+static size_t count_role(const struct planning *p, enum role role)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; p->subject && i < p->subject->threads_n; i++)
+		n += p->subject->threads[i].role == role;
+	return n;
+}
+
+/* Which of its role is it? */
+static size_t index_of(const struct planning *p, const struct subject_thread *thread)
+{
+	size_t n = 0;
+
+	for (const struct subject_thread *t = p->subject->threads; t < thread; t++)
+		n += t->role == thread->role;
+	return n;
+}
+
+/* The n-th CPU of a set that is not empty, counted round and round. */
+static int cpu_at(const cpus *set, size_t n)
+{
+	cpus rest = *set;
+
+	for (n %= (size_t)CPU_COUNT(set); n > 0; n--)
+		CPU_CLR((size_t)cpus_first(&rest), &rest);
+	return cpus_first(&rest);
+}
+
+/* The CPUs for helpers. */
+static cpus spare(const struct planning *p)
+{
+	size_t runners = MAX(count_role(p, ROLE_VCPU), 1);
+	cpus left = p->isolated;
+
+	if (p->settings->server_cpu >= 0)
+		CPU_CLR((size_t)p->settings->server_cpu, &left);
+	for (size_t i = 0; p->settings->server_cpu < 0 && i < runners; i++)
+		CPU_CLR((size_t)cpu_at(&p->isolated, i), &left);
+	if (CPU_COUNT(&left) == 0)
+		CPU_SET((size_t)cpus_first(&p->isolated), &left);
+	return left;
+}
+
+bool tune_moves_packets(const struct asked *asked)
+{
+	const struct subject_thread *thread = asked->thread;
+
+	if (thread->role == ROLE_EMULATOR)
+		return thread->tid == thread->pid && !count_role(asked->p, ROLE_VHOST) &&
+		       count_role(asked->p, ROLE_VCPU);
+	return thread->role == ROLE_VHOST;
+}
+
+bool tune_vcpus_share(const struct planning *p)
+{
+	size_t vcpus = count_role(p, ROLE_VCPU);
+	const cpus *set = CPU_COUNT(&p->isolated) ? &p->isolated : &p->host->online;
+
+	return vcpus > 1 && (p->settings->server_cpu >= 0 || vcpus > (size_t)CPU_COUNT(set));
+}
+
+/* The CPU that the settings or the profile want; −1: none can be had. */
+static int wanted(const struct asked *asked)
+{
+	const struct planning *p = asked->p;
+	enum role role = asked->thread->role;
+	bool runner = role == ROLE_SERVER || role == ROLE_VCPU;
+	size_t turn = 0;
+
+	if (runner && p->settings->server_cpu >= 0)
+		return (int)p->settings->server_cpu;
+	if (role == ROLE_CLIENT && p->settings->client_cpu >= 0)
+		return (int)p->settings->client_cpu;
+	if (CPU_COUNT(&p->isolated) == 0)
+		return -1;
+	if (runner)
+		return cpu_at(&p->isolated, role == ROLE_VCPU ? index_of(p, asked->thread) : 0);
+	if (role == ROLE_VHOST)
+		turn = 1 + index_of(p, asked->thread);
+	else if (role != ROLE_CLIENT)
+		turn = 1 + count_role(p, ROLE_VHOST);
+	cpus left = spare(p);
+	return cpu_at(&left, turn);
+}
+
+enum answer tune_value_place(const struct asked *asked, char *out, size_t size)
+{
+	const struct planning *p = asked->p;
+	bool placed = asked->thread->role == ROLE_CLIENT ? p->settings->client_cpu >= 0
+							 : p->settings->server_cpu >= 0;
+	bool endpoint = ROLE_BIT(asked->thread->role) & ENDPOINTS;
+	int cpu = wanted(asked);
+	char list[1024];
+	cpus allowed;
+
+	if (!placed && p->profile != PROFILE_LOW_LATENCY)
+		return ANSWER_NONE;
+	if (cpu < 0) {
+		str_copy(out, size, "only one CPU is online");
+		return ANSWER_SKIP;
+	}
+	if (!endpoint)
+		tune_cpuset_of(p->host, asked->thread->tid, &allowed);
+	if (!endpoint && !CPU_ISSET((size_t)cpu, &allowed)) {
+		snprintf(out, size, "CPU %d is wanted, its cpuset holds CPUs %s", cpu,
+			cpus_format_list(&allowed, list, sizeof(list)));
+		return ANSWER_SKIP;
+	}
+	snprintf(out, size, "%d", cpu);
+	return ANSWER_VALUE;
+}
+
+/* --- cpusets ----------------------------------------------------------------------------------- */
+
+/* "4:cpu,cpuset:/a/b" or, of v2, "0::/a/b": the path in the hierarchy of cpusets. */
+static bool cpuset_path(const struct tune_host *host, pid_t tid, char *out, size_t size)
+{
+	bool v2 = host->cgroups.version == CGROUP_V2;
+	char path[64], text[8192];
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", tid);
+	if (root_read(host->root, path, text, sizeof(text), NULL) < 0)
+		return false;
+	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save)) {
+		char *names = strchr(line, ':'), *group = names ? strchr(names + 1, ':') : NULL;
+		if (!group)
+			continue;
+		*group++ = 0;
+		if (v2 ? !strcmp(line, "0:") : strstr(names, "cpuset") != NULL)
+			return str_copy(out, size, strcmp(group, "/") ? group : "") == 0;
+	}
+	return false;
+}
+
+void tune_cpuset_of(const struct tune_host *host, pid_t tid, cpus *out)
+{
+	static const char *const names[] = {"cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus"};
+	char group[512], text[4096];
+
+	*out = host->online;
+	if (!host->cgroups.cpuset[0] || !cpuset_path(host, tid, group, sizeof(group)))
+		return;
+	for (;;) { /* without the controller a cgroup has no such file: then that of the one above counts */
+		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+			AUTO_FREE char *path = str_format("%s%s/%s", host->cgroups.cpuset, group, names[i]);
+			cpus found;
+			if (root_read(host->root, path, text, sizeof(text), NULL) > 0 &&
+				cpus_parse_list(str_trim(text), &found) == 0 && CPU_COUNT(&found)) {
+				*out = found;
+				return;
+			}
+		}
+		char *slash = strrchr(group, '/');
+		if (!slash)
+			return;
+		*slash = 0;
+	}
+}
