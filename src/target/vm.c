@@ -11,6 +11,7 @@
  */
 #include "room.h"
 #include "vm.h"
+#include "vm_threads.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -188,7 +189,11 @@ static void vm_stop(struct target *t, struct buf *problems)
 
 static int threads(const struct target *t, struct subject *subject, struct err *e)
 {
-	return endpoint_threads(&t->server, ROLE_EMULATOR, subject, e);
+	AUTO_CLOSE int root = root_open("/", e);
+	pid_t vcpus[64];
+	int n = root < 0 ? root : machine_vcpus(t->server.machine, vcpus, ARRAY_LEN(vcpus), e);
+
+	return n < 0 ? n : vm_threads(root, machine_pid(t->server.machine), vcpus, (size_t)n, subject, e);
 }
 
 const struct runtime_row runtime_vm = {
