@@ -211,6 +211,8 @@ static const struct {
 	{IMAGE_SHELL, "taskset"},
 	{IMAGE_SHELL, "top"},
 	{IMAGE_SHELL, "sleep"},
+	{IMAGE_SHELL, "head"},
+	{IMAGE_SHELL, "tail"},
 	{IMAGE_SHELL, "uname"},
 	{IMAGE_SHELL, "stty"},
 };

@@ -82,6 +82,7 @@ int say_json(
 	json_t *document); /* steals it; pretty on a terminal or not, always one document and a newline */
 /* The one line of progress on a terminal: replaced by the next, gone with NULL. */
 void progress_line(const char *text);
+void say_doing(const char *doing, void *common); /* the same, unless common->quiet */
 
 /* --- state ------------------------------------------------------------------------------------- */
 

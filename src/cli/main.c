@@ -12,7 +12,7 @@ const struct verb verbs[] = {
 	{"list", "list stored runs, or what this build knows", verb_list},
 	{"tune", "say what tuning is in force, and put it back", verb_tune},
 	{"kernel", "list the kernels for virtual machines, and fetch more", verb_kernel},
-	{"lab", "find and remove what a killed taut has left", verb_lab},
+	{"lab", "a shell on an emulated host; remove what a killed taut has left", verb_lab},
 	{"site", NULL, verb_site},
 };
 const size_t verbs_n = ARRAY_LEN(verbs);
@@ -20,7 +20,7 @@ const size_t verbs_n = ARRAY_LEN(verbs);
 static void print_help(FILE *out)
 {
 	fprintf(out, "Usage: taut VERB [OPTION...]\n"
-		     "Measure, tune and compare the network latency of containers.\n\n");
+		     "Measure, tune and compare the network latency of containers and virtual machines.\n\n");
 	for (size_t i = 0; i < verbs_n; i++)
 		if (verbs[i].help)
 			fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].help);

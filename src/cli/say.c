@@ -26,6 +26,14 @@ void progress_line(const char *text)
 	progress_shown = text != NULL;
 }
 
+void say_doing(const char *doing, void *common)
+{
+	const struct common *c = common;
+
+	if (!c->quiet)
+		progress_line(doing);
+}
+
 static void sink(enum log_level level, const char *line)
 {
 	progress_line(NULL);

@@ -73,20 +73,59 @@ static int lab_act(bool flag, struct err *e)
 	return lab_clean_act(e);
 }
 
+enum { KEY_BOOT = 1 };
+
+static error_t parse_lab(int key, char *value, void *verb)
+{
+	if (key != KEY_BOOT)
+		return ARGP_ERR_UNKNOWN;
+	*(const char **)verb = value;
+	return 0;
+}
+
+/* The kernel is fetched like that of an experiment. */
+static int lab_shell(const char *kernel, const char *boot, struct common *common)
+{
+	struct settings s;
+	struct err e = ERR_INIT;
+
+	settings_init(&s);
+	snprintf(s.site, sizeof(s.site), "lab:%s", kernel);
+	int rc = run_fetch(&s, 1, say_doing, common, &e);
+	progress_line(NULL);
+	if (rc == 0)
+		rc = site_shell(kernel, boot, &e);
+	return rc == 0 ? EXIT_DONE : rc == -EINTR ? EXIT_INTERRUPTED : say_error(&e);
+}
+
 int verb_lab(int argc, char **argv)
 {
+	static const struct argp_option options[] = {
+		{"host-boot", KEY_BOOT, "ARGUMENTS", 0, "further boot arguments of the emulated host", 1},
+		{0}};
 	struct common common = {0};
-	const struct command_line line = {.args_doc = "clean",
+	const char *boot = NULL;
+	const struct command_line line = {.args_doc = "shell [KERNEL]\nclean",
 		.args_min = 1,
-		.args_max = 1,
+		.args_max = 2,
+		.options = options,
+		.parse = parse_lab,
+		.verb = &boot,
 		.takes = COMMON_QUIET,
-		.doc = "clean removes the processes, containers, cgroups and folders that a killed taut has "
-		       "left behind."};
-	const char *what = NULL;
+		.doc = "shell boots an emulated host with that kernel (stock) and gives a shell in it; it is "
+		       "gone "
+		       "when the shell ends. clean removes the processes, containers, cgroups and folders "
+		       "that "
+		       "a killed taut has left behind."};
+	const char *args[2] = {NULL, NULL};
+	size_t n = command_line_parse(&line, argc, argv, &common, args);
 
-	command_line_parse(&line, argc, argv, &common, &what);
-	if (strcmp(what, "clean"))
-		usage_error(argv[0], "cannot do '%s' with the lab: it is clean", what);
+	if (!str_in(args[0], "shell|clean"))
+		usage_error(argv[0], "cannot do '%s' with the lab: it is shell or clean", args[0]);
+	if (!strcmp(args[0], "clean") && (n > 1 || boot))
+		usage_error(argv[0], "clean takes no kernel and no boot arguments");
 	signals_catch();
+	if (!strcmp(args[0], "shell"))
+		return lab_shell(n > 1 ? args[1] : "stock", boot, &common);
 	return locked(lab_act, false);
 }

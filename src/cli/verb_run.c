@@ -70,14 +70,6 @@ static void show_skip(const struct cell *cell, void *arg)
 	say_buf(&b);
 }
 
-static void show_fetch(const char *doing, void *arg)
-{
-	const struct run_verb *v = arg;
-
-	if (!v->common.quiet)
-		progress_line(doing);
-}
-
 static void show_progress(const struct run_trial *t)
 {
 	char left[48];
@@ -329,7 +321,7 @@ int verb_run(int argc, char **argv)
 		goto out;
 	}
 	leftovers_warn();
-	if (!v.common.dry_run && run_fetch(&x, show_fetch, &v, &e) < 0) {
+	if (!v.common.dry_run && run_fetch_all(&x, say_doing, &v.common, &e) < 0) {
 		code = e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
 		goto out;
 	}

@@ -31,19 +31,28 @@ static int want(struct fetching *f, const char *word, struct err *e)
 	return 0;
 }
 
-int run_fetch(
-	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e)
+int run_fetch(const struct settings *trials, size_t n, void (*progress)(const char *doing, void *arg),
+	void *arg, struct err *e)
 {
 	struct fetching f = {.tried = json_object(), .progress = progress, .arg = arg};
 	int rc = 0;
 
-	for (size_t c = 0; rc == 0 && c < x->cells_n; c++)
-		for (size_t a = 0; rc == 0 && a < x->arms_n; a++) {
-			const struct settings *s = &x->cells[c].settings[a];
-			rc = want(&f, settings_lab(s), e);
-			if (rc == 0 && settings_vm(s) && s->kernel[0] && strcmp(s->accel, "kvm"))
-				rc = want(&f, s->kernel, e);
-		}
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		rc = want(&f, settings_lab(&trials[i]), e);
+		if (rc == 0 && settings_vm(&trials[i]) && trials[i].kernel[0] &&
+			strcmp(trials[i].accel, "kvm"))
+			rc = want(&f, trials[i].kernel, e);
+	}
 	json_decref(f.tried);
+	return rc;
+}
+
+int run_fetch_all(
+	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t c = 0; rc == 0 && c < x->cells_n; c++)
+		rc = run_fetch(x->cells[c].settings, x->arms_n, progress, arg, e);
 	return rc;
 }

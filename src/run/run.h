@@ -87,11 +87,13 @@ struct run_step {
 };
 size_t run_steps(const struct experiment *x, uint64_t seed, uint64_t block, struct run_step *out);
 /*
- * Fetches the kernels that cells need, have not got and can have; what cannot be had is said as a warning,
- * and the cell will be skipped.  Not for cells that ask for KVM: whether that works is seen first.
+ * Fetches the kernels that trials need, have not got and can have; what cannot be had is said as a warning,
+ * and the cell will be skipped.  Not for trials that ask for KVM: whether that works is seen first.
  * -EINTR when stopped.
  */
-int run_fetch(
+int run_fetch(const struct settings *trials, size_t n, void (*progress)(const char *doing, void *arg),
+	void *arg, struct err *e);
+int run_fetch_all(
 	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e);
 /* An estimate of the whole run, ns. */
 uint64_t run_estimate_ns(const struct experiment *x);

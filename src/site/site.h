@@ -53,6 +53,9 @@ void site_group(struct site *site, const struct settings *const *trials, size_t 
  */
 int site_serve(struct site *site, int fd, const char *plan, struct err *e);
 
+/* An emulated host with this kernel and a shell on our terminal, until the shell ends. */
+int site_shell(const char *kernel, const char *boot, struct err *e);
+
 /* The machine as it is: kernel, CPUs, mitigations, clock, governor, cgroups, links, IRQs, sysctls, programs.
  */
 json_t *site_environment(void);
