@@ -104,8 +104,8 @@ static int uevents_open(void)
 	const struct sockaddr_nl all = {.nl_family = AF_NETLINK, .nl_groups = 1};
 	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
 
-	if (fd >= 0)
-		bind(fd, (const struct sockaddr *)(const void *)&all, sizeof(all));
+	if (fd >= 0 && bind(fd, (const struct sockaddr *)(const void *)&all, sizeof(all)) < 0)
+		fprintf(stderr, "taut-agent: cannot listen to the kernel: %s\n", strerror(errno));
 	return fd;
 }
 

@@ -260,7 +260,7 @@ static void begin_group(struct execution *ex, size_t arm)
 {
 	size_t n = 0;
 
-	ex->group = mem_grow(ex->group, ex->x->cells_n, sizeof(*ex->group));
+	ex->group = mem_grow(ex->group, ex->x->cells_n, sizeof(void *));
 	for (size_t c = 0; c < ex->x->cells_n; c++)
 		if (!ex->x->cells[c].skipped && settings_lab(&ex->x->cells[c].settings[arm]))
 			ex->group[n++] = &ex->x->cells[c].settings[arm];
