@@ -169,8 +169,9 @@ int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *
 	if (rc < 0)
 		return err_wrap(e, "cannot list the threads of %s", ep->name);
 	for (size_t i = 0; i < n && subject->threads_n < SUBJECT_THREADS_MAX; i++)
-		subject->threads[subject->threads_n++] =
-			(struct subject_thread){role, tasks[i].pid, tasks[i].tid, tasks[i].start};
+		if (!(tasks[i].flags & TASK_EXITING)) /* the one that prepared, and has been joined */
+			subject->threads[subject->threads_n++] =
+				(struct subject_thread){role, tasks[i].pid, tasks[i].tid, tasks[i].start};
 	return 0;
 }
 
