@@ -13,6 +13,8 @@
  *   RECORD               ──►
  *                        ◄──    VERIFY, at any time but while measuring
  *   VERIFIED {"all", …}  ──►
+ *                        ◄──    TUNE {"stage": "revert"}, to hear that it worked; it is done anyway
+ *   TUNED {"knobs": []}  ──►
  *
  * Whatever fails becomes an ERROR frame.  This thread sleeps in poll() all the time, so that it disturbs
  * nothing and sees at once when the stream is closed: the trial is over then, and so is this process,
@@ -267,7 +269,7 @@ _Noreturn static void linger(struct agent *a)
 		int type = frame_recv(a->control, &body, time_now_ns() + FRAME_NS, NULL);
 		if (type < 0)
 			leave(a, EXIT_DONE);
-		if (type == FRAME_VERIFY && answer(a, type, body, &e) < 0)
+		if ((type == FRAME_TUNE || type == FRAME_VERIFY) && answer(a, type, body, &e) < 0)
 			send_error(a, &e);
 		json_decref(body);
 	}

@@ -237,8 +237,7 @@ static int request_read(
 	return settings_from_json(settings, json_object_get(request, "settings"), e);
 }
 
-int guest_tune(
-	struct guest **guest, const json_t *request, const char *address, json_t **reply, struct err *e)
+static int tune(struct guest **guest, const json_t *request, const char *address, struct err *e)
 {
 	struct settings settings;
 	struct work work = {.fn = apply_stage, .settings = &settings, .address = address, .e = e};
@@ -250,9 +249,24 @@ int guest_tune(
 		return rc;
 	work.guest = *guest;
 	rc = run(&work);
+	return rc < 0 ? err_wrap(e, "cannot tune the machine of the server") : 0;
+}
+
+static bool is_revert(const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "stage"));
+
+	return name && !strcmp(name, "revert") && json_object_size(request) == 1;
+}
+
+int guest_tune(
+	struct guest **guest, const json_t *request, const char *address, json_t **reply, struct err *e)
+{
+	int rc = is_revert(request) ? guest_revert(steal_ptr(guest), e) : tune(guest, request, address, e);
+
 	if (rc < 0)
-		return err_wrap(e, "cannot tune the machine of the server");
-	*reply = json_pack("{s:o}", "knobs", tune_effective_json((*guest)->tune));
+		return rc;
+	*reply = json_pack("{s:o}", "knobs", *guest ? tune_effective_json((*guest)->tune) : json_array());
 	return 0;
 }
 

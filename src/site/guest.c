@@ -156,3 +156,19 @@ int guest_verify(int control_fd, uint64_t deadline_ns, bool *all, json_t **knobs
 	json_decref(body);
 	return rc;
 }
+
+int guest_untune(int control_fd, uint64_t deadline_ns, struct err *e)
+{
+	json_t *body = NULL, *left = NULL;
+	int rc = frame_send(control_fd, FRAME_TUNE, json_pack("{s:s}", "stage", "revert"), deadline_ns, e);
+
+	if (rc == 0)
+		rc = frame_expect(control_fd, FRAME_TUNED, &body, deadline_ns, e);
+	if (rc == 0)
+		rc = guest_knobs_read(body, &left, e);
+	if (rc == 0 && json_array_size(left) > 0)
+		rc = err_set(e, EPROTO, "%zu knobs are still in force", json_array_size(left));
+	json_decref(left);
+	json_decref(body);
+	return rc < 0 ? err_wrap(e, "cannot put back what was tuned in the guest") : 0;
+}

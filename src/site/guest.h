@@ -14,6 +14,8 @@ int guest_tune(int control_fd, const struct settings *settings, enum tune_stage 
 	json_t **knobs, struct err *e);
 /* Does everything in the guest still hold?  *knobs as above. */
 int guest_verify(int control_fd, uint64_t deadline_ns, bool *all, json_t **knobs, struct err *e);
+/* Puts everything in the guest back, and hears that it worked. */
+int guest_untune(int control_fd, uint64_t deadline_ns, struct err *e);
 /* The body of TUNED or VERIFIED, as a guest sent it, replaces *knobs; -EPROTO when it is not as it must be.
  */
 int guest_knobs_read(const json_t *body, json_t **knobs, struct err *e);

@@ -295,6 +295,10 @@ static int take_down(struct session *s, struct err *e)
 	char text[1024];
 	int rc;
 
+	/* A guest of taut's own just ends; a user's goes on. */
+	if (s->guest_knobs && strcmp(s->settings->target, "vm") &&
+		guest_untune(target_control(s->target, true), time_now_ns() + HANDSHAKE_NS, &problem) < 0)
+		log_warn("%s", err_string(&problem, text, sizeof(text)));
 	if (s->tune) {
 		json_decref(s->record->knobs);
 		s->record->knobs = tune_effective_json(s->tune);

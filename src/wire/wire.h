@@ -139,9 +139,11 @@ enum frame_type {
 	FRAME_STOP,      /* site → agent: {} : finish and report now */
 	FRAME_RECORD,    /* agent → site: an endpoint record */
 	FRAME_ERROR,     /* either way: {"text": …, "advice": …} */
-	FRAME_TUNE,   /* site → agent in a guest: {"settings", "stage"} : plan and apply the guest's half */
-	FRAME_TUNED,  /* agent → site: {"knobs": […]} as tune_effective_json() */
-	FRAME_VERIFY, /* site → agent in a guest: {} */
+	/* site → agent in a guest: {"settings", "stage"} : plan and apply the guest's half of "host" or
+	 * "live"; {"stage": "revert"} : put everything back */
+	FRAME_TUNE,
+	FRAME_TUNED,        /* agent → site: {"knobs": […]} as tune_effective_json() */
+	FRAME_VERIFY,       /* site → agent in a guest: {} */
 	FRAME_VERIFIED,     /* agent → site: {"all": bool, "knobs": […]} */
 	FRAME_TRIAL,        /* taut → taut site on another host: settings of a trial */
 	FRAME_TRIAL_RECORD, /* taut site → taut: the trial record */

@@ -163,6 +163,10 @@ static void the_answer_is_taken_from_the_stream(void **state)
 	assert_int_equal(frame_send(ends[1], FRAME_ERROR, parse("{'text':'cannot'}"), soon, &e), 0);
 	assert_int_equal(guest_tune(ends[0], &s, TUNE_HOST, soon, &knobs, &e), -EREMOTEIO);
 	assert_int_equal(guest_verify(ends[0], time_now_ns() + NS_PER_MS, &all, &knobs, &e), -ETIMEDOUT);
+	assert_int_equal(frame_send(ends[1], FRAME_TUNED, parse("{'knobs':[]}"), soon, &e), 0);
+	assert_int_equal(guest_untune(ends[0], soon, &e), 0);
+	assert_int_equal(frame_send(ends[1], FRAME_TUNED, parse("{'knobs':[" GOOD "]}"), soon, &e), 0);
+	assert_int_equal(guest_untune(ends[0], soon, &e), -EPROTO);
 	json_decref(knobs);
 	close(ends[0]);
 	close(ends[1]);
