@@ -103,11 +103,23 @@ static const char *obstacle_v2(const struct planning *p, const char *parent)
 	return NULL;
 }
 
+/* With tasks inside, a cpuset that has CPUs of its own cannot be without them again: then all of them stand
+ * for none. */
+static void empty_cpus(const struct planning *p, const char *group, char *out, size_t size)
+{
+	AUTO_FREE char *path = str_format("%s/cgroup.events", group);
+	char text[256];
+
+	out[0] = 0;
+	if (root_read(p->host->root, path, text, sizeof(text), NULL) > 0 && strstr(text, "populated 1"))
+		cpus_format_list(&p->host->online, out, size);
+}
+
 static int plan_v2(struct planning *p, const struct knob *knob, struct err *e)
 {
 	AUTO_FREE char *group = str_format("%s%s", p->host->cgroups.cpuset, subject_root(p));
 	AUTO_FREE char *parent = str_dup(group);
-	char *slash = strrchr(parent, '/'), list[1024];
+	char *slash = strrchr(parent, '/'), list[1024], none[1024];
 
 	(void)e;
 	if (slash)
@@ -120,7 +132,8 @@ static int plan_v2(struct planning *p, const struct knob *knob, struct err *e)
 	AUTO_FREE char *partition = str_format("%s/cpuset.cpus.partition", group);
 	want_value(p, want(p, knob, 1, "cgroup-controller", control), "+cpuset", "-cpuset");
 	cpus_format_list(&p->isolated, list, sizeof(list));
-	want_value(p, want(p, knob, 1, "file-list", allowed), list, "");
+	empty_cpus(p, group, none, sizeof(none));
+	want_value(p, want(p, knob, 1, "file-list", allowed), list, none);
 	want_value(p, want(p, knob, 1, "file", partition), "isolated", "member");
 	return 0;
 }
