@@ -177,10 +177,10 @@ static int expand_queues(struct planning *p, const struct knob *knob, struct err
 	return 0;
 }
 
-/* Every cgroup on the way from the top to an endpoint, parents first, each once. */
+/* Every cgroup v1 on the way from the top to an endpoint, parents first, each once. */
 static int expand_groups(struct planning *p, const struct knob *knob, struct err *e)
 {
-	const char *mount = p->host->cgroups.cpu;
+	const char *mount = p->host->cgroups.version == CGROUP_V1 ? p->host->cgroups.cpu : "";
 
 	for (size_t i = 0; p->subject && *mount && i < p->subject->cgroups_n; i++) {
 		AUTO_FREE char *group = str_dup(p->subject->cgroups[i]);

@@ -203,7 +203,7 @@ enum expand {
 	EXPAND_CPU,     /* every isolated CPU */
 	EXPAND_IRQ,     /* every folder of /proc/irq */
 	EXPAND_QUEUE,   /* every receive queue of the subject's links */
-	EXPAND_GROUP,   /* every cgroup between the hierarchy's root and an endpoint, from the top down */
+	EXPAND_GROUP,   /* every cgroup v1 between the hierarchy's root and an endpoint, from the top down */
 	EXPAND_THREAD,  /* every thread of `roles` */
 	EXPAND_PROCESS, /* every process of `roles` */
 	EXPAND_OWN,     /* by `plan` of the row */
