@@ -81,20 +81,14 @@ static void groups_enter(struct guest *g)
 
 static bool has_address(const struct ifaddrs *i, const char *address)
 {
-	union {
-		struct in_addr v4;
-		struct in6_addr v6;
-	} want;
+	const void *any = i->ifa_addr;
+	struct in6_addr v6;
+	struct in_addr v4;
 
-	if (!i->ifa_addr)
-		return false;
-	if (i->ifa_addr->sa_family == AF_INET)
-		return inet_pton(AF_INET, address, &want) == 1 &&
-		       !memcmp(&((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr, &want,
-			       sizeof(want.v4));
-	return i->ifa_addr->sa_family == AF_INET6 && inet_pton(AF_INET6, address, &want) == 1 &&
-	       !memcmp(&((const struct sockaddr_in6 *)(const void *)i->ifa_addr)->sin6_addr, &want,
-		       sizeof(want.v6));
+	if (any && i->ifa_addr->sa_family == AF_INET && inet_pton(AF_INET, address, &v4) == 1)
+		return ((const struct sockaddr_in *)any)->sin_addr.s_addr == v4.s_addr;
+	return any && i->ifa_addr->sa_family == AF_INET6 && inet_pton(AF_INET6, address, &v6) == 1 &&
+	       !memcmp(((const struct sockaddr_in6 *)any)->sin6_addr.s6_addr, v6.s6_addr, sizeof(v6.s6_addr));
 }
 
 /* The link that carries the address under test; lo has nothing to tune. */
