@@ -27,6 +27,8 @@ static int live(struct world *w, const char *profile, const struct subject *subj
 
 	settings_init(&s);
 	str_copy(s.profile, sizeof(s.profile), profile);
+	if (subject->threads_n > 1 && subject->threads[1].role == ROLE_VCPU)
+		str_copy(s.target, sizeof(s.target), "vm");
 	snprintf(s.apply, sizeof(s.apply), "echo on > %s/theirs", w->path);
 	snprintf(s.revert, sizeof(s.revert), "rm -f %s/theirs", w->path);
 	world_enter(w);
@@ -95,12 +97,15 @@ static const struct {
 	const char *name, *profile;
 	enum world_kind kind;
 	const char *invalid;
+	int vcpus;
 } machines[] = {
 	{"cgroup v1", "low-latency", WORLD_V1, NULL},
 	{"cgroup v2", "low-latency", WORLD_V2, NULL},
 	{"no cgroups", "low-latency", WORLD_NONE, NULL},
 	{"cgroup v2, then affinity", "low-latency", WORLD_V2, "cpuset.cpus.partition"},
 	{"command", "command", WORLD_NONE, NULL},
+	{"a virtual machine", "low-latency", WORLD_V1, NULL, 1},
+	{"a virtual machine without cgroups", "low-latency", WORLD_NONE, NULL, 1},
 };
 
 /* From the line where the second departs from the first. */
@@ -124,7 +129,10 @@ static void a_death_at_any_change_is_undone(void (*undo)(struct world *w))
 		struct world w;
 		world_make(&w, machines[i].kind, 2);
 		w.invalid = machines[i].invalid;
-		world_subject(&w, &subject);
+		if (machines[i].vcpus)
+			world_machine(&w, &subject, machines[i].vcpus, 1);
+		else
+			world_subject(&w, &subject);
 		AUTO_FREE char *before = world_picture(&w);
 		for (int n = 1, ended = DIED; ended == DIED; n++) {
 			for (int after = 0; after < 2; after++) {
