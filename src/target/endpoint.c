@@ -127,6 +127,11 @@ static int not_started(struct endpoint *ep, int code, const char *why, struct er
 	AUTO(buf_free) struct buf words = {0};
 
 	endpoint_report(ep, &words);
+	if (ep->machine && code == ETIMEDOUT)
+		return err_set(e, code, "cannot boot the machine: it said nothing for %llu s%s%s%s",
+			(unsigned long long)((time_now_ns() - machine_started_ns(ep->machine)) / NS_PER_S),
+			words.data ? " (" : "", words.data ? str_trim(words.data) : "",
+			words.data ? ")" : "");
 	return err_set(e, code, "cannot start %s", words.data ? str_trim(words.data) : why);
 }
 
