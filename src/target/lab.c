@@ -172,6 +172,8 @@ static int sweep(struct sweep *s, struct err *e)
 		return rc;
 	if (root_exists(root, s->base) && !s->failed)
 		root_each(root, s->base, look_at_folder, s, NULL);
+	if (s->remove)
+		place_base_remove(s->base); /* whose owner was killed between the last folder and this */
 	cache_left_each(look_at_half, s);
 	if (s->failed) {
 		err_set(e, EIO, "cannot remove %d of the things that were left behind", s->failed);
