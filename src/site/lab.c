@@ -290,6 +290,8 @@ static void lab_sign(const struct lab *lab, const struct settings *s, struct tri
 	struct kernel_facts *host = &record->host;
 
 	record->settings = *s;
+	if (record->outcome == TRIAL_FAILED && !record->console[0])
+		machine_console(lab->machine, record->console, sizeof(record->console));
 	str_copy(host->accel, sizeof(host->accel), lab->facts.accel);
 	str_copy(host->program, sizeof(host->program), lab->facts.program);
 	host->boot_ns = lab->facts.boot_ns;

@@ -52,14 +52,15 @@ static int tune_stage(struct session *s, enum tune_stage stage, struct err *e)
 	return rc;
 }
 
-/* An error on a control stream is worth more together with how the agent ended. */
+/* An error on a control stream, or with a process that has gone, is worth more together with how it ended. */
 static int agent_failed(struct session *s, const char *who, struct err *e)
 {
 	char ended[256];
 
 	target_ended(s->target, ended, sizeof(ended));
-	err_wrap(e, "%s", who);
-	if (ended[0]) {
+	if (who)
+		err_wrap(e, "%s", who);
+	if (ended[0] && e->code != EINTR) {
 		size_t n = strlen(e->text);
 		snprintf(e->text + n, sizeof(e->text) - n, " (%s)", ended);
 	}
@@ -269,8 +270,8 @@ static int carry_out(struct session *s, struct err *e)
 			s->target, time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS), e);
 	if (rc == 0)
 		rc = prepare_endpoints(s, e);
-	if (rc == 0)
-		rc = tune_stage(s, TUNE_LIVE, e);
+	if (rc == 0 && (rc = tune_stage(s, TUNE_LIVE, e)) < 0)
+		agent_failed(s, NULL, e);
 	if (rc == 0)
 		rc = tune_guest(s, e);
 	if (rc == 0)
