@@ -67,6 +67,29 @@ static int agent_failed(struct session *s, const char *who, struct err *e)
 	return -e->code;
 }
 
+/*
+ * A process that was to be tuned has gone: an end that gives up says why, and that nobody has read yet.
+ * Otherwise how it ended has to do.
+ */
+static int gone_while_tuned(struct session *s, struct err *e)
+{
+	for (int server = 0; server < 2; server++) {
+		struct pollfd p = {.fd = target_control(s->target, server), .events = POLLIN};
+		struct err said = ERR_INIT;
+		json_t *body = NULL;
+
+		int rc = poll(&p, 1, 0) > 0
+				 ? frame_expect(p.fd, FRAME_READY, &body, time_now_ns() + NS_PER_S, &said)
+				 : 0;
+		json_decref(body);
+		if (rc != -EREMOTEIO)
+			continue;
+		*e = said;
+		return agent_failed(s, server ? "server endpoint" : "client endpoint", e);
+	}
+	return agent_failed(s, NULL, e);
+}
+
 /* Tells one endpoint its plan and waits until it is ready; a server's ports are put into the plan. */
 static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struct err *e)
 {
@@ -271,7 +294,7 @@ static int carry_out(struct session *s, struct err *e)
 	if (rc == 0)
 		rc = prepare_endpoints(s, e);
 	if (rc == 0 && (rc = tune_stage(s, TUNE_LIVE, e)) < 0)
-		agent_failed(s, NULL, e);
+		gone_while_tuned(s, e);
 	if (rc == 0)
 		rc = tune_guest(s, e);
 	if (rc == 0)

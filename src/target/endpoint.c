@@ -220,7 +220,7 @@ static void check_end(struct endpoint *ep)
 	if (ep->ended || ep->child.pid <= 0)
 		return;
 	bool closed = poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
-	uint64_t grace = closed ? NS_PER_S / 2 : 0;
+	uint64_t grace = closed ? boot_patience_ns(NS_PER_S / 2) : 0;
 	ep->ended = child_wait(&ep->child, time_now_ns() + grace, &ep->status, NULL) == 1;
 }
 
