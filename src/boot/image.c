@@ -254,12 +254,22 @@ static int add_program(const char *path, void *arg, struct err *e)
 	return closure_add(arg, path, e);
 }
 
+/* Our own program by its name: in the mouth of the loader /proc/self/exe would be the loader. */
+static int self_path(char out[PATH_BYTES], struct err *e)
+{
+	ssize_t n = readlink("/proc/self/exe", out, PATH_BYTES - 1);
+
+	out[n > 0 ? n : 0] = 0;
+	return n > 0 ? 0 : err_sys(e, "cannot find the program that runs");
+}
+
 static int add_taut(struct cpio *c, const char *agent, struct err *e)
 {
-	char self[PATH_BYTES] = "";
+	char self[PATH_BYTES];
+	int rc = self_path(self, e);
 
-	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-		return err_sys(e, "cannot find the program that runs");
+	if (rc < 0)
+		return rc;
 	cpio_copy(c, "/usr/bin/taut-agent", 0755, agent);
 	return closure_add_as(c, self, "/usr/bin/taut", e);
 }
@@ -325,11 +335,12 @@ static int hash_program(const char *path, void *arg, struct err *e)
 
 static int hash_host(struct hash *h, const struct content *content, struct err *e)
 {
-	int rc;
+	char self[PATH_BYTES];
+	int rc = self_path(self, e);
 
 	hash_kernel(h, content->kernel);
 	hash_add(h, &content->parts, sizeof(content->parts));
-	if ((rc = hash_agent(h, content->agent, e)) < 0 || (rc = closure_hash(h, "/proc/self/exe", e)) < 0)
+	if (rc < 0 || (rc = hash_agent(h, content->agent, e)) < 0 || (rc = closure_hash(h, self, e)) < 0)
 		return rc;
 	for (size_t i = 0; i < content->guests_n; i++)
 		hash_kernel(h, &content->guests[i]);
