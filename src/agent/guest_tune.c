@@ -113,7 +113,7 @@ static void add_link(struct subject *subject, const char *address)
 	freeifaddrs(all);
 }
 
-/* Every thread of this process but the one that asks. */
+/* Every thread of this process but the one that asks, and one that has been joined and is listed still. */
 static int subject_make(const struct guest *g, const char *address, struct subject *out, struct err *e)
 {
 	pid_t self = (pid_t)syscall(SYS_gettid);
@@ -124,7 +124,7 @@ static int subject_make(const struct guest *g, const char *address, struct subje
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < n && out->threads_n < SUBJECT_THREADS_MAX; i++)
-		if (tasks[i].tid != self)
+		if (tasks[i].tid != self && !(tasks[i].flags & TASK_EXITING))
 			out->threads[out->threads_n++] = (struct subject_thread){
 				ROLE_SERVER, tasks[i].pid, tasks[i].tid, tasks[i].start};
 	if (g->grouped) {

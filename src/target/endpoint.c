@@ -173,9 +173,11 @@ int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *
 
 	if (rc < 0)
 		return err_wrap(e, "cannot list the threads of %s", ep->name);
+	/* A thread that has been joined is still listed for a moment. */
 	for (size_t i = 0; i < n && subject->threads_n < SUBJECT_THREADS_MAX; i++)
-		subject->threads[subject->threads_n++] =
-			(struct subject_thread){role, tasks[i].pid, tasks[i].tid, tasks[i].start};
+		if (!(tasks[i].flags & TASK_EXITING))
+			subject->threads[subject->threads_n++] =
+				(struct subject_thread){role, tasks[i].pid, tasks[i].tid, tasks[i].start};
 	return 0;
 }
 
