@@ -107,7 +107,7 @@ static void add_link(struct subject *subject, const char *address)
 	freeifaddrs(all);
 }
 
-/* Every thread of this process but the one that asks. */
+/* Every thread of this process but the one that asks, and one that has been joined and is listed still. */
 static int subject_make(const struct guest *g, const char *address, struct subject *out, struct err *e)
 {
 	pid_t self = (pid_t)syscall(SYS_gettid);

@@ -23,6 +23,11 @@
  * what lies there is booted.
  */
 int boot_cache(char *out, size_t size, struct err *e);
+/*
+ * Calls fn for all that a taut which was killed has left half made in the cache (files and folders); stops at
+ * the first non-zero and returns it.
+ */
+int cache_left_each(int (*fn)(const char *path, void *arg), void *arg);
 
 /* --- kernels ----------------------------------------------------------------------------------- */
 

@@ -4,7 +4,7 @@
  * and nobody else's.  For root that holds for all folders above it too: who owns one of those can put another
  * folder in its place.  (A sticky folder such as /tmp is fine: there nobody can.)
  */
-#include "boot.h"
+#include "image.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -54,6 +54,16 @@ static int cache_check(const char *path, struct err *e)
 		}
 	}
 	return 0;
+}
+
+bool cache_exists(char *out, size_t size)
+{
+	char path[512];
+
+	if (cache_path(path, sizeof(path)) < 0)
+		return false;
+	AUTO_FREE char *real = realpath(path, NULL);
+	return real && strlen(real) < size && cache_check(real, NULL) == 0 && str_copy(out, size, real) == 0;
 }
 
 int boot_cache(char *out, size_t size, struct err *e)

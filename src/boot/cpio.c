@@ -20,8 +20,12 @@ static void failed(struct cpio *c, const char *path)
 	const char *text = archive_error_string(c->archive);
 	int code = archive_errno(c->archive);
 
-	if (!c->why.code)
-		err_set(&c->why, code > 0 ? code : EIO, "cannot write %s into the image: %s", path,
+	if (c->why.code)
+		return;
+	if (code > 0)
+		err_code(&c->why, code, "cannot write %s into the image", path);
+	else
+		err_set(&c->why, EIO, "cannot write %s into the image: %s", path,
 			text ? text : "no reason given");
 }
 

@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 
 #define IMAGE_VERSION "1"
+#define HASH_DIGITS   32
 #define HOST_CACHE    "/var/cache/taut"
 
 static const char *const guest_modules[] = {"virtio_pci", "virtio_net", "virtio_console"};
@@ -37,7 +38,7 @@ static const char *const vm_modules[] = {"tun", "vhost_net", "kvm", "kvm_amd"};
 static int image_path(const char *kind, const struct kernel *k, const struct hash *hash, char *path,
 	size_t size, struct err *e)
 {
-	char cache[400], hex[33];
+	char cache[400], hex[HASH_DIGITS + 1];
 	int rc = boot_cache(cache, sizeof(cache), e);
 
 	if (rc < 0)
@@ -53,12 +54,17 @@ struct sweep {
 	const char *folder, *keep, *prefix;
 };
 
-/* Images of the same kind and kernel that were made from something else. */
+/*
+ * Images of the same kind and kernel that were made from something else.  What stands between prefix and
+ * ".img" is a hash, no more of a release, and nothing that is only being made ends so.
+ */
 static int sweep_one(const char *name, void *arg)
 {
 	const struct sweep *s = arg;
 
-	if (str_starts(name, s->prefix) && strcmp(name, s->keep)) {
+	if (str_starts(name, s->prefix) && strcmp(name, s->keep) != 0 &&
+		strspn(name + strlen(s->prefix), "0123456789abcdef") == HASH_DIGITS &&
+		!strcmp(name + strlen(s->prefix) + HASH_DIGITS, ".img")) {
 		AUTO_FREE char *path = str_format("%s/%s", s->folder, name);
 		unlink(path);
 	}
@@ -90,9 +96,10 @@ static int image_make(const char *path, const struct content *content,
 {
 	AUTO_FREE char *temporary = str_format("%s.%d", path, getpid());
 	AUTO_CLOSE int fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	AUTO_CLOSE int hold = fd < 0 ? err_sys(e, "cannot write %s", temporary) : half_hold(temporary, e);
 
-	if (fd < 0)
-		return err_sys(e, "cannot write %s", temporary);
+	if (hold < 0)
+		return hold;
 	struct cpio *c = cpio_open(fd);
 	int rc = fill(c, content, e), closed = cpio_close(c, rc < 0 ? NULL : e);
 	rc = rc < 0 ? rc : closed;
@@ -247,12 +254,22 @@ static int add_program(const char *path, void *arg, struct err *e)
 	return closure_add(arg, path, e);
 }
 
+/* Our own program by its name: in the mouth of the loader /proc/self/exe would be the loader. */
+static int self_path(char out[PATH_BYTES], struct err *e)
+{
+	ssize_t n = readlink("/proc/self/exe", out, PATH_BYTES - 1);
+
+	out[n > 0 ? n : 0] = 0;
+	return n > 0 ? 0 : err_sys(e, "cannot find the program that runs");
+}
+
 static int add_taut(struct cpio *c, const char *agent, struct err *e)
 {
-	char self[PATH_BYTES] = "";
+	char self[PATH_BYTES];
+	int rc = self_path(self, e);
 
-	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
-		return err_sys(e, "cannot find the program that runs");
+	if (rc < 0)
+		return rc;
 	cpio_copy(c, "/usr/bin/taut-agent", 0755, agent);
 	return closure_add_as(c, self, "/usr/bin/taut", e);
 }
@@ -318,11 +335,12 @@ static int hash_program(const char *path, void *arg, struct err *e)
 
 static int hash_host(struct hash *h, const struct content *content, struct err *e)
 {
-	int rc;
+	char self[PATH_BYTES];
+	int rc = self_path(self, e);
 
 	hash_kernel(h, content->kernel);
 	hash_add(h, &content->parts, sizeof(content->parts));
-	if ((rc = hash_agent(h, content->agent, e)) < 0 || (rc = closure_hash(h, "/proc/self/exe", e)) < 0)
+	if (rc < 0 || (rc = hash_agent(h, content->agent, e)) < 0 || (rc = closure_hash(h, self, e)) < 0)
 		return rc;
 	for (size_t i = 0; i < content->guests_n; i++)
 		hash_kernel(h, &content->guests[i]);
@@ -348,7 +366,15 @@ int image_host(const struct kernel *k, const char *agent, unsigned parts, const 
 
 /* --- one boot ---------------------------------------------------------------------------------- */
 
-static int copy_file(const char *from, int to, struct err *e)
+static int copy_failed(const char *from, const char *path, struct err *e)
+{
+	int code = errno;
+
+	err_code(e, code, "cannot copy %s to %s", from, path);
+	return code == ENOSPC ? err_try(e, "free some space there") : -code;
+}
+
+static int copy_file(const char *from, int to, const char *path, struct err *e)
 {
 	AUTO_CLOSE int fd = open(from, O_RDONLY | O_CLOEXEC);
 	struct stat st;
@@ -358,7 +384,7 @@ static int copy_file(const char *from, int to, struct err *e)
 	for (off_t left = st.st_size; left > 0;) {
 		ssize_t n = sendfile(to, fd, NULL, (size_t)left);
 		if (n <= 0)
-			return n < 0 ? err_sys(e, "cannot copy %s", from)
+			return n < 0 ? copy_failed(from, path, e)
 				     : err_set(e, EIO, "cannot copy %s: it changed meanwhile", from);
 		left -= n;
 	}
@@ -372,7 +398,7 @@ int image_append(const char *image, const json_t *document, const char *path, st
 
 	if (fd < 0)
 		return err_sys(e, "cannot write %s", path);
-	int rc = copy_file(image, fd, e);
+	int rc = copy_file(image, fd, path, e);
 	if (rc < 0)
 		return rc;
 	struct cpio *c = cpio_open(fd);

@@ -126,7 +126,8 @@ bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char
 	if (read_answer(path, boot, &works, why, size) == 0)
 		return works;
 	int rc = dir_make(folder, 0700, &e);
-	if (rc == 0)
+	AUTO_CLOSE int hold = rc < 0 ? rc : half_hold(folder, &e);
+	if (rc == 0 && (rc = MIN(hold, 0)) == 0)
 		rc = probe(k, agent, folder, mark, &e);
 	tree_remove(folder, NULL);
 	works = rc == 0;

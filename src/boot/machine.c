@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A machine is a QEMU process of ours and four streams: its control stream, whose far end it inherits; its
- * console and its monitor, socket pairs of which we hold one end; and its stderr, a memory file of fixed
- * size.  The console is drained whenever anybody looks at the machine, and only its end is kept.
+ * console, a pipe; its monitor, a socket pair; and its stderr, a memory file of fixed size.
+ *
+ * The console is drained whenever anybody looks at the machine, and only its end is kept.  Until then the
+ * pipe must hold it, for a kernel whose console takes nothing waits 10 ms for each character, in the middle
+ * of whatever it wanted to say something about.  (A socket would not do: QEMU writes character by character,
+ * and a socket pair holds 278 of those.)
  *
  * On the exact clock nothing may come in and nothing may wait: console and record are memory files that take
  * each byte as it is written, and there is no monitor.
@@ -21,6 +25,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#define PIPE_ROOM (1u << 20)  /* of a console that nobody looks at; an ordinary user may have as much */
 #define FILE_ROOM (64u << 20) /* console and record on the exact clock: QEMU ends beyond */
 #define SAID_ROOM 65536
 #define QMP_NS    (5 * NS_PER_S)
@@ -30,7 +35,7 @@ struct machine {
 	struct child child;
 	int status;
 	bool ended, exact;
-	int console, qmp, said, record; /* −1 where there is none; console: a socket, or a memory file */
+	int console, qmp, said, record; /* −1 where there is none; console: a pipe, or a memory file */
 	bool greeted;
 	uint64_t started_ns;
 	struct ring ring;
@@ -75,12 +80,24 @@ static int stream_pair(int *ours, int *theirs, struct err *e)
 	return 0;
 }
 
+static int console_pipe(int *ours, int *theirs, struct err *e)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return err_sys(e, "cannot make a pipe");
+	fcntl(ends[1], F_SETPIPE_SZ, PIPE_ROOM);
+	*ours = ends[0];
+	*theirs = ends[1];
+	return 0;
+}
+
 static int streams_open(struct machine *m, const struct machine_options *o, struct ends *ends, struct err *e)
 {
 	int rc = m->said = memory_file("qemu-stderr", SAID_ROOM, e);
 
 	if (rc >= 0 && !o->exact && (rc = stream_pair(&m->qmp, &ends->qmp, e)) == 0)
-		rc = stream_pair(&m->console, &ends->console, e);
+		rc = console_pipe(&m->console, &ends->console, e);
 	if (rc >= 0 && o->exact)
 		rc = m->console = memory_file("console", 0, e);
 	if (rc >= 0 && o->exact)
@@ -193,7 +210,7 @@ static void drain(struct machine *m)
 			ring_put(&m->ring, chunk, (size_t)n);
 		return;
 	}
-	for (int i = 0; i < 1024 && (n = recv(m->console, chunk, sizeof(chunk), MSG_DONTWAIT)) > 0; i++)
+	for (int i = 0; i < 1024 && (n = read(m->console, chunk, sizeof(chunk))) > 0; i++)
 		ring_put(&m->ring, chunk, (size_t)n);
 }
 

@@ -20,6 +20,7 @@
 #define EXACT_NS    (900 * NS_PER_S)
 #define TRIAL_NS    (900 * NS_PER_S) /* boots of guests inside included */
 #define LOOK_NS     (200 * NS_PER_MS)
+#define LATE_NS     (60 * NS_PER_S) /* how long a trial may take beyond its plan, on the host's own clock */
 #define HOST_CPUS   2
 #define HOST_MIB    1024
 #define HOST_VM_MIB 1024 /* besides, where it hosts machines, and their own */
@@ -289,11 +290,31 @@ static void lab_sign(const struct lab *lab, const struct settings *s, struct tri
 	struct kernel_facts *host = &record->host;
 
 	record->settings = *s;
+	if (record->outcome == TRIAL_FAILED && !record->console[0])
+		machine_console(lab->machine, record->console, sizeof(record->console));
 	str_copy(host->accel, sizeof(host->accel), lab->facts.accel);
 	str_copy(host->program, sizeof(host->program), lab->facts.program);
 	host->boot_ns = lab->facts.boot_ns;
 	host->init_ns = lab->facts.init_ns;
 	host->ready_ns = lab->facts.ready_ns;
+}
+
+/*
+ * Can it be true?  Each end of a trial that was done is held against its plan.  The clock of the host need
+ * not run like ours (on the exact clock it does not at all), so the time that there was is what the plan
+ * allows.
+ */
+static int record_check(const struct trial_record *record, const struct settings *s, struct err *e)
+{
+	uint64_t most = s->warmup_ns + MAX(s->duration_ns, s->max_duration_ns) + 2 * s->timeout_ns + LATE_NS;
+
+	if (record->outcome != TRIAL_DONE)
+		return 0;
+	int rc = endpoint_record_check(&record->client, s, false, most, e);
+	if (rc < 0)
+		return err_wrap(e, "client endpoint");
+	rc = endpoint_record_check(&record->server, s, true, most, e);
+	return rc < 0 ? err_wrap(e, "server endpoint") : 0;
 }
 
 static int lab_ask(struct lab *lab, const struct settings *s, struct trial_record *record, struct err *e)
@@ -310,14 +331,15 @@ static int lab_ask(struct lab *lab, const struct settings *s, struct trial_recor
 		rc = lab_hear(lab, FRAME_TRIAL_RECORD, &body, deadline, e);
 	if (rc == 0)
 		rc = trial_record_from_json(record, body, e);
+	if (rc == 0)
+		rc = record_check(record, s, e);
 	json_decref(body);
 	return rc < 0 ? err_wrap(e, "emulated host") : 0;
 }
 
 /* The machine runs by itself to its end; the record is what it left. */
-static int lab_reap(struct lab *lab, struct trial_record *record, struct err *e)
+static int lab_reap(struct lab *lab, const struct settings *s, struct trial_record *record, struct err *e)
 {
-	uint64_t soon = time_now_ns() + NS_PER_S;
 	json_t *hello = NULL, *body = NULL;
 	char how[512];
 	int rc = machine_wait(lab->machine, time_now_ns() + EXACT_NS, e);
@@ -327,7 +349,7 @@ static int lab_reap(struct lab *lab, struct trial_record *record, struct err *e)
 	if (rc < 0)
 		return rc;
 	int fd = machine_record(lab->machine);
-	soon = time_now_ns() + NS_PER_S;
+	uint64_t soon = time_now_ns() + NS_PER_S;
 	rc = frame_expect(fd, FRAME_HELLO, &hello, soon, e);
 	if (rc == 0)
 		rc = frame_hello_read(hello, &lab->facts, e);
@@ -335,10 +357,12 @@ static int lab_reap(struct lab *lab, struct trial_record *record, struct err *e)
 		rc = frame_expect(fd, FRAME_TRIAL_RECORD, &body, soon, e);
 	if (rc == 0)
 		rc = trial_record_from_json(record, body, e);
+	if (rc == 0)
+		rc = record_check(record, s, e);
 	json_decref(hello);
 	json_decref(body);
-	if (rc < 0 && machine_ended(lab->machine, how, sizeof(how)) && *how)
-		err_set(e, -rc, "it left no record: %s", how);
+	if (rc == -EPIPE && machine_ended(lab->machine, how, sizeof(how)))
+		err_set(e, ECHILD, "it left no record: %s", how);
 	return rc < 0 ? err_wrap(e, "exact clock") : 0;
 }
 
@@ -353,7 +377,7 @@ static int carry_out(struct site *site, const struct settings *s, struct trial_r
 		rc = lab_boot(site, site->lab, s, e);
 	}
 	if (rc == 0)
-		rc = settings_exact(s) ? lab_reap(site->lab, record, e) : lab_ask(site->lab, s, record, e);
+		rc = settings_exact(s) ? lab_reap(site->lab, s, record, e) : lab_ask(site->lab, s, record, e);
 	if (rc == 0)
 		lab_sign(site->lab, s, record);
 	return rc;

@@ -52,18 +52,42 @@ static int tune_stage(struct session *s, enum tune_stage stage, struct err *e)
 	return rc;
 }
 
-/* An error on a control stream is worth more together with how the agent ended. */
+/* An error on a control stream, or with a process that has gone, is worth more together with how it ended. */
 static int agent_failed(struct session *s, const char *who, struct err *e)
 {
 	char ended[256];
 
 	target_ended(s->target, ended, sizeof(ended));
-	err_wrap(e, "%s", who);
-	if (ended[0]) {
+	if (who)
+		err_wrap(e, "%s", who);
+	if (ended[0] && e->code != EINTR) {
 		size_t n = strlen(e->text);
 		snprintf(e->text + n, sizeof(e->text) - n, " (%s)", ended);
 	}
 	return -e->code;
+}
+
+/*
+ * A process that was to be tuned has gone: an end that gives up says why, and that nobody has read yet.
+ * Otherwise how it ended has to do.
+ */
+static int gone_while_tuned(struct session *s, struct err *e)
+{
+	for (int server = 0; server < 2; server++) {
+		struct pollfd p = {.fd = target_control(s->target, server), .events = POLLIN};
+		struct err said = ERR_INIT;
+		json_t *body = NULL;
+
+		int rc = poll(&p, 1, 0) > 0
+				 ? frame_expect(p.fd, FRAME_READY, &body, time_now_ns() + NS_PER_S, &said)
+				 : 0;
+		json_decref(body);
+		if (rc != -EREMOTEIO)
+			continue;
+		*e = said;
+		return agent_failed(s, server ? "server endpoint" : "client endpoint", e);
+	}
+	return agent_failed(s, NULL, e);
 }
 
 /* Tells one endpoint its plan and waits until it is ready; a server's ports are put into the plan. */
@@ -269,8 +293,8 @@ static int carry_out(struct session *s, struct err *e)
 			s->target, time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS), e);
 	if (rc == 0)
 		rc = prepare_endpoints(s, e);
-	if (rc == 0)
-		rc = tune_stage(s, TUNE_LIVE, e);
+	if (rc == 0 && (rc = tune_stage(s, TUNE_LIVE, e)) < 0)
+		gone_while_tuned(s, e);
 	if (rc == 0)
 		rc = tune_guest(s, e);
 	if (rc == 0)

@@ -127,6 +127,11 @@ static int not_started(struct endpoint *ep, int code, const char *why, struct er
 	AUTO(buf_free) struct buf words = {0};
 
 	endpoint_report(ep, &words);
+	if (ep->machine && code == ETIMEDOUT)
+		return err_set(e, code, "cannot boot the machine: it said nothing for %llu s%s%s%s",
+			(unsigned long long)((time_now_ns() - machine_started_ns(ep->machine)) / NS_PER_S),
+			words.data ? " (" : "", words.data ? str_trim(words.data) : "",
+			words.data ? ")" : "");
 	return err_set(e, code, "cannot start %s", words.data ? str_trim(words.data) : why);
 }
 
@@ -168,8 +173,9 @@ int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *
 
 	if (rc < 0)
 		return err_wrap(e, "cannot list the threads of %s", ep->name);
+	/* A thread that has been joined is still listed for a moment. */
 	for (size_t i = 0; i < n && subject->threads_n < SUBJECT_THREADS_MAX; i++)
-		if (!(tasks[i].flags & TASK_EXITING)) /* the one that prepared, and has been joined */
+		if (!(tasks[i].flags & TASK_EXITING))
 			subject->threads[subject->threads_n++] =
 				(struct subject_thread){role, tasks[i].pid, tasks[i].tid, tasks[i].start};
 	return 0;
@@ -216,7 +222,7 @@ static void check_end(struct endpoint *ep)
 	if (ep->ended || ep->child.pid <= 0)
 		return;
 	bool closed = poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
-	uint64_t grace = closed ? NS_PER_S / 2 : 0;
+	uint64_t grace = closed ? boot_patience_ns(NS_PER_S / 2) : 0;
 	ep->ended = child_wait(&ep->child, time_now_ns() + grace, &ep->status, NULL) == 1;
 }
 

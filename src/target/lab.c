@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What dead tauts left behind.  Four kinds of things outlive a taut that was killed: processes (found by the
+ * What dead tauts left behind.  Five kinds of things outlive a taut that was killed: processes (found by the
  * mark in their environment), containers (the state of their runtimes), cgroups (by name, in every
- * hierarchy), and its folder.  Network namespaces and links are held by fds alone and have died with it.
+ * hierarchy), its folder, and what it was making in the cache.  Network namespaces and links are held by fds
+ * alone and have died with it.
  *
  * Each is looked at in this order, for what lives in a cgroup keeps it, and the folder goes last, since it
  * tells who the owner was.  A thing is touched only when its owner, by PID, start time and PID namespace, is
@@ -12,6 +13,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define REMOVE_NS (5 * NS_PER_S)
 
@@ -137,6 +139,22 @@ static int look_at_folder(const char *name, void *arg)
 	return 0;
 }
 
+static int look_at_half(const char *path, void *arg)
+{
+	struct sweep *s = arg;
+	struct err e = ERR_INIT;
+	struct stat st;
+	int rc = 0;
+
+	if (s->remove && lstat(path, &st) == 0)
+		rc = S_ISDIR(st.st_mode) ? tree_remove(path, &e)
+		     : unlink(path) < 0  ? err_sys(&e, "cannot remove it")
+					 : 0;
+	AUTO_FREE char *what = str_format("half made %s", path);
+	sweep_say(s, rc, &e, what);
+	return 0;
+}
+
 static int sweep(struct sweep *s, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
@@ -154,6 +172,9 @@ static int sweep(struct sweep *s, struct err *e)
 		return rc;
 	if (root_exists(root, s->base) && !s->failed)
 		root_each(root, s->base, look_at_folder, s, NULL);
+	if (s->remove)
+		place_base_remove(s->base); /* whose owner was killed between the last folder and this */
+	cache_left_each(look_at_half, s);
 	if (s->failed) {
 		err_set(e, EIO, "cannot remove %d of the things that were left behind", s->failed);
 		return is_privileged() ? -EIO : err_try(e, "the same as root");

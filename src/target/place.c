@@ -176,14 +176,20 @@ int place_make(struct place *p, struct err *e)
 	return 0;
 }
 
+void place_base_remove(const char *base)
+{
+	AUTO_FREE char *oci = str_format("%s/oci", base);
+
+	rmdir(oci); /* both only when they are empty */
+	rmdir(base);
+}
+
 int place_remove(struct place *p, struct err *e)
 {
 	int rc = p->folder[0] ? tree_remove(p->folder, e) : 0;
 
 	if (rc == 0 && p->folder[0]) {
-		AUTO_FREE char *oci = str_format("%s/oci", p->base);
-		rmdir(oci); /* these two only when they are empty */
-		rmdir(p->base);
+		place_base_remove(p->base);
 		p->folder[0] = 0;
 	}
 	return rc;

@@ -32,6 +32,8 @@ void place_base(char *out, size_t size);
 int place_make(struct place *p, struct err *e);
 /* The base goes as well when it is empty. */
 int place_remove(struct place *p, struct err *e);
+/* The base itself, and where runtimes keep their state, once nobody has anything there. */
+void place_base_remove(const char *base);
 bool owner_parse(const char *text, struct owner *out); /* "pid:start:pidns" */
 /* "taut-123-1" or "123-1"; reads the record in BASE/123-1 when there is one. */
 bool owner_of_name(const char *base, const char *name, struct owner *out);

@@ -6,6 +6,7 @@
  */
 #include "boot/apt.h"
 #include "boot/kernels.h"
+#include "boot/machine.h"
 #include "run/run.h"
 #include "site/guest.h"
 #include "wire/wire.h"
@@ -185,6 +186,44 @@ static inline void fuzz_sources(const uint8_t *data, size_t size)
 			assert(!strcmp(again.list[i].uris, s.list[i].uris) &&
 				!strcmp(again.list[i].suite, s.list[i].suite));
 	}
+}
+
+/* What QEMU's monitor says. */
+static inline void fuzz_qmp(const uint8_t *data, size_t size)
+{
+	json_t *reply = NULL;
+	bool greeted = false;
+	int ends[2];
+
+	if (size > 60000 || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+		return;
+	if (write(ends[1], data, size) == (ssize_t)size) {
+		shutdown(ends[1], SHUT_WR);
+		if (qmp_command(ends[0], &greeted, "query-cpus-fast", &reply, time_now_ns() + NS_PER_S,
+			    NULL) == 0)
+			assert(greeted && reply);
+		json_decref(reply);
+	}
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* What a guest writes to its console: the first byte says how much room there is to show it. */
+static inline void fuzz_console(const uint8_t *data, size_t size)
+{
+	static struct ring ring;
+	char out[256];
+
+	ring.total = 0;
+	for (int i = 0; i < 3; i++) /* as one write, and around the end of the ring */
+		ring_put(&ring, (const char *)data, size);
+	if (size && data[0] & 1)
+		ring.total += RING_BYTES - size % RING_BYTES;
+	size_t room = size ? 1 + data[0] : 1;
+	ring_text(&ring, out, room);
+	assert(strlen(out) < room);
+	for (const char *c = out; *c; c++)
+		assert(*c == '\n' || (*c >= ' ' && *c <= '~'));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

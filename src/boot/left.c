@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is half made in the cache: an image being written, the folder of a probe, a kernel being fetched.  Its
+ * maker holds a lock (flock) on it, or on a file that stands for it, for as long as it lives; what nobody
+ * holds was left by a taut that was killed.  So no PID that has been given away protects the dead, and
+ * another taut that works on the same cache is left alone.
+ */
+#include "image.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+
+int half_hold(const char *path, struct err *e)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return err_sys(e, "cannot lock %s", path);
+	return steal_fd(&fd);
+}
+
+static bool held(const char *path)
+{
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? errno != ENOENT : flock(fd, LOCK_EX | LOCK_NB) < 0;
+}
+
+/* "…PREFIX123": a name that ends in the PID of its maker. */
+static bool ends_in_pid(const char *name, const char *prefix)
+{
+	const char *at = strstr(name, prefix);
+	size_t n = at ? strlen(at + strlen(prefix)) : 0;
+
+	return n && strspn(at + strlen(prefix), "0123456789") == n;
+}
+
+static const struct kind {
+	const char *folder, *prefix;
+	const char *lock; /* in the folder; NULL: the thing itself */
+} kinds[] = {
+	{"images", ".img.", NULL},
+	{".", "probe-", NULL},
+	{"kernels", ".fetch-", ".lock"},
+};
+
+struct look {
+	const struct kind *kind;
+	const char *folder;
+	int (*fn)(const char *path, void *arg);
+	void *arg;
+};
+
+static int look_at(const char *name, void *arg)
+{
+	const struct look *l = arg;
+	AUTO_FREE char *path = str_format("%s/%s", l->folder, name);
+	AUTO_FREE char *lock = str_format("%s/%s", l->folder, l->kind->lock ? l->kind->lock : name);
+
+	return ends_in_pid(name, l->kind->prefix) && !held(lock) ? l->fn(path, l->arg) : 0;
+}
+
+int cache_left_each(int (*fn)(const char *path, void *arg), void *arg)
+{
+	AUTO_CLOSE int root = root_open("/", NULL);
+	char cache[256];
+	int rc = 0;
+
+	if (!cache_exists(cache, sizeof(cache)))
+		return 0;
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(kinds); i++) {
+		bool below = strcmp(kinds[i].folder, ".") != 0;
+		AUTO_FREE char *folder =
+			str_format("%s%s%s", cache, below ? "/" : "", below ? kinds[i].folder : "");
+		if (root_exists(root, folder))
+			rc = root_each(
+				root, folder, look_at, &(struct look){&kinds[i], folder, fn, arg}, NULL);
+	}
+	return rc;
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What images are made of, read back with libarchive; and what killed makers leave in the cache. */
+#include "boot/closure.h"
+#include "boot/cpio.h"
+#include "boot/image.h"
+#include "test_boot_world.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* --- reading back ------------------------------------------------------------------------------ */
+
+/* Every entry as "path mode size→link\n". */
+static char *listing(const char *path)
+{
+	struct archive *a = archive_read_new();
+	struct archive_entry *entry;
+	AUTO(buf_free) struct buf out = {0};
+
+	archive_read_support_format_cpio(a);
+	assert_int_equal(archive_read_open_filename(a, path, 4096), ARCHIVE_OK);
+	while (archive_read_next_header(a, &entry) == ARCHIVE_OK) {
+		const char *link = archive_entry_symlink(entry);
+		buf_add(&out, "%s %o %lld%s%s\n", archive_entry_pathname(entry), archive_entry_mode(entry),
+			(long long)archive_entry_size(entry), link ? " → " : "", link ? link : "");
+		assert_int_equal(archive_entry_mtime(entry), 0);
+		assert_int_equal(archive_entry_uid(entry), 0);
+	}
+	archive_read_free(a);
+	return out.data ? steal_ptr(&out.data) : str_dup("");
+}
+
+static char *whole(const char *path, size_t *len)
+{
+	AUTO_CLOSE int root = root_open("/", NULL);
+	char *data = NULL;
+
+	assert_true(root_read_all(root, path, &data, len, NULL) >= 0);
+	return data;
+}
+
+/* --- cpio -------------------------------------------------------------------------------------- */
+
+static char *write_one(const char *name)
+{
+	struct err e = ERR_INIT;
+	char *path = str_format("%s/%s", world, name);
+	AUTO_FREE char *source = str_format("%s/source", world);
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	world_text("what is copied", "/source");
+	struct cpio *c = cpio_open(fd);
+	cpio_data(c, "/a/b/c", 0644, "abc", 3);
+	cpio_copy(c, "/a/copy", 0755, source);
+	cpio_link(c, "/a/b/link", "/a/copy");
+	cpio_device(c, "/dev/null", 0666, 1, 3);
+	cpio_data(c, "/a/b/c", 0600, "again", 5); /* the first stands */
+	assert_true(cpio_has(c, "/a/b"));
+	assert_false(cpio_has(c, "/b"));
+	ok(cpio_close(c, &e));
+	return path;
+}
+
+static void test_cpio(void **state)
+{
+	(void)state;
+	AUTO_FREE char *path = write_one("one");
+	AUTO_FREE char *text = listing(path);
+	assert_string_equal(text, "a 40755 0\n"
+				  "a/b 40755 0\n"
+				  "a/b/c 100644 3\n"
+				  "a/copy 100755 14\n"
+				  "a/b/link 120777 7 → /a/copy\n"
+				  "dev 40755 0\n"
+				  "dev/null 20666 0\n");
+}
+
+static void test_cpio_repeats(void **state)
+{
+	size_t n, m;
+
+	(void)state;
+	AUTO_FREE char *one = write_one("one");
+	AUTO_FREE char *a = whole(one, &n);
+	sleep(1); /* a time that came in would show */
+	AUTO_FREE char *two = write_one("two");
+	AUTO_FREE char *b = whole(two, &m);
+	assert_int_equal(n, m);
+	assert_memory_equal(a, b, n);
+}
+
+static void test_cpio_fails(void **state)
+{
+	struct err e = ERR_INIT;
+	AUTO_FREE char *missing = str_format("%s/missing", world);
+	AUTO_CLOSE int full = open("/dev/full", O_RDWR | O_CLOEXEC);
+	AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	AUTO_FREE char *much = mem_alloc(1 << 20);
+
+	(void)state;
+	struct cpio *c = cpio_open(null);
+	cpio_copy(c, "/x", 0644, missing);
+	cpio_data(c, "/y", 0644, "y", 1);
+	assert_int_equal(cpio_close(c, &e), -ENOENT);
+	assert_has(e.text, missing);
+	e = ERR_INIT;
+	c = cpio_open(full);
+	cpio_data(c, "/much", 0644, much, 1 << 20);
+	assert_int_equal(cpio_close(c, &e), -ENOSPC);
+	assert_has(e.text, "No space left");
+}
+
+/* --- the closure of a program ------------------------------------------------------------------ */
+
+static void test_closure(void **state)
+{
+	struct err e = ERR_INIT;
+	AUTO_FREE char *path = str_format("%s/closure", world);
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	struct cpio *c = cpio_open(fd);
+	char self[1024] = "";
+
+	(void)state;
+	assert_true(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0);
+	ok(closure_add_as(c, self, "/usr/bin/me", &e));
+	assert_true(cpio_has(c, "/usr/bin/me"));
+	ok(cpio_close(c, &e));
+	AUTO_FREE char *text = listing(path);
+	assert_has(text, "usr/bin/me 100755");
+	assert_has(text, "libjansson.so");
+	assert_has(text, "libc.so.6");
+	assert_has(text, "lib64/ld-linux-x86-64.so.2");
+}
+
+static void test_closure_static(void **state)
+{
+	const char *agent = getenv("TAUT_AGENT");
+	struct err e = ERR_INIT;
+	AUTO_CLOSE int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	(void)state;
+	if (!agent || access(agent, X_OK) < 0)
+		skip();
+	struct cpio *c = cpio_open(null);
+	ok(closure_add(c, agent, &e));
+	assert_true(cpio_has(c, agent));
+	ok(cpio_close(c, &e));
+}
+
+static void hash_of(const char *program, char hex[33])
+{
+	struct hash h = hash_new();
+	struct err e = ERR_INIT;
+
+	ok(closure_hash(&h, program, &e));
+	hash_hex(&h, hex);
+}
+
+static void test_closure_hash(void **state)
+{
+	AUTO_FREE char *path = str_format("%s/program", world);
+	char one[33], again[33], changed[33];
+
+	(void)state;
+	world_text("#!/bin/sh\n", "/program");
+	hash_of(path, one);
+	hash_of(path, again);
+	assert_string_equal(one, again);
+	world_text("#!/bin/sh\nexit 1\n", "/program");
+	hash_of(path, changed);
+	assert_string_not_equal(one, changed);
+}
+
+/* --- what is half made ------------------------------------------------------------------------- */
+
+static int note(const char *path, void *arg)
+{
+	buf_add(arg, "%s\n", path + strlen(world));
+	return 0;
+}
+
+static char *left(void)
+{
+	AUTO(buf_free) struct buf out = {0};
+
+	assert_int_equal(cache_left_each(note, &out), 0);
+	return out.data ? steal_ptr(&out.data) : str_dup("");
+}
+
+static void test_half_made(void **state)
+{
+	struct err e = ERR_INIT;
+	AUTO_FREE char *image = str_format("%s/cache/images/guest-6.1-00ff.img.12", world);
+	AUTO_FREE char *cache = str_format("%s/cache", world);
+
+	(void)state;
+	setenv("TAUT_CACHE", cache, 1);
+	AUTO_FREE char *none = left();
+	assert_string_equal(none, "");
+	world_text("", "/cache/images/guest-6.1-00ff.img");
+	world_text("", "/cache/images/guest-6.1-00ff.img.12");
+	world_text("", "/cache/probe-13/initrd");
+	world_text("", "/cache/probe-me/initrd");
+	world_text("", "/cache/kvm.json");
+	chmod(cache, 0755);
+	AUTO_FREE char *both = left();
+	assert_string_equal(both, "/cache/images/guest-6.1-00ff.img.12\n/cache/probe-13\n");
+	int hold = half_hold(image, &e);
+	assert_true(hold >= 0);
+	assert_true(half_hold(image, NULL) < 0);
+	AUTO_FREE char *one = left();
+	assert_string_equal(one, "/cache/probe-13\n");
+	close(hold);
+	AUTO_FREE char *again = left();
+	assert_string_equal(again, both);
+	chmod(cache, 0777); /* others may have put it there */
+	AUTO_FREE char *foreign = left();
+	assert_string_equal(foreign, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		{"an initramfs has folders above what is in it, each path once", test_cpio, NULL, NULL, NULL},
+		{"the same calls give the same bytes", test_cpio_repeats, NULL, NULL, NULL},
+		{"the first thing that fails is what is said", test_cpio_fails, NULL, NULL, NULL},
+		{"a program comes with its libraries and its loader", test_closure, NULL, NULL, NULL},
+		{"a static program comes alone", test_closure_static, NULL, NULL, NULL},
+		{"another program has another hash", test_closure_hash, NULL, NULL, NULL},
+		{"what nobody holds is left over, in a cache of ours", test_half_made, NULL, NULL, NULL},
+	};
+
+	return cmocka_run_group_tests(tests, world_begin, world_end);
+}

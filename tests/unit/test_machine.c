@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The parts of a machine that need no machine: its console, its monitor, its command line. */
+#include "boot/machine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include <cmocka.h>
+
+/* --- the console ------------------------------------------------------------------------------- */
+
+static struct ring ring;
+
+static const char *shown(const char *said, size_t len, size_t size)
+{
+	static char out[2 * RING_BYTES];
+
+	ring.total = 0;
+	ring_put(&ring, said, len);
+	assert_true(size <= sizeof(out));
+	ring_text(&ring, out, size);
+	return out;
+}
+
+static void test_console_escapes(void **state)
+{
+	static const struct {
+		const char *said, *shown;
+	} cases[] = {
+		{"", ""},
+		{"plain\r\n", "plain"},
+		{"two\nlines\n\n", "two\nlines"},
+		{"\x1b[2J\x1b[1;1Hfirmware", "firmware"},
+		{"\x1b[0;31;40mred\x1b[0m", "red"},
+		{"\x1b"
+		 "cafter a reset",
+			"after a reset"},
+		{"cut off \x1b", "cut off"},
+		{"cut off \x1b[12;", "cut off"},
+		{"a\tb\x07"
+		 "c\x7f"
+		 "d\xc3\xa4",
+			"a b?c?d??"},
+		{"\x9b"
+		 "31m",
+			"?31m"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_string_equal(shown(cases[i].said, strlen(cases[i].said), 256), cases[i].shown);
+	assert_string_equal(shown("a\0b", 3, 256), "ab");
+}
+
+static void test_console_lines(void **state)
+{
+	static const char said[] = "first line\nsecond line\nthird\n";
+
+	(void)state;
+	assert_string_equal(shown(said, strlen(said), 20), "second line\nthird");
+	assert_string_equal(shown(said, strlen(said), 10), "third");
+	assert_string_equal(shown("0123456789", 10, 5), "6789");
+}
+
+static void test_console_end(void **state)
+{
+	char line[32], out[RING_BYTES];
+
+	(void)state;
+	ring.total = 0;
+	for (int i = 0; i < 100000; i++)
+		ring_put(&ring, line, (size_t)snprintf(line, sizeof(line), "line %d\n", i));
+	ring_text(&ring, out, sizeof(out));
+	assert_null(strstr(out, "line 1\n"));
+	assert_non_null(strstr(out, "line 99999"));
+	assert_true(strlen(out) > RING_BYTES - 64);
+}
+
+/* --- the monitor ------------------------------------------------------------------------------- */
+
+#define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
+#define ALLOWED  "{\"return\": {}}\r\n"
+#define SOON_NS  (200 * NS_PER_MS)
+
+/* What comes of a command to a monitor that says this, and closes its end or not. */
+static int asked(const char *says, size_t len, bool closes, char *text, size_t size)
+{
+	struct err e = ERR_INIT;
+	json_t *reply = NULL;
+	bool greeted = false;
+	int ends[2], room = 1 << 20;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	setsockopt(ends[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	ssize_t n = send(ends[1], says, len, MSG_DONTWAIT);
+	assert_true(n >= 0 || len == 0);
+	if (closes)
+		shutdown(ends[1], SHUT_WR);
+	int rc = qmp_command(ends[0], &greeted, "query-cpus-fast", &reply, time_now_ns() + SOON_NS, &e);
+	AUTO_FREE char *json = reply ? json_dumps(reply, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;
+	snprintf(text, size, "%.200s", rc < 0 ? e.text : json ? json : "");
+	json_decref(reply);
+	close(ends[0]);
+	close(ends[1]);
+	return rc;
+}
+
+static void test_monitor(void **state)
+{
+	static const struct {
+		const char *says;
+		bool closes;
+		int rc;
+		const char *text;
+	} cases[] = {
+		{GREETING ALLOWED "{\"return\": [{\"thread-id\": 7}]}\r\n", false, 0, "[{\"thread-id\":7}]"},
+		{GREETING "{\"event\": \"RESUME\"}\n" ALLOWED "{\"event\": \"STOP\"}\n{\"return\": 3}\n",
+			false, 0, "3"},
+		{GREETING ALLOWED "{\"error\": {\"class\": \"CommandNotFound\"}}\n", false, -EPROTO,
+			"QEMU refuses query-cpus-fast"},
+		{GREETING "{\"error\": {}}\n", false, -EPROTO, "QEMU refuses qmp_capabilities"},
+		{"garbage\n", false, -EPROTO, "no JSON"},
+		{"[1]\n", false, -EPROTO, "no JSON"},
+		{"\n", false, -EPROTO, "no JSON"},
+		{"{\"a\": 1, \"a\": 2}\n", false, -EPROTO, "no JSON"},
+		{"", true, -EPIPE, "closed its monitor"},
+		{GREETING "{\"ret", true, -EPIPE, "closed its monitor"},
+		{"", false, -ETIMEDOUT, "does not answer"},
+		{GREETING ALLOWED, false, -ETIMEDOUT, "does not answer"},
+	};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		int rc = asked(cases[i].says, strlen(cases[i].says), cases[i].closes, text, sizeof(text));
+		if (rc != cases[i].rc || !strstr(text, cases[i].text))
+			fail_msg("'%s': got %d '%s', wanted %d '%s'", cases[i].says, rc, text, cases[i].rc,
+				cases[i].text);
+	}
+}
+
+static void test_monitor_endless(void **state)
+{
+	size_t len = 300u << 10;
+	AUTO_FREE char *line = mem_alloc(len);
+	char text[256];
+
+	(void)state;
+	memset(line, 'x', len);
+	int rc = asked(line, len, false, text, sizeof(text));
+	if (rc != -EPROTO || !strstr(text, "too much in one line"))
+		fail_msg("got %d '%s'", rc, text);
+}
+
+/* --- the command line -------------------------------------------------------------------------- */
+
+static const struct qemu qemu = {.program = "/usr/bin/qemu-system-x86_64", .version = "7.2.0", .major = 7};
+static const struct kernel kernel = {.path = "/boot/vmlinuz"};
+
+/* The whole of it, a blank between words and at both ends. */
+static char *line_of(const struct machine_options *o)
+{
+	char **words = machine_command(&qemu, o, "/run/taut/1-1/initrd");
+	AUTO(buf_free) struct buf line = {0};
+
+	buf_add(&line, " ");
+	for (size_t i = 0; words[i]; i++)
+		buf_add(&line, "%s ", words[i]);
+	machine_command_free(words);
+	return steal_ptr(&line.data);
+}
+
+static void has(const char *line, const char *const *wanted, const char *const *unwanted)
+{
+	for (; *wanted; wanted++)
+		if (!strstr(line, *wanted))
+			fail_msg("wanted '%s' in:%s", *wanted, line);
+	for (; *unwanted; unwanted++)
+		if (strstr(line, *unwanted))
+			fail_msg("did not want '%s' in:%s", *unwanted, line);
+}
+
+static void test_command_guest(void **state)
+{
+	struct machine_options o = {.kernel = &kernel,
+		.append = "isolcpus=1",
+		.cpus = 2,
+		.memory_mib = 512,
+		.queues = 1,
+		.mac = "52:54:00:74:61:75"};
+
+	(void)state;
+	AUTO_FREE char *plain = line_of(&o);
+	has(plain,
+		(const char *const[]){" -nodefaults ", " -no-user-config ", " -no-reboot ", " -sandbox on,",
+			" -accel tcg,thread=multi ", " -cpu max ", " -smp 2 ", " -m 512M ",
+			" -kernel /boot/vmlinuz ", " -initrd /run/taut/1-1/initrd ",
+			"console=ttyS0 panic=-1 oops=panic quiet isolcpus=1 ", "name=taut.control",
+			" tap,id=net,fd=6,vhost=off ", "mac=52:54:00:74:61:75,romfile= ", NULL},
+		(const char *const[]){
+			"vmport=on", "icount", "nokaslr", "mq=on", "hugetlb", "mem-lock", NULL});
+	o.accel = ACCEL_KVM;
+	o.queues = 2;
+	o.vhost = o.hugepages = o.lock_memory = true;
+	AUTO_FREE char *tuned = line_of(&o);
+	has(tuned,
+		(const char *const[]){" -accel kvm ", " -cpu host ",
+			" tap,id=net,fds=6:7,vhost=on,vhostfds=8:9 ", ",mq=on,vectors=6 ",
+			"size=512M,hugetlb=on", "memory-backend=memory", "mem-lock=on", NULL},
+		(const char *const[]){"tcg", NULL});
+	o.cpu_model = "EPYC";
+	o.queues = 0;
+	o.disk = "/home/me/a,b.qcow2";
+	AUTO_FREE char *disk = line_of(&o);
+	has(disk,
+		(const char *const[]){" -cpu EPYC ", "file=/home/me/a,,b.qcow2,if=virtio,snapshot=on", NULL},
+		(const char *const[]){"-kernel", "-netdev", NULL});
+}
+
+static void test_command_host(void **state)
+{
+	struct machine_options o = {.kernel = &kernel, .host = true, .cpus = 2, .memory_mib = 1024};
+
+	(void)state;
+	AUTO_FREE char *host = line_of(&o);
+	has(host,
+		(const char *const[]){" -machine q35,vmport=on ", "VMware", " -cpu max,+svm,-hypervisor ",
+			"taut-host", NULL},
+		(const char *const[]){"-netdev", "icount", NULL});
+	o.terminal = true;
+	AUTO_FREE char *shell = line_of(&o);
+	has(shell, (const char *const[]){"stdio,id=console", NULL},
+		(const char *const[]){"taut.control", NULL});
+	o.terminal = false;
+	o.exact = true;
+	AUTO_FREE char *exact = line_of(&o);
+	has(exact,
+		(const char *const[]){" -accel tcg,thread=single ", " -smp 1 ", " -icount shift=0,sleep=off ",
+			"clock=vm,base=", " -seed 1 ", "quiet nokaslr ", "id=record", "vmport=off", NULL},
+		(const char *const[]){"taut.control", "-mon", "VMware", NULL});
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		{"a console is shown without escapes and control characters", test_console_escapes, NULL,
+			NULL, NULL},
+		{"of a console whole lines are shown, as far as they fit", test_console_lines, NULL, NULL,
+			NULL},
+		{"of a console without end the end is kept", test_console_end, NULL, NULL, NULL},
+		{"a monitor that answers, refuses, lies, closes or says nothing", test_monitor, NULL, NULL,
+			NULL},
+		{"a line without end is given up", test_monitor_endless, NULL, NULL, NULL},
+		{"the command line of a guest", test_command_guest, NULL, NULL, NULL},
+		{"the command line of an emulated host, with a shell, on the exact clock", test_command_host,
+			NULL, NULL, NULL},
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
