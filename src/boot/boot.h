@@ -169,9 +169,11 @@ pid_t machine_pid(const struct machine *m);
 int machine_pidfd(const struct machine *m);
 /* When QEMU was started, CLOCK_MONOTONIC. */
 uint64_t machine_started_ns(const struct machine *m);
-/* Has it ended?  `out`: how, and the line of the console that tells most (a panic, QEMU's own words, the
- * last). */
-bool machine_ended(struct machine *m, char *out, size_t size);
+/*
+ * Has it ended?  `out`: how, and the line of the console that tells most (a panic, QEMU's own words, the
+ * last). `closing`: its control stream has been closed; then it is about to end, and gets a moment.
+ */
+bool machine_ended(struct machine *m, bool closing, char *out, size_t size);
 /* The last lines of its console, printable ASCII; "" for none. */
 void machine_console(struct machine *m, char *out, size_t size);
 /* On the exact clock: a file with what it wrote to its record port; borrowed. */

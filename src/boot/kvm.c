@@ -68,7 +68,7 @@ static int first_word(struct machine *m, int control, struct err *e)
 			return rc;
 		}
 		if (p[1].revents) {
-			machine_ended(m, how, sizeof(how));
+			machine_ended(m, true, how, sizeof(how));
 			return err_set(e, ENOTSUP, "a guest started with it did not boot: %s", how);
 		}
 	}

@@ -268,13 +268,13 @@ static bool stream_closed(const struct machine *m)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
-bool machine_ended(struct machine *m, char *out, size_t size)
+bool machine_ended(struct machine *m, bool closing, char *out, size_t size)
 {
 	char console[8192], said[1024] = "", how[64] = "";
 	struct err e = ERR_INIT;
 
-	/* Its streams close a moment before it is gone. */
-	machine_wait(m, stream_closed(m) ? time_now_ns() + END_NS : 0, &e);
+	/* Its streams close a moment before it is gone, and one after the other. */
+	machine_wait(m, closing || stream_closed(m) ? time_now_ns() + END_NS : 0, &e);
 	machine_console(m, console, sizeof(console));
 	ssize_t n = m->said >= 0 ? pread(m->said, said, sizeof(said) - 1, 0) : 0;
 	said[n > 0 ? n : 0] = 0;

@@ -223,7 +223,7 @@ static int lab_wait(struct lab *lab, uint64_t deadline_ns, struct err *e)
 			return err_set(e, EINTR, "interrupted");
 		if (poll(&p, 1, (int)(LOOK_NS / NS_PER_MS)) > 0 && (p.revents & POLLIN))
 			return 0;
-		bool ended = machine_ended(lab->machine, how, sizeof(how));
+		bool ended = machine_ended(lab->machine, false, how, sizeof(how));
 		if (ended || now >= deadline_ns)
 			return err_set(e, ended ? ECHILD : ETIMEDOUT, "%s%s%s",
 				ended ? "" : "it did not answer in time", !ended && *how ? ": " : "", how);
@@ -237,7 +237,7 @@ static int lab_hear(struct lab *lab, enum frame_type type, json_t **body, uint64
 
 	if (rc == 0)
 		rc = frame_expect(lab->control, type, body, deadline_ns, e);
-	if (rc == -EPIPE && machine_ended(lab->machine, how, sizeof(how)))
+	if (rc == -EPIPE && machine_ended(lab->machine, true, how, sizeof(how)))
 		return err_set(e, ECHILD, "%s", how);
 	return rc;
 }
@@ -361,7 +361,7 @@ static int lab_reap(struct lab *lab, const struct settings *s, struct trial_reco
 		rc = record_check(record, s, e);
 	json_decref(hello);
 	json_decref(body);
-	if (rc == -EPIPE && machine_ended(lab->machine, how, sizeof(how)))
+	if (rc == -EPIPE && machine_ended(lab->machine, true, how, sizeof(how)))
 		err_set(e, ECHILD, "it left no record: %s", how);
 	return rc < 0 ? err_wrap(e, "exact clock") : 0;
 }

@@ -59,6 +59,21 @@ static int check_cpu(const struct site *site, const char *what, int64_t cpu, str
 		(long long)cpu, cpus_format_list(&site->host.online, list, sizeof(list)));
 }
 
+/* A word that can be no kernel.  One that only is not here is a reason to skip, see site_probe(). */
+static int check_kernels(const struct settings *s, struct err *e)
+{
+	const char *const words[] = {settings_lab(s), settings_vm(s) && s->kernel[0] ? s->kernel : NULL};
+	struct err why = ERR_INIT;
+	struct kernel k;
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (words[i] && kernel_find(&k, words[i], &why) < 0 && why.exit == EXIT_USAGE) {
+			*e = why;
+			return -why.code;
+		}
+	return 0;
+}
+
 int site_check(struct site *site, struct settings *s, struct err *e)
 {
 	cpus isolated, housekeeping;
@@ -66,6 +81,8 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 
 	if (rc == 0)
 		rc = target_check(s, e);
+	if (rc == 0)
+		rc = check_kernels(s, e);
 	if (rc == 0 && !tune_profile_known(s->profile)) {
 		err_usage(e, "cannot use profile '%s': there is no such profile", s->profile);
 		return err_try(e, "stock, low-latency or command");

@@ -214,15 +214,19 @@ void endpoint_kill(struct endpoint *ep)
 	ep->pid = 0;
 }
 
-/* Has our child ended?  When the stream is closed it is about to: then it gets a moment. */
-static void check_end(struct endpoint *ep)
+static bool control_closed(const struct endpoint *ep)
 {
 	struct pollfd p = {.fd = ep->control, .events = POLLIN | POLLRDHUP};
 
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
+}
+
+/* Has our child ended?  When the stream is closed it is about to: then it gets a moment. */
+static void check_end(struct endpoint *ep)
+{
 	if (ep->ended || ep->child.pid <= 0)
 		return;
-	bool closed = poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
-	uint64_t grace = closed ? boot_patience_ns(NS_PER_S / 2) : 0;
+	uint64_t grace = control_closed(ep) ? boot_patience_ns(NS_PER_S / 2) : 0;
 	ep->ended = child_wait(&ep->child, time_now_ns() + grace, &ep->status, NULL) == 1;
 }
 
@@ -264,7 +268,7 @@ void endpoint_report(struct endpoint *ep, struct buf *out)
 		return;
 	if (ep->machine) {
 		char how[512];
-		machine_ended(ep->machine, how, sizeof(how));
+		machine_ended(ep->machine, control_closed(ep), how, sizeof(how));
 		if (how[0])
 			buf_add(out, "%s: %s\n", ep->name, how);
 		return;

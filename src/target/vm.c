@@ -83,7 +83,8 @@ static int vm_probe(const struct settings *s, struct err *e)
 		rc = vhost < 0 ? vhost : 0;
 	}
 	if (rc == 0 && (rc = vm_kernel(s, &k, e)) == -ENOENT)
-		snprintf(e->advice, sizeof(e->advice), "taut run vm, which fetches one, or taut kernel fetch");
+		snprintf(
+			e->advice, sizeof(e->advice), "taut run vm, which fetches one, or taut kernel fetch");
 	if (rc == 0)
 		rc = target_agent(agent, sizeof(agent), e);
 	return rc < 0 ? rc : vm_accel(s, &k, agent, &accel, e);
