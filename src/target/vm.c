@@ -6,8 +6,8 @@
  *
  * Path virtio: QEMU moves the packets.  Path vhost: the host kernel does, in threads that hang on QEMU.
  *
- * Memory, unless the setting `backing` says otherwise: stock takes what the kernel gives; a tuned arm locks
- * it, and takes huge pages where enough of them are free.
+ * Memory, unless the setting `backing` says otherwise: what the kernel gives; with profile low-latency it is
+ * locked, and on huge pages where enough of them are free (the tune room has seen to it before).
  */
 #include "room.h"
 #include "vm.h"
@@ -102,7 +102,7 @@ static bool hugepages_free(uint64_t mib)
 
 static int vm_backing(const struct settings *s, struct machine_options *o, struct err *e)
 {
-	bool tuned = strcmp(s->profile, "stock") != 0, free = hugepages_free(o->memory_mib);
+	bool tuned = !strcmp(s->profile, "low-latency"), free = hugepages_free(o->memory_mib);
 
 	if (!strcmp(s->backing, "hugepages") && !free)
 		return err_set(e, ENOMEM,

@@ -170,7 +170,8 @@ class Running:
 class Taut:
     def __init__(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="taut-test-"))
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("TAUT_")}
+        # Kernels are fetched once, not by every test.
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("TAUT_") or k == "TAUT_CACHE"}
         self.environment.update(TAUT_STATE=str(self.folder / "state"), TAUT_DB=str(self.folder / "runs.db"),
                                 TERM="dumb")
 
