@@ -261,6 +261,15 @@ bool tune_vcpus_share(const struct planning *p); /* has a CPU to carry more than
 /* The CPUs that a task's cpuset allows; the online ones when that cannot be told. */
 void tune_cpuset_of(const struct tune_host *host, pid_t tid, cpus *out);
 
+/* What shall hold the memory of a virtual machine? */
+enum tune_backing {
+	TUNE_BACKING_RAM,
+	TUNE_BACKING_LOCKED,
+	TUNE_BACKING_HUGEPAGES, /* the user wants them: without enough of them there is no machine */
+	TUNE_BACKING_BEST,      /* huge pages if enough are free once TUNE_HOST is applied, else locked */
+};
+enum tune_backing tune_wants_backing(const struct settings *settings);
+
 /* Does the process live in somebody's container? */
 bool tune_is_contained(const struct tune_host *host, pid_t pid);
 

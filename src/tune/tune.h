@@ -65,14 +65,6 @@ int tune_partition(
 	const struct tune_host *host, const char *isolate, cpus *isolated, cpus *housekeeping, struct err *e);
 /* Shall the endpoints lock their memory (endpoint_plan.lock_memory)? */
 bool tune_wants_memory_lock(const struct settings *settings);
-/* What shall hold the memory of a virtual machine? */
-enum tune_backing {
-	TUNE_BACKING_RAM,
-	TUNE_BACKING_LOCKED,
-	TUNE_BACKING_HUGEPAGES, /* the user wants them: without enough of them there is no machine */
-	TUNE_BACKING_BEST,      /* huge pages if enough are free once TUNE_HOST is applied, else locked */
-};
-enum tune_backing tune_wants_backing(const struct settings *settings);
 /* May this machine be tuned?  EXIT_REFUSED when others' VMs or containers run on it (and !yes). */
 int tune_allowed(const struct tune_host *host, bool yes, struct err *e);
 

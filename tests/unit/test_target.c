@@ -372,8 +372,8 @@ static void what_this_build_cannot_make_is_named(void **state)
 		struct kind kind;
 		const char *text;
 	} rows[] = {
-		{{"unikernel", "", ""},
-			"cannot use target 'unikernel': this build cannot make it, known are native, container, vm"},
+		{{"unikernel", "", ""}, "cannot use target 'unikernel': this build cannot make it, known are "
+					"native, container, vm"},
 		{{"container", "docker", ""}, "target container: cannot use runtime 'docker': this build "
 					      "cannot make it, known are netns, oci"},
 		{{"native", "oci", ""}, "target native: cannot use runtime 'oci': this build cannot make it, "
