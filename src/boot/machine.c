@@ -268,6 +268,18 @@ static bool stream_closed(const struct machine *m)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
+/* What tells most of how it fares, of its console and QEMU's stderr. */
+static const char *last_words(const struct machine *m, char *console, char *said)
+{
+	const char *fatal = fatal_line(console), *last = strrchr(console, '\n');
+
+	if (fatal || (*said && m->ended))
+		return fatal ? fatal : said;
+	if (!*console && m->ended && !m->status)
+		return "without a word, as it happens when a kernel has too little memory to unpack itself";
+	return last ? last + 1 : console;
+}
+
 bool machine_ended(struct machine *m, bool closing, char *out, size_t size)
 {
 	char console[8192], said[1024] = "", how[64] = "";
@@ -278,14 +290,9 @@ bool machine_ended(struct machine *m, bool closing, char *out, size_t size)
 	machine_console(m, console, sizeof(console));
 	ssize_t n = m->said >= 0 ? pread(m->said, said, sizeof(said) - 1, 0) : 0;
 	said[n > 0 ? n : 0] = 0;
-	str_trim(said);
 	if (m->ended && m->status)
 		status_string(m->status, how, sizeof(how));
-	const char *words = fatal_line(console), *last = strrchr(console, '\n');
-	if (!words && *said && m->ended)
-		words = said;
-	if (!words)
-		words = last ? last + 1 : console;
+	const char *words = last_words(m, console, str_trim(said));
 	snprintf(out, size, "%s%s%s%s%.300s", m->ended ? "the machine has ended" : "", *how ? ", QEMU " : "",
 		how, *words ? (m->ended ? ": " : "its console says: ") : "", words);
 	for (char *c = out; *c; c++)

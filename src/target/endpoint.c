@@ -129,7 +129,9 @@ static int not_started(struct endpoint *ep, int code, const char *why, struct er
 	endpoint_report(ep, &words);
 	if (ep->machine && code == ETIMEDOUT)
 		return err_set(e, code, "cannot boot the machine: it said nothing for %llu s%s%s%s",
-			(unsigned long long)((time_now_ns() - machine_started_ns(ep->machine)) / NS_PER_S),
+			(unsigned long long)((time_now_ns() - machine_started_ns(ep->machine) +
+						     NS_PER_S / 2) /
+					     NS_PER_S),
 			words.data ? " (" : "", words.data ? str_trim(words.data) : "",
 			words.data ? ")" : "");
 	return err_set(e, code, "cannot start %s", words.data ? str_trim(words.data) : why);
