@@ -43,11 +43,13 @@ static void leave(void)
 	_exit(EXIT_FAILED);
 }
 
+/* After a good beginning. */
 static void flood(void)
 {
 	static const char line[] =
 		"\x1b[31mbla bla bla bla bla bla bla bla bla bla bla bla bla bla bla bla\n";
 
+	frame_send(AGENT_CONTROL_FD, FRAME_HELLO, frame_hello(), time_now_ns() + NS_PER_S, NULL);
 	for (;;)
 		fputs(line, stderr);
 }

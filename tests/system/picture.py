@@ -2,15 +2,19 @@
 """A picture of all that taut may change on a machine, to be held against another one.
 
 Tasks are compared when they are in both pictures (by TID and start time); everything else must be equal.
-What a machine changes by itself is left out by name.
+What a machine changes by itself is left out by name, and what belongs to a living taut that is none of ours (its
+processes, folders, cgroups, namespaces) because it is at work.
 """
 import ctypes
 import glob
 import os
+import pathlib
 import re
 import socket
 import threading
 import time
+
+from tap import comm_of, is_below
 
 # Counters, and what the kernel adapts by itself.
 VOLATILE = re.compile(
@@ -19,6 +23,9 @@ VOLATILE = re.compile(
     r"net/netfilter/nf_conntrack_(count|buckets)|net/ipv4/tcp_fastopen_key|vm/stat_refresh|"
     r"dev/.*|fs/binfmt_misc/.*)$")
 MARK = b"TAUT_MARK="
+# What is only being made, in every cache that a test may use.
+CACHES = [os.environ.get("TAUT_CACHE") or "/var/cache/taut"]
+HALF_MADE = ["probe-*", "images/*.img.*", "kernels/.fetch-*"]
 
 
 def _read(path):
@@ -56,17 +63,39 @@ def _tasks():
     return tasks
 
 
-def _marked():
+def _owner_of(folder):
+    """The PID in the mark of a process, 0 for none."""
+    try:
+        with open(f"{folder}/environ", "rb") as file:
+            marks = [v for v in file.read().split(b"\0") if v.startswith(MARK)]
+        return int(marks[0][len(MARK):].split(b":")[0]) if marks else 0
+    except (OSError, ValueError):
+        return 0
+
+
+class _Others:
+    """Living tauts that are none of ours, and what is theirs."""
+
+    def __init__(self):
+        self.pids = {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
+                     if comm_of(pid) == "taut" and not is_below(pid, os.getpid())}
+
+    def own_process(self, folder):
+        pid = int(os.path.basename(folder))
+        return bool(self.pids) and (pid in self.pids or _owner_of(folder) in self.pids
+                                    or any(is_below(pid, p) for p in self.pids))
+
+    def own_name(self, path):
+        """A folder, container or cgroup PID-N or taut-PID-N, or what is below one; the folder of all while they live."""
+        parts = (re.fullmatch(r"(?:taut-)?([0-9]+)-[0-9]+", part) for part in path.split("/"))
+        return any(p and int(p[1]) in self.pids for p in parts) or \
+            bool(self.pids) and path in ("/run/taut", "/run/taut/oci")
+
+
+def _marked(others):
     """Processes that taut has started, by the mark in their environment."""
-    found = {}
-    for folder in glob.glob("/proc/[0-9]*"):
-        try:
-            with open(f"{folder}/environ", "rb") as file:
-                if any(v.startswith(MARK) for v in file.read().split(b"\0")):
-                    found[f"process {os.path.basename(folder)} of taut"] = _read(f"{folder}/comm")
-        except OSError:
-            pass
-    return found
+    return {f"process {os.path.basename(folder)} of taut": _read(f"{folder}/comm")
+            for folder in glob.glob("/proc/[0-9]*") if _owner_of(folder) and not others.own_process(folder)}
 
 
 def _sysctls():
@@ -79,12 +108,14 @@ def _sysctls():
     return found
 
 
-def _namespaces():
+def _namespaces(others):
     """Every network namespace that a process is in: inode → its path."""
     found = {}
     for path in glob.glob("/proc/[0-9]*/ns/net"):
         try:
-            found.setdefault(os.stat(path).st_ino, path)
+            inode = os.stat(path).st_ino
+            if inode not in found and not others.own_process(os.path.dirname(os.path.dirname(path))):
+                found[inode] = path
         except OSError:
             pass
     return found
@@ -102,9 +133,9 @@ def _links(path, out):
     os.close(fd)
 
 
-def _network():
+def _network(others):
     found = {}
-    for inode, path in _namespaces().items():
+    for inode, path in _namespaces(others).items():
         out = {}
         thread = threading.Thread(target=_links, args=(path, out))
         thread.start()
@@ -137,8 +168,12 @@ def _latency_request():
         return {}
 
 
+def _half_made():
+    return {str(path): "there" for cache in CACHES for pattern in HALF_MADE for path in pathlib.Path(cache).glob(pattern)}
+
+
 def take():
-    flat = {}
+    flat, others = {}, _Others()
     for part in (_files(["/proc/irq/*/smp_affinity_list", "/proc/irq/default_smp_affinity",
                          "/sys/devices/virtual/workqueue/*mask", "/sys/devices/virtual/workqueue/*/*mask",
                          "/sys/devices/system/cpu/cpu*/power/pm_qos_*", "/sys/devices/system/cpu/cpu*/online",
@@ -146,11 +181,13 @@ def take():
                          "/sys/class/net/*/queues/*/[rx]ps_*", "/sys/class/net/*/mtu", "/sys/class/net/*/flags",
                          "/sys/class/net/*/gro_flush_timeout", "/sys/class/net/*/napi_defer_hard_irqs",
                          "/sys/kernel/debug/sched/fair_server/*/runtime", "/sys/kernel/debug/sched/*_ns",
-                         "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/kernel/mm/ksm/run"]),
-                 _sysctls(), _network(), _cgroups(), _marked(), _latency_request()):
+                         "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/kernel/mm/ksm/run",
+                         "/sys/kernel/mm/hugepages/*/*"]),
+                 _sysctls(), _network(others), _cgroups(), _marked(others), _latency_request(), _half_made()):
         flat.update(part)
     for folder in glob.glob("/run/taut/*") + glob.glob("/run/taut"):
         flat[folder] = "there"
+    flat = {key: value for key, value in flat.items() if not others.own_name(key)}
     flat["mounts"] = _read("/proc/self/mountinfo")
     return {"tasks": _tasks(), "flat": flat}
 

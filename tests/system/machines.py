@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What tests of machines need: kernels, caches of their own, a QEMU that is none, guests that misbehave.
+
+Kernels come from the cache that TAUT_CACHE names, else from root's own; what is missing there is fetched.
+"""
+import functools
+import os
+import pathlib
+import shutil
+import stat
+
+import picture
+from tap import BUILD, Taut, check, comm_of, is_below, need_program, need_root, skip
+
+CACHE = pathlib.Path(os.environ.get("TAUT_CACHE") or "/var/cache/taut")
+FAULTY = BUILD / "tests" / "taut-faulty-guest"
+QEMU = "qemu-system-x86_64"
+QUICK = ("--transactions", "200", "--max-duration", "3s", "--duration", "300ms", "--warmup", "50ms")
+GUEST = ("--target", "vm", "--accel", "tcg")
+BOOT_S = 100  # longer than taut itself waits for a guest
+
+
+class Machines(Taut):
+    """Taut with the cache in which kernels and images are."""
+
+    def __init__(self, cache=CACHE):
+        super().__init__()
+        self.environment["TAUT_CACHE"] = str(cache)
+
+    def own_cache(self, kernels=True):
+        """A fresh cache, in which nothing but kernels is."""
+        cache = self.folder / "cache"
+        cache.mkdir(exist_ok=True)
+        if kernels and not (cache / "kernels").exists():
+            (cache / "kernels").symlink_to(CACHE / "kernels")
+        self.environment["TAUT_CACHE"] = str(cache)
+        if str(cache) not in picture.CACHES:
+            picture.CACHES.append(str(cache))
+        return cache
+
+    def measure(self, *arguments, workload="tcp_rr", **options):
+        options.setdefault("seconds", BOOT_S + 60)
+        return self.run("measure", workload, *QUICK, *arguments, **options)
+
+
+@functools.cache
+def kernels():
+    """{"stock": …, "rt": …}: the newest of each that is in the cache, as `taut kernel list --json` has it."""
+    need_root()
+    need_program(QEMU)
+    found = {}
+    with Machines() as taut:
+        for flavour in ("stock", "rt"):
+            result = taut.run("kernel", "fetch", flavour, "--json", seconds=400)
+            listed = [k for k in taut.run("kernel", "list", "--json").wants(0).json["kernels"]
+                      if k["flavour"] == flavour and k["modules"]]
+            if not listed:
+                skip(f"no {flavour} kernel, and none can be fetched: {result.err.strip()}", "qemu")
+            found[flavour] = listed[0]
+    return found
+
+
+def doctored(taut, change):
+    """A cache with one kernel, the stock one, after change(config: text, modules: folder) → the new config."""
+    kernel = kernels()["stock"]
+    cache = taut.own_cache(kernels=False)
+    folder = cache / "kernels" / kernel["release"]
+    shutil.copytree(kernel["modules"], folder / "modules", copy_function=os.symlink)
+    shutil.copy(kernel["path"], folder / "vmlinuz")
+    config = (pathlib.Path(kernel["path"]).parent / "config").read_text()
+    (folder / "config").write_text(change(config, folder / "modules"))
+    return kernel["release"]
+
+
+def fake_qemu(taut, text, version="7.2.0"):
+    """A program of QEMU's name first on PATH, which has every device and then does what `text` says."""
+    folder = taut.folder / "bin"
+    folder.mkdir(exist_ok=True)
+    devices = "".join(f'echo \'name "{name}"\';' for name in ("virtio-net-pci", "virtio-serial-pci", "virtserialport"))
+    path = folder / QEMU
+    path.write_text(f'#!/bin/sh\ncase "$1 $2" in\n"--version ") echo "QEMU emulator version {version}"; exit;;\n'
+                    f'"-device help") {devices} exit;;\nesac\n{text}\n')
+    path.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}"}
+
+
+def faulty(fault):
+    """Arguments and options of measure() for a guest whose endpoint has this fault."""
+    return ("--boot", f"fault={fault}"), {"environment": {"TAUT_AGENT": str(FAULTY)}}
+
+
+def below(running, comm):
+    """The newest process of this name that taut has started, or 0."""
+    pids = [p for p in map(int, filter(str.isdigit, os.listdir("/proc")))
+            if comm_of(p) == comm and is_below(p, running.pid)]
+    return max(pids, default=0)
+
+
+def same_machine(before, what):
+    found = picture.settled(before)
+    check(not found, f"{what}: the machine differs:\n" + "\n".join(found[:20]))
+
+
+def images(cache):
+    return {p.name: p for p in (pathlib.Path(cache) / "images").iterdir() if stat.S_ISREG(p.lstat().st_mode)}
