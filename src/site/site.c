@@ -62,6 +62,7 @@ static int check_cpu(const struct site *site, const char *what, int64_t cpu, str
 int site_check(struct site *site, struct settings *s, struct err *e)
 {
 	cpus isolated, housekeeping;
+	pid_t running;
 	int rc = settings_check(s, e);
 
 	if (rc == 0)
@@ -72,6 +73,7 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 	}
 	if (rc < 0 || settings_lab(s)) /* an emulated host checks its own CPUs, and nobody else is on it */
 		return rc;
+	running = target_running(s);
 	if (rc == 0)
 		rc = check_cpu(site, "client", s->client_cpu, e);
 	if (rc == 0)
@@ -80,7 +82,7 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 		(rc = tune_partition(&site->host, s->isolate, &isolated, &housekeeping, e)) < 0)
 		e->exit = EXIT_USAGE;
 	if (rc == 0 && strcmp(s->profile, "stock"))
-		rc = tune_allowed(&site->host, site->options.yes, e);
+		rc = tune_allowed(&site->host, running, site->options.yes, e);
 	return rc;
 }
 
