@@ -10,6 +10,8 @@
 
 /* Each takes its name and arguments, as main() would, and returns the exit status. */
 int agent_endpoint(int argc, char **argv);
+int agent_guest(int argc, char **argv);
+int agent_relay(int argc, char **argv);
 /* As the first process of a machine: serves it and powers it off. */
 _Noreturn void agent_pid1(void);
 

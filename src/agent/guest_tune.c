@@ -284,6 +284,8 @@ int guest_revert(struct guest *guest, struct err *e)
 		return 0;
 	int rc = run(&work);
 	groups_leave(guest);
+	if (guest->host.state[0])
+		rmdir(guest->host.state); /* unless a journal or somebody else's is in it */
 	tune_host_close(&guest->host);
 	if (guest->root >= 0)
 		close(guest->root);

@@ -14,6 +14,9 @@ static const struct verb {
 } verbs[] = {
 	{"endpoint", agent_endpoint, "taut-client|taut-server",
 		"one end of a trial, under that process name"},
+	{"guest", agent_guest, "[MAC ADDRESS PREFIX MTU]",
+		"the server's end in a guest, whose network device gets that address"},
+	{"relay", agent_relay, "", "the server's end in a guest, over standard input and output"},
 };
 
 static void print_help(void)

@@ -137,6 +137,10 @@ bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char
 /* A deadline for a boot, longer where this machine is itself emulated. */
 uint64_t boot_patience_ns(uint64_t ns);
 
+enum disk_format { DISK_RAW, DISK_QCOW2 };
+/* Can a machine boot from it?  -ENOENT, or -EINVAL for what is no image or has no boot sector. */
+int disk_check(const char *path, enum disk_format *format, struct err *e);
+
 #define MACHINE_QUEUES_MAX 8
 
 struct machine_options {
@@ -148,7 +152,10 @@ struct machine_options {
 	const char *folder; /* for its appended image; must exist, private */
 	int control;        /* the far end of its control stream, borrowed; ignored on the exact clock */
 	bool terminal;      /* console on our stdin and stdout, and no control stream */
-	const char *disk; /* boot from this disk image instead, read only for us (a snapshot); NULL: kernel */
+	/* Boot from this disk image instead; what the guest writes goes to a file in `folder`.  NULL: kernel. */
+	const char *disk;
+	enum disk_format disk_format;
+	int guest_agent; /* the far end of the port of the QEMU guest agent, borrowed; 0: it has none */
 	enum accel accel;
 	bool host;  /* an emulated host: offers nested virtualisation */
 	bool exact; /* the exact clock: one CPU, icount, no streams inwards; machine_record() */

@@ -120,6 +120,12 @@ static void add_streams(struct words *w, const struct machine_options *o)
 		add_two(w, "-device", "virtio-serial-pci,id=serial");
 		add_two(w, "-device", "virtserialport,bus=serial.0,chardev=control,name=taut.control");
 	}
+	if (o->guest_agent > 0) {
+		add(w, "-chardev");
+		add(w, "socket,id=agent,fd=%d", FD_AGENT);
+		add_two(w, "-device",
+			"virtserialport,bus=serial.0,chardev=agent,name=org.qemu.guest_agent.0");
+	}
 	add(w, "-chardev");
 	add(w, "socket,id=qmp,fd=%d", FD_QMP);
 	add_two(w, "-mon", "chardev=qmp,mode=control");
@@ -157,7 +163,8 @@ static void add_kernel(struct words *w, const struct machine_options *o, const c
 	if (o->disk) {
 		AUTO_FREE char *path = quoted(o->disk);
 		add(w, "-drive");
-		add(w, "file=%s,if=virtio,snapshot=on", path);
+		add(w, "file=%s,format=%s,if=virtio,snapshot=on,werror=report,rerror=report", path,
+			o->disk_format == DISK_QCOW2 ? "qcow2" : "raw");
 		return;
 	}
 	add_two(w, "-kernel", o->kernel->path);

@@ -27,6 +27,7 @@
 
 #define PIPE_ROOM (1u << 20)  /* of a console that nobody looks at; an ordinary user may have as much */
 #define FILE_ROOM (64u << 20) /* console and record on the exact clock: QEMU ends beyond */
+#define DISK_ROOM (1u << 30)  /* what a guest may write to its disk: QEMU ends beyond */
 #define SAID_ROOM 65536
 #define QMP_NS    (5 * NS_PER_S)
 #define END_NS    (5 * NS_PER_S)
@@ -109,12 +110,20 @@ static int streams_open(struct machine *m, const struct machine_options *o, stru
 	return rc < 0 ? rc : 0;
 }
 
+/* How large any one file may become: memory that is a file is one as well. */
+static uint64_t file_room(const struct machine_options *o)
+{
+	return o->exact ? FILE_ROOM : MAX((uint64_t)DISK_ROOM, (uint64_t)o->memory_mib << 20);
+}
+
 static int spawn_qemu(struct machine *m, const struct machine_options *o, const struct ends *ends,
 	char **command, struct err *e)
 {
-	const char *const environment[] = {o->mark, NULL};
+	AUTO_FREE char *temporary = str_format("TMPDIR=%s", o->folder);
+	const char *const environment[] = {temporary, o->mark, NULL};
 	struct spawn spawn = SPAWN_INIT;
-	int keep[SPAWN_KEEP_MAX] = {ends->console, o->exact ? ends->control : o->control, ends->qmp};
+	int keep[SPAWN_KEEP_MAX] = {ends->console, o->exact ? ends->control : o->control, ends->qmp,
+		o->guest_agent > 0 ? o->guest_agent : -1};
 	size_t n = FD_FIRST_TAP - FD_CONSOLE;
 
 	/* Numbers are fixed, so what is not there gets a placeholder. */
@@ -125,7 +134,7 @@ static int spawn_qemu(struct machine *m, const struct machine_options *o, const 
 	for (unsigned i = 0; o->vhost && i < o->queues; i++)
 		keep[n++] = o->vhosts[i];
 	spawn.argv = (const char *const *)(uintptr_t)command;
-	spawn.setenv = o->mark ? environment : NULL;
+	spawn.setenv = environment;
 	spawn.stdin_fd = o->terminal ? STDIN_FILENO : -1;
 	spawn.stdout_fd = o->terminal ? STDOUT_FILENO : m->said;
 	spawn.stderr_fd = m->said;
@@ -134,8 +143,8 @@ static int spawn_qemu(struct machine *m, const struct machine_options *o, const 
 	spawn.new_group = !o->terminal;
 	m->started_ns = time_now_ns();
 	int rc = child_spawn(&m->child, &spawn, e);
-	if (rc == 0 && o->exact) {
-		const struct rlimit room = {FILE_ROOM, FILE_ROOM};
+	if (rc == 0 && (o->exact || o->disk)) {
+		const struct rlimit room = {file_room(o), file_room(o)};
 		prlimit(m->child.pid, RLIMIT_FSIZE, &room, NULL);
 	}
 	return rc;

@@ -5,7 +5,7 @@
 #include "boot.h"
 
 /* The numbers that QEMU inherits its fds as. */
-enum { FD_CONSOLE = 3, FD_CONTROL, FD_QMP, FD_FIRST_TAP };
+enum { FD_CONSOLE = 3, FD_CONTROL, FD_QMP, FD_AGENT, FD_FIRST_TAP };
 
 /* The command line, NULL-terminated. */
 char **machine_command(const struct qemu *q, const struct machine_options *o, const char *initrd);

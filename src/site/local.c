@@ -103,8 +103,10 @@ static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struc
 		return rc;
 	bool booted = plan->server && target_guest(s->target, guest, &s->started_ns);
 	rc = frame_hello_read(body, booted ? guest : NULL, e);
-	if (booted)
+	if (s->started_ns)
 		guest->boot_ns = time_now_ns() - s->started_ns;
+	else if (booted) /* long ago, and not by us */
+		guest->init_ns = guest->ready_ns = 0;
 	json_decref(body);
 	if (rc == 0)
 		rc = frame_send(fd, FRAME_PLAN, endpoint_plan_json(plan), deadline, e);

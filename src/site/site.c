@@ -77,6 +77,7 @@ static int check_kernels(const struct settings *s, struct err *e)
 int site_check(struct site *site, struct settings *s, struct err *e)
 {
 	cpus isolated, housekeeping;
+	pid_t running;
 	int rc = settings_check(s, e);
 
 	if (rc == 0)
@@ -89,6 +90,7 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 	}
 	if (rc < 0 || settings_lab(s)) /* an emulated host checks its own CPUs, and nobody else is on it */
 		return rc;
+	running = target_running(s);
 	if (rc == 0)
 		rc = check_cpu(site, "client", s->client_cpu, e);
 	if (rc == 0)
@@ -97,7 +99,7 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 		(rc = tune_partition(&site->host, s->isolate, &isolated, &housekeeping, e)) < 0)
 		e->exit = EXIT_USAGE;
 	if (rc == 0 && strcmp(s->profile, "stock"))
-		rc = tune_allowed(&site->host, site->options.yes, e);
+		rc = tune_allowed(&site->host, running, site->options.yes, e);
 	return rc;
 }
 

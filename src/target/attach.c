@@ -2,7 +2,8 @@
 /*
  * Attachments out of virtual links.  veth: a pair from the client's namespace straight to the server's.
  * bridge: a bridge in a third namespace, of taut's own, with a pair to each.  Not in the host's namespace,
- * where the firewall of whoever runs containers would drop what a strange bridge forwards.
+ * where the firewall of whoever runs containers would drop what a strange bridge forwards.  host: none; the
+ * server is on a network of the user's, and the client in the host's own namespace.
  */
 #include "room.h"
 
@@ -69,4 +70,9 @@ const struct attachment_row attachment_bridge = {
 	.name = "bridge",
 	.help = "a bridge in a namespace of taut's own, with a veth pair to each end",
 	.create = bridge_create,
+};
+
+const struct attachment_row attachment_host = {
+	.name = "host",
+	.help = "the network that a running domain is on, from the host itself",
 };

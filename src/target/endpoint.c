@@ -211,7 +211,7 @@ int process_kill(pid_t pid, uint64_t start, uint64_t deadline_ns)
 
 void endpoint_kill(struct endpoint *ep)
 {
-	if (ep->pid > 0 && process_kill(ep->pid, ep->start, time_now_ns() + 5 * NS_PER_S) < 0)
+	if (ep->pid > 0 && !ep->foreign && process_kill(ep->pid, ep->start, time_now_ns() + 5 * NS_PER_S) < 0)
 		log_warn("%s (process %d) does not die", ep->name, ep->pid);
 	ep->pid = 0;
 }

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "domain.h"
 #include "target.h"
 #include "vm.h"
 
@@ -73,6 +74,7 @@ struct endpoint {
 	int theirs;              /* the other end, until it has been handed over */
 	int said;                /* memfd behind stderr */
 	int netns;               /* where its link is */
+	bool foreign;            /* pid is not ours to kill */
 	pid_t pid;               /* the agent as we see it; 0 before its HELLO */
 	uint64_t start;
 	bool ended;
@@ -106,8 +108,18 @@ struct runtime_row {
 	bool boots; /* starting takes a boot, and the server is on a tap of the bridge */
 	/* Can it be made with these settings?  NULL: making one is quick, so that is tried. */
 	int (*probe)(const struct settings *s, struct err *e);
-	/* Begins to start the server; endpoint_wait() follows. */
+	/*
+	 * Finds what is there already and holds the server; it is not ours, so it gets no cgroups and no
+	 * namespaces, and its threads are known from the beginning.  NULL: the server is in what start()
+	 * makes.
+	 */
+	int (*find)(struct target *t, struct err *e);
+	/* Begins to start the server; endpoint_wait() follows.  NULL: with find() only. */
 	int (*start)(struct target *t, struct err *e);
+	/* Puts the endpoint into what has been started, and takes it out again; NULL: it is there by itself.
+	 */
+	int (*enter)(struct target *t, uint64_t deadline_ns, struct err *e);
+	void (*leave)(struct target *t);
 	/* The threads of the server as the host sees them; NULL: those of the agent. */
 	int (*threads)(const struct target *t, struct subject *subject, struct err *e);
 	/* After the agent has been killed: the rest; problems go to the text.  NULL: nothing. */
@@ -116,16 +128,17 @@ struct runtime_row {
 	int (*each_left)(const char *base, int (*fn)(const char *id, void *arg), void *arg);
 	int (*remove_left)(const char *base, const char *id, struct err *e);
 };
-extern const struct runtime_row runtime_netns, runtime_oci, runtime_vm;
+extern const struct runtime_row runtime_netns, runtime_oci, runtime_vm, runtime_disk, runtime_libvirt;
 extern const struct runtime_row *const runtime_rows[];
 extern const size_t runtime_rows_n;
 
 struct attachment_row {
 	const char *name, *help;
-	/* Makes the links between t->client.netns and t->server.netns, which exist. */
+	/* Makes the links between t->client.netns and t->server.netns, which exist; NULL: there are others.
+	 */
 	int (*create)(struct target *t, struct err *e);
 };
-extern const struct attachment_row attachment_veth, attachment_bridge;
+extern const struct attachment_row attachment_veth, attachment_bridge, attachment_host;
 extern const struct attachment_row *const attachment_rows[];
 extern const size_t attachment_rows_n;
 
@@ -140,6 +153,14 @@ int rows_find(const struct settings *s, const struct runtime_row **runtime,
 
 struct oci_way;
 
+/* A guest that is not of taut's making. */
+struct own {
+	struct domain domain; /* that runs already; pid 0: none */
+	char address[64];     /* of the server; "" until it is known, or when taut gives it one */
+	int agent_port;       /* our end of the port of its guest agent; −1: libvirt's */
+	json_int_t program;   /* process that the guest agent started; 0: none */
+};
+
 struct target {
 	struct settings settings;
 	const struct runtime_row *runtime;
@@ -152,6 +173,7 @@ struct target {
 	struct endpoint client, server;
 	int bridge_netns; /* −1: none */
 	struct vm vm;
+	struct own own;
 	struct subject_link links[SUBJECT_LINKS_MAX];
 	size_t links_n;
 };

@@ -4,10 +4,12 @@
 
 #include <stdio.h>
 
-const struct runtime_row *const runtime_rows[] = {&runtime_netns, &runtime_oci, &runtime_vm};
+const struct runtime_row *const runtime_rows[] = {
+	&runtime_netns, &runtime_oci, &runtime_vm, &runtime_disk, &runtime_libvirt};
 const size_t runtime_rows_n = ARRAY_LEN(runtime_rows);
 
-const struct attachment_row *const attachment_rows[] = {&attachment_veth, &attachment_bridge};
+const struct attachment_row *const attachment_rows[] = {
+	&attachment_veth, &attachment_bridge, &attachment_host};
 const size_t attachment_rows_n = ARRAY_LEN(attachment_rows);
 
 /* The runtime of a target for which none is named. */
@@ -18,6 +20,8 @@ static const struct {
 	{"native", &runtime_netns},
 	{"container", &runtime_oci},
 	{"vm", &runtime_vm},
+	{"vm with a disk", &runtime_disk},
+	{"vm:NAME", &runtime_libvirt},
 };
 
 #define NAMES_MAX 16
@@ -46,14 +50,19 @@ static int target_row(const char *word, size_t *row, struct err *e)
 	return unknown("target", word, names, ARRAY_LEN(names), e);
 }
 
+/* The word of the table. */
+static const char *kind(const struct settings *s)
+{
+	if (settings_domain(s))
+		return "vm:NAME";
+	return settings_vm(s) && s->disk[0] ? "vm with a disk" : s->target;
+}
+
 static int runtime_find(const struct settings *s, const struct runtime_row **out, struct err *e)
 {
-	const char *names[ARRAY_LEN(runtime_rows)];
+	const char *names[ARRAY_LEN(runtime_rows)], *target = kind(s);
 	size_t row, n = 0;
-	char target[SETTING_WORD_MAX];
 
-	str_copy(target, sizeof(target), s->target);
-	target[strcspn(target, ":")] = 0; /* vm:NAME is a vm */
 	int rc = target_row(target, &row, e);
 	if (rc < 0)
 		return rc;

@@ -12,7 +12,8 @@
 #include <stdio.h>
 
 #define TAKE_DOWN_NS (5 * NS_PER_S)
-#define BOOT_NS      (90 * NS_PER_S) /* emulated, and beside noise */
+#define BOOT_NS      (90 * NS_PER_S)  /* emulated, and beside noise */
+#define DISK_BOOT_NS (300 * NS_PER_S) /* a whole system, with all its services */
 
 /* Private to the namespaces of one target, so they clash with nothing. */
 static const struct {
@@ -37,6 +38,8 @@ static int ends_connect(struct target *t, struct err *e)
 	size_t family = t->settings.ipv6 ? 1 : 0;
 	int rc;
 
+	if (!t->attachment->create)
+		return 0;
 	if ((t->client.netns = net_namespace_create(e)) < 0)
 		return t->client.netns;
 	if (!t->runtime->boots && (t->server.netns = net_namespace_create(e)) < 0)
@@ -62,7 +65,7 @@ int target_create(struct target **out, const struct settings *s, struct err *e)
 	t->client = t->server = nothing;
 	t->client.name = "taut-client";
 	t->server.name = "taut-server";
-	t->bridge_netns = -1;
+	t->bridge_netns = t->own.agent_port = -1;
 	memset(t->vm.taps, -1, sizeof(t->vm.taps));
 	rc = rows_find(s, &t->runtime, &t->attachment, e);
 	if (rc == 0 && t->runtime->ready)
@@ -71,10 +74,12 @@ int target_create(struct target **out, const struct settings *s, struct err *e)
 		rc = target_agent(t->agent, sizeof(t->agent), e);
 	if (rc == 0)
 		rc = place_make(&t->place, e);
-	if (rc == 0) {
+	if (rc == 0 && t->runtime->find)
+		rc = t->runtime->find(t, e);
+	if (rc == 0 && !t->runtime->find)
 		groups_create(&t->groups, t->place.id);
+	if (rc == 0)
 		rc = ends_connect(t, e);
-	}
 	if (rc < 0) {
 		target_destroy(t, NULL);
 		return rc;
@@ -89,11 +94,15 @@ int target_start(struct target *t, uint64_t deadline_ns, struct err *e)
 
 	if ((rc = endpoint_open(&t->server, e)) < 0 || (rc = endpoint_open(&t->client, e)) < 0)
 		return rc;
-	if ((rc = t->runtime->start(t, e)) < 0 || (rc = endpoint_spawn_agent(&t->client, t->agent, e)) < 0)
+	if (t->runtime->start && (rc = t->runtime->start(t, e)) < 0)
+		return rc;
+	if ((rc = endpoint_spawn_agent(&t->client, t->agent, e)) < 0)
 		return rc;
 	if ((rc = groups_enter(&t->groups, "client", t->client.child.pid, e)) < 0)
 		return rc;
 	rc = endpoint_wait(&t->client, deadline_ns, e);
+	if (rc == 0 && t->runtime->enter)
+		rc = t->runtime->enter(t, deadline_ns, e);
 	return rc < 0 ? rc : endpoint_wait(&t->server, deadline_ns, e);
 }
 
@@ -112,9 +121,10 @@ int target_subject(struct target *t, struct subject *subject, struct err *e)
 			t->groups.root, names[i]);
 	if (started)
 		rc = endpoint_threads(&t->client, ROLE_CLIENT, subject, e);
-	if (started && rc == 0)
-		rc = t->runtime->threads ? t->runtime->threads(t, subject, e)
-					 : endpoint_threads(&t->server, ROLE_SERVER, subject, e);
+	if (rc == 0 && t->runtime->threads && (started || t->runtime->find))
+		rc = t->runtime->threads(t, subject, e);
+	else if (rc == 0 && started)
+		rc = endpoint_threads(&t->server, ROLE_SERVER, subject, e);
 	return rc;
 }
 
@@ -125,7 +135,7 @@ int target_control(const struct target *t, bool server)
 
 const char *target_address(const struct target *t)
 {
-	return addresses[t->settings.ipv6 ? 1 : 0].server;
+	return t->own.address[0] ? t->own.address : addresses[t->settings.ipv6 ? 1 : 0].server;
 }
 
 unsigned target_prefix(const struct target *t)
@@ -135,11 +145,19 @@ unsigned target_prefix(const struct target *t)
 
 uint64_t target_patience_ns(const struct settings *s, uint64_t ns)
 {
-	return boot_patience_ns(settings_vm(s) ? MAX(ns, (uint64_t)BOOT_NS) : ns);
+	uint64_t boot_ns = settings_domain(s) || !settings_vm(s) ? 0 : s->disk[0] ? DISK_BOOT_NS : BOOT_NS;
+
+	return boot_patience_ns(MAX(ns, boot_ns));
 }
 
 bool target_guest(struct target *t, struct kernel_facts *facts, uint64_t *started_ns)
 {
+	if (t && t->own.domain.pid) {
+		str_copy(facts->accel, sizeof(facts->accel), t->own.domain.accel);
+		str_copy(facts->program, sizeof(facts->program), t->version);
+		*started_ns = 0;
+		return true;
+	}
 	if (!t || !t->server.machine)
 		return false;
 	str_copy(facts->accel, sizeof(facts->accel), accel_name(t->vm.accel));
@@ -188,6 +206,8 @@ int target_destroy(struct target *t, struct err *e)
 	if (!t)
 		return 0;
 	endpoint_kill(&t->client);
+	if (t->runtime && t->runtime->leave)
+		t->runtime->leave(t);
 	endpoint_kill(&t->server);
 	if (t->runtime && t->runtime->stop)
 		t->runtime->stop(t, &problems);
@@ -195,6 +215,8 @@ int target_destroy(struct target *t, struct err *e)
 	endpoint_close(&t->server);
 	if (t->bridge_netns >= 0)
 		close(t->bridge_netns);
+	if (t->own.agent_port >= 0)
+		close(t->own.agent_port);
 	if (t->place.folder[0] &&
 		groups_remove(&t->groups, t->place.id, time_now_ns() + TAKE_DOWN_NS, &one) < 0)
 		problem_add(&problems, &one);

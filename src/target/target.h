@@ -26,11 +26,17 @@ enum target_answer { TARGET_NO, TARGET_YES };
 enum target_answer target_probe(const struct settings *s, char *reason, size_t size, bool *privilege);
 /* Are target, runtime and attachment known to this build, and do they go together?  EXIT_USAGE. */
 int target_check(const struct settings *s, struct err *e);
+/*
+ * Of a target that runs already: its process, and what of the settings it decides (path) is filled in where
+ * it is empty.  0: there is none, or the target is taut's to make.
+ */
+pid_t target_running(struct settings *s);
 void target_runtimes_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
 void target_attachments_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
 
 int target_create(struct target **out, const struct settings *s, struct err *e);
-/* Cgroup root ("/taut-…" or ""), links; threads_n and cgroups_n are 0 before start. */
+/* Cgroup root ("/taut-…" or "") and links; threads and cgroups only once it has started, but for the threads
+ * of what runs already. */
 int target_subject(struct target *t, struct subject *subject, struct err *e);
 /* Starts both agents; returns when both have begun to say HELLO, which is still to be read. */
 int target_start(struct target *t, uint64_t deadline_ns, struct err *e);
@@ -42,7 +48,8 @@ void target_ended(struct target *t, char *out, size_t size);
 int target_destroy(struct target *t, struct err *e);
 /* A deadline for starting such a target: at least `ns`, longer where something must boot. */
 uint64_t target_patience_ns(const struct settings *s, uint64_t ns);
-/* Of a server in a virtual machine: accelerator, program, and when it was started; false: it is in none. */
+/* Of a server in a virtual machine: accelerator, program, and when it was started (0: not by us); false: it
+ * is in none. */
 bool target_guest(struct target *t, struct kernel_facts *facts, uint64_t *started_ns);
 /* The last lines of its console, "" for none. */
 void target_console(struct target *t, char *out, size_t size);

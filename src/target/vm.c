@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define MAC          "52:54:00:74:61:75"
 #define VHOST_PATH   "/dev/vhost-net"
 #define HUGEPAGES    "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
 #define HUGEPAGE_MIB 2
@@ -47,11 +46,11 @@ static int vhost_open(struct err *e)
 	return err_sys(e, "cannot open " VHOST_PATH);
 }
 
-static int vm_accel(
+int vm_accel(
 	const struct settings *s, const struct kernel *k, const char *agent, enum accel *out, struct err *e)
 {
-	char why[512] = "";
-	bool works = strcmp(s->accel, "tcg") && kvm_works(k, agent, target_mark(), why, sizeof(why));
+	char why[512] = "there is no kernel to try it with";
+	bool works = strcmp(s->accel, "tcg") && k && kvm_works(k, agent, target_mark(), why, sizeof(why));
 
 	if (!strcmp(s->accel, "kvm") && !works) {
 		err_set(e, ENOTSUP, "KVM does not work here: %s", why);
@@ -61,13 +60,9 @@ static int vm_accel(
 	return 0;
 }
 
-/* Everything but booting: that is what the trial itself does, and it takes seconds. */
-static int vm_probe(const struct settings *s, struct err *e)
+int vm_ground(const struct settings *s, struct err *e)
 {
-	struct kernel k;
 	struct qemu q;
-	enum accel accel;
-	char agent[4096];
 	int rc = qemu_find(&q, e);
 
 	if (rc == 0 && !strcmp(s->accel, "kvm") && access("/dev/kvm", R_OK | W_OK) < 0) {
@@ -82,6 +77,17 @@ static int vm_probe(const struct settings *s, struct err *e)
 		AUTO_CLOSE int vhost = vhost_open(e);
 		rc = vhost < 0 ? vhost : 0;
 	}
+	return rc;
+}
+
+/* Everything but booting: that is what the trial itself does, and it takes seconds. */
+static int vm_probe(const struct settings *s, struct err *e)
+{
+	struct kernel k;
+	enum accel accel;
+	char agent[4096];
+	int rc = vm_ground(s, e);
+
 	if (rc == 0 && (rc = vm_kernel(s, &k, e)) == -ENOENT)
 		snprintf(
 			e->advice, sizeof(e->advice), "taut run vm, which fetches one, or taut kernel fetch");
@@ -139,46 +145,53 @@ static int vm_launch(struct target *t, struct machine_options *o, struct err *e)
 	return rc < 0 ? rc : groups_enter(&t->groups, "server", machine_pid(t->server.machine), e);
 }
 
-static int vm_start(struct target *t, struct err *e)
+int vm_begin(struct target *t, struct machine_options *o, const struct kernel *tried, struct err *e)
 {
 	const struct settings *s = &t->settings;
-	struct machine_options o = {.kernel = &t->vm.kernel,
-		.append = s->boot,
-		.mark = target_mark(),
-		.folder = t->place.folder,
-		.control = t->server.theirs,
-		.cpus = (unsigned)s->vcpus,
-		.memory_mib = (unsigned)(s->memory_bytes >> 20),
-		.queues = (unsigned)s->queues,
-		.cpu_model = s->cpu_model,
-		.vhost = !strcmp(s->path, "vhost"),
-		.mac = MAC};
-	char image[1024];
 	struct qemu q;
 	int rc = qemu_find(&q, e);
 
-	memset(o.vhosts, -1, sizeof(o.vhosts));
-	memcpy(o.taps, t->vm.taps, sizeof(o.taps));
+	o->mark = target_mark();
+	o->folder = t->place.folder;
+	o->control = t->server.theirs;
+	o->cpus = (unsigned)s->vcpus;
+	o->memory_mib = (unsigned)(s->memory_bytes >> 20);
+	o->queues = (unsigned)s->queues;
+	o->cpu_model = s->cpu_model;
+	o->vhost = !strcmp(s->path, "vhost");
+	o->mac = VM_MAC;
+	memset(o->vhosts, -1, sizeof(o->vhosts));
+	memcpy(o->taps, t->vm.taps, sizeof(o->taps));
 	if (rc == 0)
-		rc = vm_kernel(s, &t->vm.kernel, e);
+		rc = vm_accel(s, tried, t->agent, &o->accel, e);
 	if (rc == 0)
-		rc = image_guest(&t->vm.kernel, t->agent, image, sizeof(image), e);
-	if (rc == 0)
-		rc = vm_accel(s, &t->vm.kernel, t->agent, &o.accel, e);
-	if (rc == 0)
-		rc = vm_backing(s, &o, e);
+		rc = vm_backing(s, o, e);
 	if (rc < 0)
 		return rc;
-	t->vm.accel = o.accel;
+	t->vm.accel = o->accel;
 	snprintf(t->version, sizeof(t->version), "QEMU %s", q.version);
+	return vm_launch(t, o, e);
+}
+
+static int vm_start(struct target *t, struct err *e)
+{
+	struct kernel *kernel = &t->vm.kernel;
+	struct machine_options o = {.kernel = kernel, .append = t->settings.boot};
+	char image[1024];
+	int rc = vm_kernel(&t->settings, kernel, e);
+
+	if (rc == 0)
+		rc = image_guest(kernel, t->agent, image, sizeof(image), e);
+	if (rc < 0)
+		return rc;
 	o.image = image;
 	o.document = vm_document(t);
-	rc = vm_launch(t, &o, e);
+	rc = vm_begin(t, &o, kernel, e);
 	json_decref(o.document);
 	return rc;
 }
 
-static void vm_stop(struct target *t, struct buf *problems)
+void vm_stop(struct target *t, struct buf *problems)
 {
 	(void)problems;
 	machine_stop(t->server.machine);
@@ -188,7 +201,7 @@ static void vm_stop(struct target *t, struct buf *problems)
 			close(steal_fd(&t->vm.taps[i]));
 }
 
-static int threads(const struct target *t, struct subject *subject, struct err *e)
+int vm_server_threads(const struct target *t, struct subject *subject, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
 	pid_t vcpus[64];
@@ -204,6 +217,6 @@ const struct runtime_row runtime_vm = {
 	.boots = true,
 	.probe = vm_probe,
 	.start = vm_start,
-	.threads = threads,
+	.threads = vm_server_threads,
 	.stop = vm_stop,
 };

@@ -20,6 +20,7 @@ static const char *const monitor_marks[] = {"qemu-system-", "qemu-kvm", "kvm", "
 struct search {
 	const struct tune_host *host;
 	char own[8192]; /* our own cgroups */
+	pid_t but;
 	size_t found;
 	char first[160];
 };
@@ -89,7 +90,7 @@ static int look(const char *name, void *arg)
 	char path[64], comm[64], groups[8192];
 	uint64_t pid;
 
-	if (str_u64(name, &pid))
+	if (str_u64(name, &pid) || (search->but && (pid_t)pid == search->but))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%s/comm", name);
 	if (root_read(search->host->root, path, comm, sizeof(comm), NULL) < 0)
@@ -107,9 +108,9 @@ static int look(const char *name, void *arg)
 	return 0;
 }
 
-int tune_allowed(const struct tune_host *host, bool yes, struct err *e)
+int tune_allowed(const struct tune_host *host, pid_t but, bool yes, struct err *e)
 {
-	struct search search = {.host = host};
+	struct search search = {.host = host, .but = but};
 	int rc;
 
 	if (yes)

@@ -65,8 +65,11 @@ int tune_partition(
 	const struct tune_host *host, const char *isolate, cpus *isolated, cpus *housekeeping, struct err *e);
 /* Shall the endpoints lock their memory (endpoint_plan.lock_memory)? */
 bool tune_wants_memory_lock(const struct settings *settings);
-/* May this machine be tuned?  EXIT_REFUSED when others' VMs or containers run on it (and !yes). */
-int tune_allowed(const struct tune_host *host, bool yes, struct err *e);
+/*
+ * May this machine be tuned?  EXIT_REFUSED when others' VMs or containers run on it (and !yes); the process
+ * `but` (0: none) is the one to be tuned, and no stranger.
+ */
+int tune_allowed(const struct tune_host *host, pid_t but, bool yes, struct err *e);
 
 /* --- plan → apply → verify → revert ------------------------------------------------------------ */
 
@@ -74,8 +77,9 @@ int tune_allowed(const struct tune_host *host, bool yes, struct err *e);
 int tune_host_open(struct tune_host *host, int root, struct err *e);
 void tune_host_close(struct tune_host *host); /* takes TUNE_HOST_NONE */
 /*
- * At TUNE_HOST only cgroup_root of the subject counts (NULL: none); at TUNE_LIVE all of it does, and its
- * netns fds must be open during the call. A profile "stock" gives an empty plan unless the settings place or
+ * At TUNE_HOST only cgroup_root of the subject counts, and threads that are there already, which are not
+ * moved with the rest (NULL: none); at TUNE_LIVE all of it does, and its netns fds must be open during the
+ * call. A profile "stock" gives an empty plan unless the settings place or
  * schedule the endpoints.  On one CPU there is nothing to isolate: those knobs are skipped.
  */
 int tune_plan_make(struct tune_plan **out, const struct tune_host *host, enum tune_stage stage,

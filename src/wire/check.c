@@ -58,6 +58,51 @@ static int check_profile(const struct settings *s, struct err *e)
 	return 0;
 }
 
+/* A domain has what it has; and its name goes into paths. */
+static int check_domain(const struct settings *s, struct err *e)
+{
+	static const char *const made[] = {"kernel", "boot", "disk", "accel", "vcpus", "memory", "queues",
+		"cpu_model", "backing", "mtu"};
+	const char *name = settings_domain(s);
+	struct settings initial;
+
+	if (!*name)
+		return err_usage(
+			e, "cannot use target 'vm:': it wants the name of a domain (try: vm, or vm:NAME)");
+	if (strchr(name, '/'))
+		return err_usage(e, "cannot use target '%s': no domain has a '/' in its name", s->target);
+	settings_init(&initial);
+	for (size_t i = 0; i < ARRAY_LEN(made); i++)
+		if (!setting_equal(s, &initial, setting_find(made[i])))
+			return err_usage(e, "cannot give %s another %s: it runs already", s->target, made[i]);
+	return 0;
+}
+
+/* The way into a guest that is not of taut's making. */
+static int check_login(struct settings *s, struct err *e)
+{
+	const char *host = str_starts(s->login, "ssh:") ? s->login + strlen("ssh:") : NULL;
+
+	if (!settings_domain(s) && !s->disk[0])
+		return s->login[0] ? err_usage(e,
+					     "cannot use login '%s': a guest that taut makes has the agent "
+					     "in it (try: disk, "
+					     "or target vm:NAME)",
+					     s->login)
+				   : 0;
+	if (!s->login[0])
+		str_copy(s->login, sizeof(s->login), "agent");
+	if (!host && strcmp(s->login, "agent"))
+		return err_usage(e, "cannot use login '%s': it is agent or ssh:USER@HOST", s->login);
+	if (host && (!*host || *host == '-' || strpbrk(host, " \t\n'\"")))
+		return err_usage(e, "cannot use login '%s': it wants USER@HOST after ssh:", s->login);
+	if (host && s->disk[0])
+		return err_usage(e, "cannot log into a machine that boots from a disk by ssh: it is on a "
+				    "network of taut's own, "
+				    "where nobody knows its address (try: login agent)");
+	return 0;
+}
+
 /* What only a virtual machine has. */
 static int check_vm(struct settings *s, struct err *e)
 {
@@ -72,20 +117,17 @@ static int check_vm(struct settings *s, struct err *e)
 				own[i], s->target);
 	if (!settings_vm(s))
 		return 0;
-	if (!strcmp(s->target, "vm:"))
-		return err_usage(
-			e, "cannot use target 'vm:': it wants the name of a domain (try: vm, or vm:NAME)");
-	if (str_starts(s->target, "vm:") && (s->kernel[0] || s->boot[0] || s->disk[0]))
-		return err_usage(
-			e, "cannot give %s a kernel, boot arguments or a disk: it runs already", s->target);
+	int rc = settings_domain(s) ? check_domain(s, e) : 0;
+	if (rc < 0)
+		return rc;
 	if (s->disk[0] && (s->kernel[0] || s->boot[0]))
 		return err_usage(e, "cannot give a VM both a disk and a kernel or boot arguments: the disk "
 				    "brings its own");
-	if (!str_starts(s->target, "vm:") && !s->path[0])
+	if (!settings_domain(s) && !s->path[0])
 		str_copy(s->path, sizeof(s->path), "virtio");
-	if (!str_starts(s->target, "vm:") && !s->disk[0] && !s->kernel[0])
+	if (!settings_domain(s) && !s->disk[0] && !s->kernel[0])
 		str_copy(s->kernel, sizeof(s->kernel), "stock");
-	return 0;
+	return check_login(s, e);
 }
 
 static int check_site(const struct settings *s, struct err *e)
@@ -98,6 +140,9 @@ static int check_site(const struct settings *s, struct err *e)
 		return err_usage(e,
 			"cannot give host_boot '%s' to the local host: it runs already (try: site lab)",
 			s->host_boot);
+	if (lab && (settings_domain(s) || s->disk[0]))
+		return err_usage(e, "cannot use %s on an emulated host: it is not there (try: site local)",
+			s->disk[0] ? s->disk : s->target);
 	if (!settings_exact(s))
 		return 0;
 	if (!lab)
@@ -130,11 +175,19 @@ int settings_check(struct settings *s, struct err *e)
 		str_copy(s->runtime, sizeof(s->runtime), "oci");
 	if (!s->attachment[0])
 		str_copy(s->attachment, sizeof(s->attachment),
-			strcmp(s->target, "native") ? "bridge" : "veth");
+			settings_domain(s)            ? "host"
+			: strcmp(s->target, "native") ? "bridge"
+						      : "veth");
 	if ((rc = check_vm(s, e)) < 0 || (rc = check_site(s, e)) < 0)
 		return rc;
-	if (settings_vm(s) && strcmp(s->attachment, "bridge"))
-		return err_usage(e, "cannot attach a virtual machine by '%s' (try: bridge)", s->attachment);
+	const char *only = settings_domain(s) ? "host" : settings_vm(s) ? "bridge" : s->attachment;
+	if (strcmp(s->attachment, only))
+		return err_usage(e, "cannot attach a virtual machine by '%s' (try: %s)", s->attachment, only);
+	if (!settings_domain(s) && !strcmp(s->attachment, "host"))
+		return err_usage(e,
+			"cannot attach target %s by 'host': only a running domain is there already "
+			"(try: bridge)",
+			s->target);
 	if (s->mtu && s->mtu < (s->ipv6 ? 1280u : 68u))
 		return err_usage(e, "cannot use MTU %llu: IPv%c needs at least %d",
 			(unsigned long long)s->mtu, s->ipv6 ? '6' : '4', s->ipv6 ? 1280 : 68);

@@ -23,6 +23,9 @@ static int wait_for(int fd, short events, uint64_t deadline_ns)
 		struct pollfd p = {.fd = fd, .events = events};
 		uint64_t left = now < deadline_ns ? (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
 		int n = poll(&p, 1, left > 3600000 ? 3600000 : (int)left);
+		/* A VM's port whose other side has gone takes nothing, and says so again and again. */
+		if (n > 0 && events == POLLOUT && !(p.revents & POLLOUT))
+			return -EPIPE;
 		if (n > 0)
 			return 0;
 		if (n < 0 && errno != EINTR)

@@ -20,7 +20,7 @@ const struct setting_row setting_rows[] = {
 		.help = "the virtual system that holds the server; vm:NAME is a running libvirt domain"},
 	{"runtime", SETTING_WORD, AT(runtime), "", .form = "netns|oci",
 		.help = "what makes the container: netns (bare namespace) or oci (runc or crun)"},
-	{"attachment", SETTING_WORD, AT(attachment), "", .form = "veth|bridge",
+	{"attachment", SETTING_WORD, AT(attachment), "", .form = "veth|bridge|host",
 		.help = "how the target reaches the client"},
 	{"path", SETTING_WORD, AT(path), "", .choices = "|virtio|vhost", .form = "virtio|vhost",
 		.help = "a VM's network path; empty for anything else"},
@@ -275,7 +275,12 @@ bool settings_open_loop(const struct settings *s)
 
 bool settings_vm(const struct settings *s)
 {
-	return !strcmp(s->target, "vm") || str_starts(s->target, "vm:");
+	return !strcmp(s->target, "vm") || settings_domain(s);
+}
+
+const char *settings_domain(const struct settings *s)
+{
+	return str_starts(s->target, "vm:") ? s->target + strlen("vm:") : NULL;
 }
 
 bool settings_exact(const struct settings *s)

@@ -97,6 +97,8 @@ int settings_check(struct settings *s, struct err *e);
 int sched_parse(const char *text, int *policy, int *priority, struct err *e);
 bool settings_open_loop(const struct settings *s); /* rate > 0 */
 bool settings_vm(const struct settings *s);        /* target vm or vm:NAME */
+/* NAME of the target vm:NAME, a domain that runs already; NULL for any other target. */
+const char *settings_domain(const struct settings *s);
 bool settings_exact(const struct settings *s);     /* on the exact clock */
 /* The kernel of an emulated host ("stock" for a bare "lab"); NULL for the local site. */
 const char *settings_lab(const struct settings *s);

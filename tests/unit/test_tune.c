@@ -524,10 +524,10 @@ static void others_work_is_not_disturbed(void **state)
 		world_make(&w, WORLD_V2, 2);
 		world_put(&w, "/proc/5000300/comm", rows[i].comm);
 		world_put(&w, "/proc/5000300/cgroup", rows[i].cgroup);
-		if (tune_allowed(&w.host, false, &e) != rows[i].rc)
+		if (tune_allowed(&w.host, 0, false, &e) != rows[i].rc)
 			fail_msg("%s in %s: wrong answer (%s)", rows[i].comm, rows[i].cgroup, e.text);
 		assert_int_equal(e.exit, rows[i].rc ? EXIT_REFUSED : EXIT_DONE);
-		assert_int_equal(tune_allowed(&w.host, true, &e), 0);
+		assert_int_equal(tune_allowed(&w.host, 0, true, &e), 0);
 		world_end(&w);
 	}
 }

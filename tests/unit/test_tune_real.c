@@ -51,7 +51,7 @@ static int may_tune(char *why, size_t size)
 	if (rc == 0 && CPU_COUNT(&host.online) < 2)
 		return -1;
 	if (rc == 0)
-		rc = tune_allowed(&host, false, &e);
+		rc = tune_allowed(&host, 0, false, &e);
 	if (rc == 0)
 		rc = lock_machine(&e);
 	if (rc >= 0)

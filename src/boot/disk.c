@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a disk image is, by its first bytes.  QEMU would guess too, but a guess that a guest's own writes can
+ * change is no good, so the format is named to it.
+ */
+#include "boot.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define SECTOR 512
+
+int disk_check(const char *path, enum disk_format *format, struct err *e)
+{
+	unsigned char first[SECTOR];
+	struct stat st;
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, "cannot open the disk %s", path);
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_set(e, EINVAL, "cannot boot from %s: it is neither a file nor a disk", path);
+	if (pread(fd, first, sizeof(first), 0) != (ssize_t)sizeof(first))
+		return err_set(e, EINVAL, "cannot boot from %s: it is no disk image, it is too short", path);
+	if (!memcmp(first, "QFI\xfb", 4)) {
+		*format = DISK_QCOW2;
+		return 0;
+	}
+	/* The BIOS looks for the same two bytes. */
+	if (first[SECTOR - 2] != 0x55 || first[SECTOR - 1] != 0xaa) {
+		err_set(e, EINVAL, "cannot boot from %s: it is no disk image, there is no boot sector in it",
+			path);
+		return err_try(e, "a raw or qcow2 image (qemu-img convert)");
+	}
+	*format = DISK_RAW;
+	return 0;
+}

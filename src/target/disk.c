@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A virtual machine that boots from a disk image of the user's.  It is a machine as vm.c makes them, with
+ * the bridge, the tap and the control port; what differs is that the agent is not in it.  It gets there by
+ * the guest's QEMU guest agent once the system is up (login_agent.c), and gives the network device its
+ * address.
+ *
+ * The image is never written: what the guest writes goes to a temporary file in the target's folder, which
+ * has no name and is bounded, and dies with QEMU.
+ */
+#include "login.h"
+
+#include <stdio.h>
+#include <sys/socket.h>
+
+static int disk_probe(const struct settings *s, struct err *e)
+{
+	enum disk_format format;
+	struct kernel k;
+	enum accel accel;
+	char agent[4096];
+	int rc = vm_ground(s, e);
+
+	if (rc == 0)
+		rc = disk_check(s->disk, &format, e);
+	if (rc == 0)
+		rc = target_agent(agent, sizeof(agent), e);
+	return rc < 0 ? rc : vm_accel(s, kernel_find(&k, "", NULL) == 0 ? &k : NULL, agent, &accel, e);
+}
+
+static int disk_start(struct target *t, struct err *e)
+{
+	struct machine_options o = {0};
+	struct kernel *tried = &t->vm.kernel;
+	/* From the top: what begins with a word and a colon would be a protocol to QEMU. */
+	AUTO_FREE char *path = realpath(t->settings.disk, NULL);
+	int ends[2], rc = disk_check(t->settings.disk, &o.disk_format, e);
+
+	if (rc < 0)
+		return rc;
+	o.disk = path;
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return err_sys(e, "cannot make a stream for the guest agent");
+	t->own.agent_port = ends[0];
+	o.guest_agent = ends[1];
+	rc = vm_begin(t, &o, kernel_find(tried, "", NULL) == 0 ? tried : NULL, e);
+	close(ends[1]);
+	return rc;
+}
+
+const struct runtime_row runtime_disk = {
+	.name = "disk",
+	.help = "a virtual machine by QEMU that boots from a disk image of your own",
+	.targets = "vm with a disk",
+	.boots = true,
+	.probe = disk_probe,
+	.start = disk_start,
+	.enter = login_enter,
+	.leave = login_leave,
+	.threads = vm_server_threads,
+	.stop = vm_stop,
+};
