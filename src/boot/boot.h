@@ -152,7 +152,8 @@ struct machine_options {
 	const char *folder; /* for its appended image; must exist, private */
 	int control;        /* the far end of its control stream, borrowed; ignored on the exact clock */
 	bool terminal;      /* console on our stdin and stdout, and no control stream */
-	/* Boot from this disk image instead; what the guest writes goes to a file in `folder`.  NULL: kernel. */
+	/* Boot from this disk image instead; what the guest writes goes to a file in `folder`.  NULL: kernel.
+	 */
 	const char *disk;
 	enum disk_format disk_format;
 	int guest_agent; /* the far end of the port of the QEMU guest agent, borrowed; 0: it has none */

@@ -99,7 +99,7 @@ bool settings_open_loop(const struct settings *s); /* rate > 0 */
 bool settings_vm(const struct settings *s);        /* target vm or vm:NAME */
 /* NAME of the target vm:NAME, a domain that runs already; NULL for any other target. */
 const char *settings_domain(const struct settings *s);
-bool settings_exact(const struct settings *s);     /* on the exact clock */
+bool settings_exact(const struct settings *s); /* on the exact clock */
 /* The kernel of an emulated host ("stock" for a bare "lab"); NULL for the local site. */
 const char *settings_lab(const struct settings *s);
 json_t *settings_json(const struct settings *s);
