@@ -87,7 +87,7 @@ static int name_running(struct err *e)
 		return -e->code;
 	char *names = str_trim(said);
 	if (!*names)
-		return err_try(e, "virsh start, no domain is running");
+		return err_try(e, "start it, no domain is running");
 	AUTO(buf_free) struct buf list = {0};
 	for (char *save = NULL, *name = strtok_r(names, "\n", &save); name;
 		name = strtok_r(NULL, "\n", &save))
