@@ -8,11 +8,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#define SECTOR 512
+#define SECTOR      512
+#define KERNEL_MARK 0x202 /* "HdrS" of the Linux boot protocol */
 
 int disk_check(const char *path, enum disk_format *format, struct err *e)
 {
-	unsigned char first[SECTOR];
+	unsigned char first[2 * SECTOR];
 	struct stat st;
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
@@ -31,6 +32,10 @@ int disk_check(const char *path, enum disk_format *format, struct err *e)
 		err_set(e, EINVAL, "cannot boot from %s: it is no disk image, there is no boot sector in it",
 			path);
 		return err_try(e, "a raw or qcow2 image (qemu-img convert)");
+	}
+	if (!memcmp(first + KERNEL_MARK, "HdrS", 4)) {
+		err_set(e, EINVAL, "cannot boot from %s: it is a kernel, no disk image", path);
+		return err_try(e, "kernel %s", path);
 	}
 	*format = DISK_RAW;
 	return 0;

@@ -45,7 +45,8 @@ int virsh(const char *const *words, uint64_t timeout_ns, char **out, struct err 
 
 	if (!program_find("virsh", program, sizeof(program))) {
 		err_set(e, ENOENT, "no virsh on PATH");
-		return err_try(e, "apt-get install libvirt-clients");
+		err_try(e, "apt-get install libvirt-clients");
+		return -ENOENT;
 	}
 	if (!uri || !*uri) {
 		argv[n++] = "-c";
@@ -69,7 +70,7 @@ void domain_hypervisor(char *out, size_t size)
 	AUTO_FREE char *said = NULL;
 
 	str_copy(out, size, "QEMU");
-	if (virsh(words, VIRSH_NS, &said, NULL) < 0)
+	if (virsh(words, VIRSH_NS, &said, NULL) < 0 || !said)
 		return;
 	const char *line = strstr(said, key);
 	if (line)
@@ -87,7 +88,7 @@ static int name_running(struct err *e)
 		return -e->code;
 	char *names = str_trim(said);
 	if (!*names)
-		return err_try(e, "virsh start, no domain is running");
+		return err_try(e, "start it, no domain is running");
 	AUTO(buf_free) struct buf list = {0};
 	for (char *save = NULL, *name = strtok_r(names, "\n", &save); name;
 		name = strtok_r(NULL, "\n", &save))
@@ -129,7 +130,7 @@ static bool any_word(const char *command, size_t len, bool (*fn)(const char *wor
 static bool names(const char *word, void *arg)
 {
 	const char *name = arg, *at = strstr(word, "guest=");
-	size_t len = strlen(name);
+	size_t len = name ? strlen(name) : 0;
 
 	if (!at || (at != word && at[-1] != ','))
 		return false;
@@ -338,7 +339,7 @@ int domain_channel(const char *name, const char *channel, char *path, size_t siz
 
 	if (rc < 0)
 		return rc;
-	if (domain_xml_channel(xml, channel, path, size))
+	if (xml && domain_xml_channel(xml, channel, path, size))
 		return 0;
 	err_set(e, ENOENT,
 		"domain '%s' has no virtio channel %s, and a guest agent alone cannot carry a trial", name,

@@ -205,9 +205,12 @@ static int agent_probe(const struct settings *s, struct err *e)
 	char path[512];
 	int rc = domain_channel(q.domain, PORT, path, sizeof(path), e);
 
+	if (rc < 0)
+		return rc;
+	rc = qga_able(&q, deadline, e);
 	if (rc == 0)
-		rc = qga_able(&q, deadline, e);
-	return rc < 0 ? rc : kernel_check(&q, deadline, e);
+		rc = kernel_check(&q, deadline, e);
+	return rc < 0 ? err_try(e, "start qemu-guest-agent in the guest, or login ssh:USER@HOST") : 0;
 }
 
 /* --- out --------------------------------------------------------------------------------------- */

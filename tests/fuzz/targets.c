@@ -9,6 +9,8 @@
 #include "boot/machine.h"
 #include "run/run.h"
 #include "site/guest.h"
+#include "target/domain.h"
+#include "target/qga.h"
 #include "wire/wire.h"
 
 #include <assert.h>
@@ -104,6 +106,39 @@ static inline void fuzz_knobs(const uint8_t *data, size_t size)
 			json_array_size(knobs) == json_array_size(json_object_get(body, "knobs")));
 	json_decref(knobs);
 	json_decref(body);
+}
+
+/*
+ * What a guest agent says on its port, to somebody who greets it and asks it twice; and what libvirt prints
+ * of a domain.
+ */
+static inline void fuzz_qga(const uint8_t *data, size_t size)
+{
+	int ends[2];
+	AUTO_FREE char *text = mem_alloc(size + 1);
+	struct domain domain = {0};
+	char path[64];
+	json_t *value = NULL;
+
+	memcpy(text, data, size);
+	domain_command_read(&domain, text, size);
+	assert(!domain.mac[0] || strlen(domain.mac) == 17);
+	domain_command_names(text, size, "a,b");
+	domain_xml_channel(text, "taut.control", path, sizeof(path));
+	if (qga_reply_read(text, size, &value, NULL) == 0)
+		json_decref(value);
+	if (size > 60000 || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+		return;
+	const struct qga q = {.fd = ends[0]};
+	struct qga_program program = {.pid = 1};
+	uint64_t deadline = time_now_ns() + NS_PER_S;
+	if (write(ends[1], data, size) == (ssize_t)size) {
+		shutdown(ends[1], SHUT_WR);
+		if (qga_able(&q, deadline, NULL) == 0)
+			qga_look(&q, &program, deadline, NULL);
+	}
+	close(ends[0]);
+	close(ends[1]);
 }
 
 /* What a user writes: an experiment, and values of settings. */
