@@ -132,7 +132,7 @@ static bool names(const char *word, void *arg)
 	const char *name = arg, *at = strstr(word, "guest=");
 	size_t len = name ? strlen(name) : 0;
 
-	if (!at || (at != word && at[-1] != ','))
+	if (!name || !at || (at != word && at[-1] != ','))
 		return false;
 	at += strlen("guest=");
 	return !strncmp(at, name, len) && (!at[len] || at[len] == ',');
