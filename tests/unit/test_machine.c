@@ -198,7 +198,7 @@ static void test_command_guest(void **state)
 			" -accel tcg,thread=multi ", " -cpu max ", " -smp 2 ", " -m 512M ",
 			" -kernel /boot/vmlinuz ", " -initrd /run/taut/1-1/initrd ",
 			"console=ttyS0 panic=-1 oops=panic quiet isolcpus=1 ", "name=taut.control",
-			" tap,id=net,fd=6,vhost=off ", "mac=52:54:00:74:61:75,romfile= ", NULL},
+			" tap,id=net,fd=7,vhost=off ", "mac=52:54:00:74:61:75,romfile= ", NULL},
 		(const char *const[]){
 			"vmport=on", "icount", "nokaslr", "mq=on", "hugetlb", "mem-lock", NULL});
 	o.accel = ACCEL_KVM;
@@ -207,7 +207,7 @@ static void test_command_guest(void **state)
 	AUTO_FREE char *tuned = line_of(&o);
 	has(tuned,
 		(const char *const[]){" -accel kvm ", " -cpu host ",
-			" tap,id=net,fds=6:7,vhost=on,vhostfds=8:9 ", ",mq=on,vectors=6 ",
+			" tap,id=net,fds=7:8,vhost=on,vhostfds=9:10 ", ",mq=on,vectors=6 ",
 			"size=512M,hugetlb=on", "memory-backend=memory", "mem-lock=on", NULL},
 		(const char *const[]){"tcg", NULL});
 	o.cpu_model = "EPYC";
@@ -215,7 +215,10 @@ static void test_command_guest(void **state)
 	o.disk = "/home/me/a,b.qcow2";
 	AUTO_FREE char *disk = line_of(&o);
 	has(disk,
-		(const char *const[]){" -cpu EPYC ", "file=/home/me/a,,b.qcow2,if=virtio,snapshot=on", NULL},
+		(const char *const[]){" -cpu EPYC ",
+			"file=/home/me/"
+			"a,,b.qcow2,format=raw,if=virtio,snapshot=on,werror=report,rerror=report",
+			NULL},
 		(const char *const[]){"-kernel", "-netdev", NULL});
 }
 
