@@ -97,7 +97,7 @@ static int ssh_probe(const struct settings *s, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (rc > 0) {
-		err_set(e, EACCES, "cannot log in by ssh: %.300s", last_line(said));
+		err_set(e, EREMOTEIO, "cannot log in by ssh: %.300s", last_line(said));
 		return err_try(e, "ssh %s true, which must work without a question", destination(s));
 	}
 	sscanf(said, "%63s %127s", machine, release);

@@ -60,7 +60,7 @@ class Guest:
         """`image`: an initramfs of taut's, for the modules in it."""
         self.folder, self.image = pathlib.Path(folder), image
         tree = self.folder / "tree"
-        for sub in ("bin", "etc", "root/.ssh", "usr/sbin", "lib64"):
+        for sub in ("bin", "etc", "root/.ssh", "usr/sbin", "lib64", "tmp", "var/lib"):
             (tree / sub).mkdir(parents=True)
         shutil.copy(find("busybox"), tree / "bin/busybox")
         for name in ("qemu-ga", "dropbear"):

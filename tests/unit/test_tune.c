@@ -528,6 +528,7 @@ static void others_work_is_not_disturbed(void **state)
 			fail_msg("%s in %s: wrong answer (%s)", rows[i].comm, rows[i].cgroup, e.text);
 		assert_int_equal(e.exit, rows[i].rc ? EXIT_REFUSED : EXIT_DONE);
 		assert_int_equal(tune_allowed(&w.host, 0, true, &e), 0);
+		assert_int_equal(tune_allowed(&w.host, 5000300, false, &e), 0); /* the one to be tuned */
 		world_end(&w);
 	}
 }
