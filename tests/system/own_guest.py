@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 
-from tap import AGENT, check, skip
+from tap import check, skip
 
 PROGRAMS = ["busybox", "qemu-ga", "dropbear", "dropbearkey", "mformat", "mcopy", "syslinux", "qemu-system-x86_64", "ssh"]
 SECTOR = 512
