@@ -73,15 +73,16 @@ static bool is_known(const char *key)
 	return false;
 }
 
-static int entry_read(const json_t *entry, json_t *out, struct err *e)
+/* `where`: which half it must be of; NULL: it says so itself, as those of an emulated host's record do. */
+static int entry_read(const json_t *entry, const char *where, json_t *out, struct err *e)
 {
-	const char *key;
+	const char *key, *said = json_string_value(json_object_get(entry, "where"));
 	json_t *item;
 
 	if (!json_is_object(entry))
 		return err_set(e, EPROTO, "a knob of the guest is no object");
 	json_object_foreach ((json_t *)(uintptr_t)entry, key, item)
-		if (!is_known(key))
+		if (!is_known(key) && (where || strcmp(key, "where") != 0))
 			return err_set(e, EPROTO, "a knob of the guest has '%.40s', which is not known", key);
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		item = text_read(json_object_get(entry, texts[i].key), texts[i].max, texts[i].needed);
@@ -93,12 +94,15 @@ static int entry_read(const json_t *entry, json_t *out, struct err *e)
 	}
 	if (!tune_status_known(json_string_value(json_object_get(out, "status"))))
 		return err_set(e, EPROTO, "a knob of the guest has a status that is none");
+	if (!where && (!said || !str_in(said, "host|guest")))
+		return err_set(e, EPROTO, "a knob of an emulated host does not say where it is");
+	json_object_set_new(out, "where", json_string(where ? where : said));
 	return 0;
 }
 
-int guest_knobs_read(const json_t *body, json_t **knobs, struct err *e)
+static int array_read(const json_t *array, const char *where, json_t **knobs, struct err *e)
 {
-	const json_t *array = json_object_get(body, "knobs"), *entry;
+	const json_t *entry;
 	size_t i;
 
 	if (!json_is_array(array) || json_array_size(array) > ENTRIES_MAX)
@@ -107,16 +111,25 @@ int guest_knobs_read(const json_t *body, json_t **knobs, struct err *e)
 	json_array_foreach (array, i, entry) {
 		json_t *clean = json_object();
 		json_array_append_new(made, clean);
-		int rc = entry_read(entry, clean, e);
+		int rc = entry_read(entry, where, clean, e);
 		if (rc < 0) {
 			json_decref(made);
 			return rc;
 		}
 	}
-	knobs_mark(made, "guest");
 	json_decref(*knobs);
 	*knobs = made;
 	return 0;
+}
+
+int guest_knobs_read(const json_t *body, json_t **knobs, struct err *e)
+{
+	return array_read(json_object_get(body, "knobs"), "guest", knobs, e);
+}
+
+int host_knobs_read(json_t **knobs, struct err *e)
+{
+	return array_read(*knobs, NULL, knobs, e);
 }
 
 int guest_tune(int control_fd, const struct settings *settings, enum tune_stage stage, uint64_t deadline_ns,

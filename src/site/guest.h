@@ -20,6 +20,9 @@ int guest_untune(int control_fd, uint64_t deadline_ns, struct err *e);
  */
 int guest_knobs_read(const json_t *body, json_t **knobs, struct err *e);
 
+/* The same for those of a record that an emulated host has sent: both halves, which say where they are. */
+int host_knobs_read(json_t **knobs, struct err *e);
+
 /* What a guest is told. */
 void guest_settings(const struct settings *of_trial, struct settings *out);
 /* Sets "where" in every entry. */

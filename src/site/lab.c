@@ -12,6 +12,8 @@
  */
 #include "hosts.h"
 
+#include "guest.h"
+
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -300,17 +302,18 @@ static void lab_sign(const struct lab *lab, const struct settings *s, struct tri
 }
 
 /*
- * Can it be true?  Each end of a trial that was done is held against its plan.  The clock of the host need
- * not run like ours (on the exact clock it does not at all), so the time that there was is what the plan
- * allows.
+ * Can it be true?  Knobs are taken over text by text, as those of a guest are; each end of a trial that was
+ * done is held against its plan.  The clock of the host need not run like ours (on the exact clock it does
+ * not at all), so the time that there was is what the plan allows.
  */
-static int record_check(const struct trial_record *record, const struct settings *s, struct err *e)
+static int record_check(struct trial_record *record, const struct settings *s, struct err *e)
 {
 	uint64_t most = s->warmup_ns + MAX(s->duration_ns, s->max_duration_ns) + 2 * s->timeout_ns + LATE_NS;
 
-	if (record->outcome != TRIAL_DONE)
-		return 0;
-	int rc = endpoint_record_check(&record->client, s, false, most, e);
+	int rc = host_knobs_read(&record->knobs, e);
+	if (rc < 0 || record->outcome != TRIAL_DONE)
+		return rc;
+	rc = endpoint_record_check(&record->client, s, false, most, e);
 	if (rc < 0)
 		return err_wrap(e, "client endpoint");
 	rc = endpoint_record_check(&record->server, s, true, most, e);

@@ -9,13 +9,18 @@
  * moment, and again.
  *
  * A task can fork between being read and being moved: joining looks a second time for the children of such,
- * and undoing repeats until the cgroup is empty.
+ * and undoing repeats until the cgroup is empty.  A task that is ending cannot be moved any more and stays
+ * until it has given back its memory, which takes a large one a while; nothing announces that in a cgroup v1,
+ * so it is looked for now and then, up to a deadline.
  */
 #include "private.h"
 
+#include <poll.h>
 #include <stdio.h>
 
-#define ROUNDS_MAX 100
+#define EMPTY_NS     (10 * NS_PER_S)
+#define ROUNDS_EAGER 10 /* without a pause between them */
+#define PAUSE_MS     5
 
 static int by_number(const void *a, const void *b)
 {
@@ -61,14 +66,18 @@ static int move_tid(const struct tune_host *host, const char *dir, pid_t tid)
 	return host->calls->write_file(host->calls_arg, host->root, path, number);
 }
 
-/* Moves everything from one cgroup to another; returns how many tasks. */
+/* Moves everything from one cgroup to another; returns how many tasks (one that has to be moved again counts
+ * again). */
 static int drain(const struct tune_host *host, const char *from, const char *to, struct err *e)
 {
+	uint64_t deadline = time_now_ns() + EMPTY_NS;
 	int moved = 0, rc;
 
-	for (int round = 0; round < ROUNDS_MAX; round++) {
+	for (int round = 0; time_now_ns() < deadline; round++) {
 		AUTO_FREE pid_t *tids = NULL;
 		size_t n;
+		if (round >= ROUNDS_EAGER)
+			poll(NULL, 0, PAUSE_MS);
 		rc = tune_group_tids(host, from, &tids, &n, e);
 		if (rc == -ENOENT || (rc == 0 && n == 0))
 			return moved;

@@ -26,6 +26,35 @@ static json_t *parse(const char *text)
 	return value;
 }
 
+static void what_an_emulated_host_says_is_checked(void **state)
+{
+#define KNOB(more) "[{'id':'a','object':'o','status':'effective'" more "}]"
+	static const struct {
+		const char *knobs, *what; /* NULL: right */
+	} rows[] = {
+		{"[]", NULL},
+		{KNOB(",'where':'host'"), NULL},
+		{KNOB(",'where':'guest'"), NULL},
+		{KNOB(",'where':'nowhere'"), "where it is"},
+		{KNOB(",'where':1"), "where it is"},
+		{KNOB(""), "where it is"},
+		{KNOB(",'where':'host','more':1"), "'more'"},
+		{"[7]", "no object"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		json_t *knobs = parse(rows[i].knobs), *wanted = rows[i].what ? json_incref(knobs) : NULL;
+		struct err e = ERR_INIT;
+		int rc = host_knobs_read(&knobs, &e);
+		if (rc != (rows[i].what ? -EPROTO : 0) || (rows[i].what && !strstr(e.text, rows[i].what)))
+			fail_msg("%s: %d (%s)", rows[i].knobs, rc, e.text);
+		assert_true(!wanted || json_equal(wanted, knobs)); /* what is refused stays as it was */
+		json_decref(wanted);
+		json_decref(knobs);
+	}
+}
+
 static void what_a_guest_says_is_checked(void **state)
 {
 	static const struct {
@@ -176,6 +205,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_a_guest_says_is_checked),
+		cmocka_unit_test(what_an_emulated_host_says_is_checked),
 		cmocka_unit_test(too_many_knobs_and_too_long_texts_are_refused),
 		cmocka_unit_test(what_could_drive_a_terminal_is_replaced_and_the_place_is_ours),
 		cmocka_unit_test(a_guest_is_told_nothing_of_the_host),

@@ -314,6 +314,28 @@ static void a_task_that_dies_meanwhile_is_no_mistake(void **state)
 	}
 }
 
+static void a_task_that_takes_long_to_end_is_waited_for(void **state)
+{
+	struct settings s = settings_of("low-latency");
+	struct err e = ERR_INIT;
+	struct subject subject;
+	struct tune *tune;
+	struct world w;
+
+	(void)state;
+	world_make(&w, WORLD_V1, 2);
+	world_enter(&w);
+	world_subject(&w, &subject);
+	must(tune_open(&tune, &w.host, &e), &e);
+	must(apply_both(&w, tune, &s, &subject, &e), &e);
+	w.ending = 300;
+	must(tune_revert(tune, &e), &e);
+	assert_int_equal(w.ending, 0);
+	assert_text(world_get(&w, "/sys/fs/cgroup/cpuset/taut-housekeeping/tasks"), "absent");
+	tune_free(tune);
+	world_end(&w);
+}
+
 static void a_task_that_strays_is_found(void **state)
 {
 	struct settings s = settings_of("low-latency");
@@ -592,6 +614,7 @@ int main(void)
 		cmocka_unit_test(an_invalid_partition_gives_way_to_affinity),
 		cmocka_unit_test(tasks_born_meanwhile_get_their_cpus_back),
 		cmocka_unit_test(a_task_that_dies_meanwhile_is_no_mistake),
+		cmocka_unit_test(a_task_that_takes_long_to_end_is_waited_for),
 		cmocka_unit_test(a_task_that_strays_is_found),
 		cmocka_unit_test(revert_is_three_way),
 		cmocka_unit_test(an_optional_knob_that_is_refused_is_skipped),

@@ -179,6 +179,10 @@ static int move(struct world *w, const char *path, const char *tid)
 		return -ENOENT;
 	if (!root_exists(w->host.root, proc))
 		return -ESRCH;
+	if (w->ending > 0) {
+		w->ending--;
+		return 0;
+	}
 	take_tid(w, CPUSET "/tasks", tid);
 	take_tid(w, CPUSET "/taut-housekeeping/tasks", tid);
 	add_tid(w, path, atoi(tid));

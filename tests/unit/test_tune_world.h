@@ -25,6 +25,7 @@ struct world {
 	const char *refuse; /* a write to a path that holds this is refused */
 	int refuse_with;
 	const char *granted; /* so many huge pages at most; NULL: all */
+	int ending;          /* so many moves of a task leave it where it is, as one that is ending */
 	const char *invalid; /* a write to a path that holds this reads back as "… invalid" */
 };
 
