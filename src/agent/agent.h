@@ -15,6 +15,9 @@ int agent_relay(int argc, char **argv);
 /* As the first process of a machine: serves it and powers it off. */
 _Noreturn void agent_pid1(void);
 
+/* What PID 1 of an emulated host switches on in its kernel before anything runs. */
+void host_settle(void);
+
 /* --- the guest's half of tuning ---------------------------------------------------------------- */
 
 struct guest; /* what is in force on this machine */

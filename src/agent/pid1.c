@@ -394,6 +394,8 @@ _Noreturn void agent_pid1(void)
 		if (json_is_true(json_object_get(b.document, "emulated")))
 			setenv("TAUT_EMULATED", "1", 1);
 		load_modules();
+		if (role->host)
+			host_settle();
 	}
 	if (!role || role->begin(&b, &child, &e) < 0)
 		complain(&e);

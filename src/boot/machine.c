@@ -31,11 +31,18 @@
 #define SAID_ROOM 65536
 #define QMP_NS    (5 * NS_PER_S)
 #define END_NS    (5 * NS_PER_S)
+/*
+ * Before 8.1 QEMU, emulating several CPUs, can translate code while another CPU rewrites it, and keep what it
+ * has read.  Kernels mark code that they are about to rewrite with a breakpoint (int3), and die of one that
+ * they know nothing about.
+ */
+#define FRESH_CODE 801
 
 struct machine {
 	struct child child;
 	int status;
 	bool ended, exact;
+	char stale[48]; /* the version of a QEMU that may keep code which the guest has rewritten; "" */
 	int console, qmp, said, record; /* −1 where there is none; console: a pipe, or a memory file */
 	bool greeted;
 	uint64_t started_ns;
@@ -161,6 +168,8 @@ static int start(struct machine *m, const struct machine_options *o, struct err 
 		rc = image_append(o->image, o->document, initrd, e);
 	if (rc == 0)
 		rc = streams_open(m, o, &ends, e);
+	if (rc == 0 && o->accel == ACCEL_TCG && !o->exact && qemu.major * 100 + qemu.minor < FRESH_CODE)
+		str_copy(m->stale, sizeof(m->stale), qemu.version);
 	if (rc == 0) {
 		char **command = machine_command(&qemu, o, initrd);
 		rc = spawn_qemu(m, o, &ends, command, e);
@@ -291,7 +300,7 @@ static const char *last_words(const struct machine *m, char *console, char *said
 
 bool machine_ended(struct machine *m, bool closing, char *out, size_t size)
 {
-	char console[8192], said[1024] = "", how[64] = "";
+	char console[8192], said[1024] = "", how[64] = "", advice[160] = "";
 	struct err e = ERR_INIT;
 
 	/* Its streams close a moment before it is gone, and one after the other. */
@@ -301,9 +310,15 @@ bool machine_ended(struct machine *m, bool closing, char *out, size_t size)
 	said[n > 0 ? n : 0] = 0;
 	if (m->ended && m->status)
 		status_string(m->status, how, sizeof(how));
+	if (m->stale[0] && strstr(console, "Oops: int3: "))
+		snprintf(advice, sizeof(advice),
+			", over code that it had rewritten, as QEMU %s can emulate it (try: QEMU 8.1 or "
+			"newer)",
+			m->stale);
 	const char *words = last_words(m, console, str_trim(said));
-	snprintf(out, size, "%s%s%s%s%.300s", m->ended ? "the machine has ended" : "", *how ? ", QEMU " : "",
-		how, *words ? (m->ended ? ": " : "its console says: ") : "", words);
+	snprintf(out, size, "%s%s%s%s%.300s%s", m->ended ? "the machine has ended" : "",
+		*how ? ", QEMU " : "", how, *words ? (m->ended ? ": " : "its console says: ") : "", words,
+		advice);
 	for (char *c = out; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 127)
 			*c = ' ';
