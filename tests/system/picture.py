@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A picture of all that taut may change on a machine, to be held against another one.
 
-Tasks are compared when they are in both pictures (by TID and start time); everything else must be equal.
+Tasks (by TID and start time) and cgroups of others are compared when they are in both pictures; everything else
+must be equal.
 What a machine changes by itself is left out by name, and what belongs to a living taut that is none of ours (its
 processes, folders, cgroups, namespaces) because it is at work.
 """
@@ -146,7 +147,8 @@ def _network(others):
 
 
 def _cgroups():
-    found = {}
+    """Roots and what taut makes; and everybody else's, which come and go."""
+    ours, groups = {}, {}
     wanted = re.compile(r"^(cpuset\.(cpus|mems|cpus\.partition|cpus\.exclusive|sched_load_balance|cpu_exclusive)|"
                         r"cpu\.(rt_runtime_us|rt_period_us|max|weight|cfs_quota_us|shares)|cgroup\.(subtree_control|type))$")
     for line in (_read("/proc/self/mounts") or "").splitlines():
@@ -154,10 +156,11 @@ def _cgroups():
         if kind not in ("cgroup", "cgroup2"):
             continue
         for folder, _, names in os.walk(mount):
+            found = ours if folder == mount or "/taut" in folder else groups
             found[folder] = "there"
             for name in filter(wanted.match, names):
                 found[f"{folder}/{name}"] = _read(f"{folder}/{name}")
-    return found
+    return ours, groups
 
 
 def _latency_request():
@@ -174,6 +177,7 @@ def _half_made():
 
 def take():
     flat, others = {}, _Others()
+    ours, groups = _cgroups()
     for part in (_files(["/proc/irq/*/smp_affinity_list", "/proc/irq/default_smp_affinity",
                          "/sys/devices/virtual/workqueue/*mask", "/sys/devices/virtual/workqueue/*/*mask",
                          "/sys/devices/system/cpu/cpu*/power/pm_qos_*", "/sys/devices/system/cpu/cpu*/online",
@@ -183,13 +187,13 @@ def take():
                          "/sys/kernel/debug/sched/fair_server/*/runtime", "/sys/kernel/debug/sched/*_ns",
                          "/sys/kernel/mm/transparent_hugepage/enabled", "/sys/kernel/mm/ksm/run",
                          "/sys/kernel/mm/hugepages/*/*"]),
-                 _sysctls(), _network(others), _cgroups(), _marked(others), _latency_request(), _half_made()):
+                 _sysctls(), _network(others), ours, _marked(others), _latency_request(), _half_made()):
         flat.update(part)
     for folder in glob.glob("/run/taut/*") + glob.glob("/run/taut"):
         flat[folder] = "there"
     flat = {key: value for key, value in flat.items() if not others.own_name(key)}
     flat["mounts"] = _read("/proc/self/mountinfo")
-    return {"tasks": _tasks(), "flat": flat}
+    return {"tasks": _tasks(), "groups": groups, "flat": flat}
 
 
 def differences(before, after):
@@ -198,6 +202,10 @@ def differences(before, after):
     for key, old in before["tasks"].items():
         new = after["tasks"].get(key, old)
         found += [f"{key} {what}: before {old[what]!r}, after {new[what]!r}" for what in old if old[what] != new[what]]
+    for key, old in before["groups"].items():
+        new = after["groups"].get(key)
+        if new not in (None, old):
+            found.append(f"{key}: before {old!r}, after {new!r}")
     old, new = before["flat"], after["flat"]
     for key in sorted(old.keys() | new.keys()):
         if old.get(key) != new.get(key):

@@ -71,7 +71,7 @@ def _():
         spec = taut.write("killed.yaml", TUNED)
         before = picture.take()
         running = taut.start("run", spec)
-        wait_until(lambda: list((taut.folder / "state").glob("journal-*")), 20, "a journal")
+        wait_until(lambda: list((taut.folder / "state").glob("journal-*.json")), 20, "a journal")
         running.process.send_signal(signal.SIGKILL)
         running.process.wait()
         taut.run("measure", "tcp_rr", *QUICK).wants(5, "taut tune revert")
