@@ -9,9 +9,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#define LOADER       "/lib64/ld-linux-x86-64.so.2"
-#define LOADER_CACHE "/etc/ld.so.cache"
-#define LIST_NS      (10 * NS_PER_S)
+#define LOADER  "/lib64/ld-linux-x86-64.so.2"
+#define LIST_NS (10 * NS_PER_S)
 
 typedef int each_fn(const char *library, void *arg, struct err *e);
 
@@ -66,8 +65,8 @@ int closure_add(struct cpio *c, const char *program, struct err *e)
 
 void closure_add_loader_cache(struct cpio *c)
 {
-	if (access(LOADER_CACHE, R_OK) == 0)
-		cpio_copy(c, LOADER_CACHE, 0644, LOADER_CACHE);
+	if (access(CLOSURE_LOADER_CACHE, R_OK) == 0)
+		cpio_copy(c, CLOSURE_LOADER_CACHE, 0644, CLOSURE_LOADER_CACHE);
 }
 
 static int hash_file(const char *path, void *arg, struct err *e)

@@ -4,6 +4,8 @@
 
 #include "cpio.h"
 
+#define CLOSURE_LOADER_CACHE "/etc/ld.so.cache"
+
 /*
  * Adds a program of this machine (a path) with the shared libraries that the dynamic loader names for it.
  * -ENOENT when one of them is missing.

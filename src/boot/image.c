@@ -7,17 +7,14 @@
  *   /taut/boot.json      what this boot is to be; appended at every boot (image_append), so that images
  *                        themselves can be kept
  *
- * A guest has nothing else.  An emulated host has taut, and what taut starts there: a container runtime;
- * where virtual machines are wanted QEMU with its firmware, and kernel and image of each guest, laid into the
- * cache that the taut inside looks them up in; stress-ng where noise is; a shell where somebody wants one.
+ * A guest has nothing else; image_host.c has what an emulated host has.
  *
  * An image is kept in the cache under a hash of what it was made from; one that is not there is written under
- * another name and then given its own, so a half one is never booted.  Only kernels' builds and the content
- * of the agent go into the hash of a guest's, so a host finds the ones that were laid in.
+ * another name and then given its own, so a half one is never booted.  A kernel is known by its build, its
+ * modules by their tree's modules.order, which every installation writes anew, the agent by its content.
  */
 #include "image.h"
 
-#include "closure.h"
 #include "cpio.h"
 
 #include <fcntl.h>
@@ -27,16 +24,14 @@
 
 #define IMAGE_VERSION "1"
 #define HASH_DIGITS   32
-#define HOST_CACHE    "/var/cache/taut"
+#define IMAGES_KEPT   3 /* of a kind and kernel */
 
 static const char *const guest_modules[] = {"virtio_pci", "virtio_net", "virtio_console"};
-static const char *const host_modules[] = {"virtio_pci", "virtio_console", "veth", "bridge"};
-static const char *const vm_modules[] = {"tun", "vhost_net", "kvm", "kvm_amd"};
 
 /* --- where they are kept ----------------------------------------------------------------------- */
 
-static int image_path(const char *kind, const struct kernel *k, const struct hash *hash, char *path,
-	size_t size, struct err *e)
+int image_path(const char *kind, const struct kernel *k, const struct hash *hash, char *path, size_t size,
+	struct err *e)
 {
 	char cache[400], hex[HASH_DIGITS + 1];
 	int rc = boot_cache(cache, sizeof(cache), e);
@@ -51,23 +46,44 @@ static int image_path(const char *kind, const struct kernel *k, const struct has
 }
 
 struct sweep {
-	const char *folder, *keep, *prefix;
+	const char *folder, *prefix;
+	struct kept {
+		char *path;
+		struct timespec used;
+	} newest[IMAGES_KEPT]; /* the first is the newest */
 };
 
+static bool is_newer(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
 /*
- * Images of the same kind and kernel that were made from something else.  What stands between prefix and
- * ".img" is a hash, no more of a release, and nothing that is only being made ends so.
+ * Images of the same kind and kernel: the last that were used stay, for arms that differ by what is inside
+ * take turns.  What stands between prefix and ".img" is a hash, no more of a release, and nothing that is
+ * only being made ends so.
  */
 static int sweep_one(const char *name, void *arg)
 {
-	const struct sweep *s = arg;
+	struct sweep *s = arg;
+	struct stat st;
 
-	if (str_starts(name, s->prefix) && strcmp(name, s->keep) != 0 &&
-		strspn(name + strlen(s->prefix), "0123456789abcdef") == HASH_DIGITS &&
-		!strcmp(name + strlen(s->prefix) + HASH_DIGITS, ".img")) {
-		AUTO_FREE char *path = str_format("%s/%s", s->folder, name);
-		unlink(path);
-	}
+	if (!str_starts(name, s->prefix) ||
+		strspn(name + strlen(s->prefix), "0123456789abcdef") != HASH_DIGITS ||
+		strcmp(name + strlen(s->prefix) + HASH_DIGITS, ".img") != 0)
+		return 0;
+	struct kept one = {.path = str_format("%s/%s", s->folder, name)};
+	if (stat(one.path, &st) == 0)
+		one.used = st.st_mtim;
+	for (size_t i = 0; i < ARRAY_LEN(s->newest); i++)
+		if (!s->newest[i].path || is_newer(&one.used, &s->newest[i].used)) {
+			struct kept next = s->newest[i];
+			s->newest[i] = one;
+			one = next;
+		}
+	if (one.path)
+		unlink(one.path);
+	free(one.path);
 	return 0;
 }
 
@@ -79,20 +95,14 @@ static void sweep_old(const char *path, const char *kind, const struct kernel *k
 	char *slash = strrchr(folder, '/');
 
 	*slash = 0;
-	root_each(root, folder, sweep_one, &(struct sweep){folder, slash + 1, prefix}, NULL);
+	struct sweep s = {.folder = folder, .prefix = prefix};
+	root_each(root, folder, sweep_one, &s, NULL);
+	for (size_t i = 0; i < ARRAY_LEN(s.newest); i++)
+		free(s.newest[i].path);
 }
 
-struct content {
-	const struct kernel *kernel;
-	const char *agent;
-	const struct kernel *guests;
-	size_t guests_n;
-	unsigned parts;
-};
-
 /* Writes what `fill` says to `path`, whole or not at all. */
-static int image_make(const char *path, const struct content *content,
-	int (*fill)(struct cpio *c, const struct content *content, struct err *e), struct err *e)
+static int image_make(const char *path, const struct image_content *content, image_fill *fill, struct err *e)
 {
 	AUTO_FREE char *temporary = str_format("%s.%d", path, getpid());
 	AUTO_CLOSE int fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -110,9 +120,23 @@ static int image_make(const char *path, const struct content *content,
 	return rc < 0 ? err_wrap(e, "cannot make the image of kernel %s", content->kernel->release) : 0;
 }
 
+/* The image at `path`: as it is, or made. */
+int image_ensure(const char *path, const char *kind, const struct image_content *content, image_fill *fill,
+	struct err *e)
+{
+	if (access(path, R_OK) == 0) {
+		utimensat(AT_FDCWD, path, NULL, 0); /* used just now; in somebody else's cache it stays */
+		return 0;
+	}
+	int rc = image_make(path, content, fill, e);
+	if (rc == 0)
+		sweep_old(path, kind, content->kernel);
+	return rc;
+}
+
 /* --- what is common ---------------------------------------------------------------------------- */
 
-static int hash_agent(struct hash *h, const char *agent, struct err *e)
+int image_hash_agent(struct hash *h, const char *agent, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
 	AUTO_FREE char *data = NULL;
@@ -125,14 +149,29 @@ static int hash_agent(struct hash *h, const char *agent, struct err *e)
 	return 0;
 }
 
-static void hash_kernel(struct hash *h, const struct kernel *k)
+void image_hash_stat(struct hash *h, const char *path)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return;
+	const int64_t facts[] = {st.st_size, st.st_mtim.tv_sec, st.st_mtim.tv_nsec};
+	hash_text(h, path);
+	hash_add(h, facts, sizeof(facts));
+}
+
+void image_hash_kernel(struct hash *h, const struct kernel *k)
 {
 	hash_text(h, IMAGE_VERSION);
 	hash_text(h, k->release);
 	hash_text(h, k->version);
+	if (k->modules[0]) {
+		AUTO_FREE char *order = str_format("%s/modules.order", k->modules);
+		image_hash_stat(h, order);
+	}
 }
 
-static int add_modules(struct cpio *c, const struct kernel *k, const char *const *names, size_t names_n,
+int image_add_modules(struct cpio *c, const struct kernel *k, const char *const *names, size_t names_n,
 	bool optional, struct buf *list, struct err *e)
 {
 	struct module *modules = NULL;
@@ -152,7 +191,7 @@ static int add_modules(struct cpio *c, const struct kernel *k, const char *const
 	return 0;
 }
 
-static void add_ground(struct cpio *c, const char *agent)
+void image_add_ground(struct cpio *c, const char *agent)
 {
 	static const char *const folders[] = {"/dev", "/proc", "/sys", "/run", "/tmp", "/root"};
 
@@ -165,202 +204,36 @@ static void add_ground(struct cpio *c, const char *agent)
 
 /* --- a guest ----------------------------------------------------------------------------------- */
 
-static int fill_guest(struct cpio *c, const struct content *content, struct err *e)
+static int fill_guest(struct cpio *c, const struct image_content *content, struct err *e)
 {
 	AUTO(buf_free) struct buf list = {0};
 
-	add_ground(c, content->agent);
-	int rc = add_modules(c, content->kernel, guest_modules, ARRAY_LEN(guest_modules), false, &list, e);
+	image_add_ground(c, content->agent);
+	int rc = image_add_modules(
+		c, content->kernel, guest_modules, ARRAY_LEN(guest_modules), false, &list, e);
 	if (rc < 0)
 		return err_try(e, "a kernel with virtio: taut kernel list");
 	cpio_data(c, "/taut/modules", 0644, list.data ? list.data : "", list.len);
 	return 0;
 }
 
+int image_guest_path(const struct kernel *k, const char *agent, char *path, size_t size, struct err *e)
+{
+	struct hash hash = hash_new();
+
+	image_hash_kernel(&hash, k);
+	int rc = image_hash_agent(&hash, agent, e);
+	return rc < 0 ? rc : image_path("guest", k, &hash, path, size, e);
+}
+
 int image_guest(const struct kernel *k, const char *agent, char *path, size_t size, struct err *e)
 {
-	const struct content content = {.kernel = k, .agent = agent};
-	struct hash hash = hash_new();
+	const struct image_content content = {.kernel = k, .agent = agent};
 	char found[PATH_BYTES];
+	int rc = image_guest_path(k, agent, found, sizeof(found), e);
 
-	hash_kernel(&hash, k);
-	int rc = hash_agent(&hash, agent, e);
 	if (rc == 0)
-		rc = image_path("guest", k, &hash, found, sizeof(found), e);
-	if (rc == 0 && access(found, R_OK) < 0 && (rc = image_make(found, &content, fill_guest, e)) == 0)
-		sweep_old(found, "guest", k);
-	return rc < 0 ? rc : str_copy(path, size, found);
-}
-
-/* --- an emulated host -------------------------------------------------------------------------- */
-
-/* Programs of the machine, as far as it has them, for each part of a host. */
-static const struct {
-	unsigned part; /* 0: always */
-	const char *name;
-} programs[] = {
-	{0, "runc"},
-	{0, "crun"},
-	{IMAGE_NOISE, "stress-ng"},
-	{IMAGE_SHELL, "bash"},
-	{IMAGE_SHELL, "dash"},
-	{IMAGE_SHELL, "cat"},
-	{IMAGE_SHELL, "ls"},
-	{IMAGE_SHELL, "ps"},
-	{IMAGE_SHELL, "ip"},
-	{IMAGE_SHELL, "ss"},
-	{IMAGE_SHELL, "ping"},
-	{IMAGE_SHELL, "grep"},
-	{IMAGE_SHELL, "less"},
-	{IMAGE_SHELL, "mount"},
-	{IMAGE_SHELL, "dmesg"},
-	{IMAGE_SHELL, "chrt"},
-	{IMAGE_SHELL, "taskset"},
-	{IMAGE_SHELL, "top"},
-	{IMAGE_SHELL, "sleep"},
-	{IMAGE_SHELL, "head"},
-	{IMAGE_SHELL, "tail"},
-	{IMAGE_SHELL, "uname"},
-	{IMAGE_SHELL, "stty"},
-};
-
-/* What QEMU reads at run time, wherever a distribution keeps it. */
-static const char *const firmware_folders[] = {
-	"/usr/share/qemu", "/usr/share/seabios", "/usr/share/qemu-kvm", "/usr/local/share/qemu"};
-static const char *const firmware[] = {"bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "linuxboot.bin"};
-static const char *const qemu_modules[] = {
-	"/usr/lib/x86_64-linux-gnu/qemu/accel-tcg-x86_64.so", "/usr/lib64/qemu/accel-tcg-x86_64.so"};
-
-static int each_program(
-	unsigned parts, int (*fn)(const char *path, void *arg, struct err *e), void *arg, struct err *e)
-{
-	char path[PATH_BYTES];
-	struct qemu qemu;
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(programs); i++)
-		if (!(programs[i].part & ~parts) && program_find(programs[i].name, path, sizeof(path)))
-			rc = fn(path, arg, e);
-	if (rc == 0 && (parts & IMAGE_VM) && (rc = qemu_find(&qemu, e)) == 0)
-		rc = fn(qemu.program, arg, e);
-	for (size_t i = 0; rc == 0 && (parts & IMAGE_VM) && i < ARRAY_LEN(qemu_modules); i++)
-		if (access(qemu_modules[i], R_OK) == 0)
-			rc = fn(qemu_modules[i], arg, e);
-	return rc;
-}
-
-static int add_program(const char *path, void *arg, struct err *e)
-{
-	return closure_add(arg, path, e);
-}
-
-/* Our own program by its name: in the mouth of the loader /proc/self/exe would be the loader. */
-static int self_path(char out[PATH_BYTES], struct err *e)
-{
-	ssize_t n = readlink("/proc/self/exe", out, PATH_BYTES - 1);
-
-	out[n > 0 ? n : 0] = 0;
-	return n > 0 ? 0 : err_sys(e, "cannot find the program that runs");
-}
-
-static int add_taut(struct cpio *c, const char *agent, struct err *e)
-{
-	char self[PATH_BYTES];
-	int rc = self_path(self, e);
-
-	if (rc < 0)
-		return rc;
-	cpio_copy(c, "/usr/bin/taut-agent", 0755, agent);
-	return closure_add_as(c, self, "/usr/bin/taut", e);
-}
-
-static void add_firmware(struct cpio *c)
-{
-	for (size_t f = 0; f < ARRAY_LEN(firmware_folders); f++)
-		for (size_t i = 0; i < ARRAY_LEN(firmware); i++) {
-			AUTO_FREE char *path = str_format("%s/%s", firmware_folders[f], firmware[i]);
-			if (access(path, R_OK) == 0)
-				cpio_copy(c, path, 0644, path);
-		}
-}
-
-/* Kernel and image of a guest, where kernel_find() and image_guest() of the taut inside will look. */
-static int add_guest(struct cpio *c, const struct kernel *k, const char *agent, struct err *e)
-{
-	char image[PATH_BYTES];
-	int rc = image_guest(k, agent, image, sizeof(image), e);
-
-	if (rc < 0)
-		return rc;
-	AUTO_FREE char *kernel = str_format(HOST_CACHE "/kernels/%s/vmlinuz", k->release);
-	AUTO_FREE char *inside = str_format(HOST_CACHE "/images/%s", strrchr(image, '/') + 1);
-	cpio_copy(c, kernel, 0644, k->path);
-	cpio_copy(c, inside, 0644, image);
-	return 0;
-}
-
-static int fill_host(struct cpio *c, const struct content *content, struct err *e)
-{
-	static const char passwd[] = "root:x:0:0:root:/root:/bin/sh\n", group[] = "root:x:0:\n";
-	const struct kernel *k = content->kernel;
-	AUTO(buf_free) struct buf list = {0};
-	int rc;
-
-	add_ground(c, content->agent);
-	cpio_data(c, "/etc/passwd", 0644, passwd, strlen(passwd));
-	cpio_data(c, "/etc/group", 0644, group, strlen(group));
-	if (content->parts & IMAGE_SHELL)
-		cpio_link(c, "/bin/sh", "/usr/bin/dash");
-	if ((rc = add_modules(c, k, host_modules, ARRAY_LEN(host_modules), false, &list, e)) < 0)
-		return rc;
-	if ((content->parts & IMAGE_VM) &&
-		(rc = add_modules(c, k, vm_modules, ARRAY_LEN(vm_modules), true, &list, e)) < 0)
-		return rc;
-	cpio_data(c, "/taut/modules", 0644, list.data, list.len);
-	closure_add_loader_cache(c);
-	if ((rc = add_taut(c, content->agent, e)) < 0 ||
-		(rc = each_program(content->parts, add_program, c, e)) < 0)
-		return rc;
-	if (content->parts & IMAGE_VM)
-		add_firmware(c);
-	for (size_t i = 0; rc == 0 && i < content->guests_n; i++)
-		rc = add_guest(c, &content->guests[i], content->agent, e);
-	return rc;
-}
-
-static int hash_program(const char *path, void *arg, struct err *e)
-{
-	return closure_hash(arg, path, e);
-}
-
-static int hash_host(struct hash *h, const struct content *content, struct err *e)
-{
-	char self[PATH_BYTES];
-	int rc = self_path(self, e);
-
-	hash_kernel(h, content->kernel);
-	hash_add(h, &content->parts, sizeof(content->parts));
-	if (rc < 0 || (rc = hash_agent(h, content->agent, e)) < 0 || (rc = closure_hash(h, self, e)) < 0)
-		return rc;
-	for (size_t i = 0; i < content->guests_n; i++)
-		hash_kernel(h, &content->guests[i]);
-	return each_program(content->parts, hash_program, h, e);
-}
-
-int image_host(const struct kernel *k, const char *agent, unsigned parts, const struct kernel *guests,
-	size_t guests_n, char *path, size_t size, struct err *e)
-{
-	const struct content content = {
-		.kernel = k, .agent = agent, .parts = parts, .guests = guests, .guests_n = guests_n};
-	AUTO_FREE char *kind = str_format("host%u", parts);
-	struct hash hash = hash_new();
-	char found[PATH_BYTES];
-
-	int rc = hash_host(&hash, &content, e);
-	if (rc == 0)
-		rc = image_path(kind, k, &hash, found, sizeof(found), e);
-	if (rc == 0 && access(found, R_OK) < 0 && (rc = image_make(found, &content, fill_host, e)) == 0)
-		sweep_old(found, kind, k);
+		rc = image_ensure(found, "guest", &content, fill_guest, e);
 	return rc < 0 ? rc : str_copy(path, size, found);
 }
 

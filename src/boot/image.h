@@ -16,3 +16,38 @@ bool cache_exists(char *out, size_t size);
 
 /* A copy of `image` at `path` (which must not exist) with the document appended as /taut/boot.json. */
 int image_append(const char *image, const json_t *document, const char *path, struct err *e);
+
+/* --- making one (image.c), for images of their own (image_host.c) -------------------------------- */
+
+struct cpio;
+
+struct image_content {
+	const struct kernel *kernel;
+	const char *agent;
+	const struct kernel *guests;
+	size_t guests_n;
+	unsigned parts;
+};
+
+typedef int image_fill(struct cpio *c, const struct image_content *content, struct err *e);
+
+/* CACHE/images/KIND-RELEASE-HASH.img */
+int image_path(const char *kind, const struct kernel *k, const struct hash *hash, char *path, size_t size,
+	struct err *e);
+/* The image at `path`: as it is, or made, whole or not at all; then older ones of its kind are swept. */
+int image_ensure(const char *path, const char *kind, const struct image_content *content, image_fill *fill,
+	struct err *e);
+/* The path of a guest's image, there or not. */
+int image_guest_path(const struct kernel *k, const char *agent, char *path, size_t size, struct err *e);
+
+void image_hash_kernel(struct hash *h, const struct kernel *k);
+int image_hash_agent(struct hash *h, const char *agent, struct err *e);
+/* Path, size and time; nothing when it is not there. */
+void image_hash_stat(struct hash *h, const char *path);
+
+/* /init and the folders that a kernel's own file systems are mounted on. */
+void image_add_ground(struct cpio *c, const char *agent);
+/* Modules and what they need, those that are not there yet, in the order of loading; `list` gets their names.
+ */
+int image_add_modules(struct cpio *c, const struct kernel *k, const char *const *names, size_t names_n,
+	bool optional, struct buf *list, struct err *e);

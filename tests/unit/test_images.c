@@ -173,6 +173,85 @@ static void test_closure_hash(void **state)
 	assert_string_not_equal(one, changed);
 }
 
+/* --- which are kept ---------------------------------------------------------------------------- */
+
+static char *guest_path_of(const struct kernel *k)
+{
+	AUTO_FREE char *agent = str_format("%s/agent", world);
+	struct err e = ERR_INIT;
+	char path[PATH_BYTES];
+
+	if (image_guest_path(k, agent, path, sizeof(path), &e) < 0)
+		fail_msg("%s", e.text);
+	return str_dup(path);
+}
+
+static void test_modules_again(void **state)
+{
+	AUTO_FREE char *cache = str_format("%s/cache", world);
+	struct kernel k = {.release = "6.1-own", .version = "#1 SMP"}, bare = k;
+
+	(void)state;
+	setenv("TAUT_CACHE", cache, 1);
+	world_text("agent", "/agent");
+	world_text("a.ko\n", "/modules/modules.order");
+	snprintf(k.modules, sizeof(k.modules), "%s/modules", world);
+	AUTO_FREE char *one = guest_path_of(&k);
+	AUTO_FREE char *same = guest_path_of(&k);
+	assert_string_equal(one, same);
+	world_text("a.ko\nb.ko\n", "/modules/modules.order");
+	AUTO_FREE char *other = guest_path_of(&k);
+	assert_string_not_equal(one, other);
+	AUTO_FREE char *inside = guest_path_of(&bare);
+	assert_string_not_equal(other, inside);
+}
+
+static int fill_nothing(struct cpio *c, const struct image_content *content, struct err *e)
+{
+	(void)content;
+	(void)e;
+	cpio_folder(c, "/dev", 0755);
+	return 0;
+}
+
+/* Made or used long ago. */
+static void ensure(const char *hash, const struct image_content *content, time_t when)
+{
+	AUTO_FREE char *path = str_format("%s/cache/images/kind-6.1-own-%s.img", world, hash);
+	const struct timespec times[] = {{.tv_sec = when}, {.tv_sec = when}};
+	struct err e = ERR_INIT;
+
+	if (image_ensure(path, "kind", content, fill_nothing, &e) < 0)
+		fail_msg("%s", e.text);
+	if (when)
+		assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static void test_kept(void **state)
+{
+	static const char *const hashes[] = {"00000000000000000000000000000001",
+		"00000000000000000000000000000002", "00000000000000000000000000000003",
+		"00000000000000000000000000000004"};
+	const struct kernel k = {.release = "6.1-own"};
+	const struct image_content content = {.kernel = &k};
+
+	(void)state;
+	world_text("", "/cache/images/kind-6.1-own-rt-00000000000000000000000000000001.img");
+	for (size_t i = 0; i < 3; i++)
+		ensure(hashes[i], &content, 1000 + (time_t)i);
+	ensure(hashes[0], &content, 0); /* used again */
+	ensure(hashes[3], &content, 0);
+	for (size_t i = 0; i < ARRAY_LEN(hashes); i++) {
+		AUTO_FREE char *path = str_format("%s/cache/images/kind-6.1-own-%s.img", world, hashes[i]);
+		assert_int_equal(access(path, R_OK), i == 1 ? -1 : 0);
+	}
+	AUTO_FREE char *other =
+		str_format("%s/cache/images/kind-6.1-own-rt-00000000000000000000000000000001.img", world);
+	assert_int_equal(access(other, R_OK), 0); /* of another kernel */
+	AUTO_FREE char *images = str_format("%s/cache/images", world);
+	assert_int_equal(tree_remove(images, NULL), 0);
+}
+
 /* --- what is half made ------------------------------------------------------------------------- */
 
 static int note(const char *path, void *arg)
@@ -229,6 +308,9 @@ int main(void)
 		{"a program comes with its libraries and its loader", test_closure, NULL, NULL, NULL},
 		{"a static program comes alone", test_closure_static, NULL, NULL, NULL},
 		{"another program has another hash", test_closure_hash, NULL, NULL, NULL},
+		{"modules that were installed again make another image", test_modules_again, NULL, NULL,
+			NULL},
+		{"the images that were used last stay, the others go", test_kept, NULL, NULL, NULL},
 		{"what nobody holds is left over, in a cache of ours", test_half_made, NULL, NULL, NULL},
 	};
 
