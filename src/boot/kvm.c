@@ -2,8 +2,9 @@
 /*
  * KVM that opens is not KVM that works: on a machine that is a guest itself /dev/kvm may be there, make
  * virtual machines and CPUs, and never get a kernel out of its early boot.  So a small guest is booted, with
- * a deadline, and its first word decides.  The answer holds for this boot of the host and is kept in the
- * cache, under its boot id.
+ * a deadline, and its first word decides.  The answer is kept in the cache and holds for this boot of the
+ * host.  A no is of one kernel and one QEMU, for either may be why it did not boot; what kept a guest from
+ * being tried at all is no answer.
  */
 #include "image.h"
 
@@ -20,24 +21,33 @@ uint64_t boot_patience_ns(uint64_t ns)
 	return getenv("TAUT_EMULATED") ? 8 * ns : ns;
 }
 
-static int read_answer(const char *path, const char *boot, bool *works, char *why, size_t size)
+static bool says(const json_t *known, const char *key, const char *text)
+{
+	const char *said = json_string_value(json_object_get(known, key));
+
+	return said && !strcmp(said, text);
+}
+
+static int read_answer(
+	const char *path, const char *boot, const char *with, bool *works, char *why, size_t size)
 {
 	json_t *known = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
-	const char *of = json_string_value(json_object_get(known, "boot_id"));
 	const char *text = json_string_value(json_object_get(known, "why"));
-	bool valid = of && text && !strcmp(of, boot);
+	bool yes = json_is_true(json_object_get(known, "works"));
+	bool valid = text && says(known, "boot_id", boot) && (yes || says(known, "with", with));
 
 	if (valid) {
-		*works = json_is_true(json_object_get(known, "works"));
+		*works = yes;
 		snprintf(why, size, "%s", text);
 	}
 	json_decref(known);
 	return valid ? 0 : -ENOENT;
 }
 
-static void keep_answer(const char *path, const char *boot, bool works, const char *why)
+static void keep_answer(const char *path, const char *boot, const char *with, bool works, const char *why)
 {
-	json_t *answer = json_pack("{s:s, s:b, s:s}", "boot_id", boot, "works", works, "why", why);
+	json_t *answer =
+		json_pack("{s:s, s:s, s:b, s:s}", "boot_id", boot, "with", with, "works", works, "why", why);
 	AUTO_FREE char *text = json_dumps(answer, JSON_INDENT(1));
 
 	json_decref(answer);
@@ -74,8 +84,9 @@ static int first_word(struct machine *m, int control, struct err *e)
 	}
 }
 
-static int probe(
-	const struct kernel *k, const char *agent, const char *folder, const char *mark, struct err *e)
+/* *tried: a guest was started, so its fate is an answer. */
+static int probe(const struct kernel *k, const char *agent, const char *folder, const char *mark, bool *tried,
+	struct err *e)
 {
 	char image[PATH_BYTES];
 	struct machine *m = NULL;
@@ -96,6 +107,7 @@ static int probe(
 			.memory_mib = MEMORY};
 		rc = machine_start(&m, &options, e);
 		close(ends[1]);
+		*tried = rc == 0;
 		if (rc == 0)
 			rc = first_word(m, ends[0], e);
 		machine_stop(m);
@@ -111,28 +123,31 @@ bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char
 	AUTO_CLOSE int root = root_open("/", NULL);
 	char cache[400], boot[40];
 	struct err e = ERR_INIT;
-	bool works = false;
+	bool works = false, tried = false;
+	struct qemu q;
 
 	if (kvm < 0) {
 		snprintf(why, size, "cannot open /dev/kvm: %s", strerror(errno));
 		return false;
 	}
-	if (boot_cache(cache, sizeof(cache), &e) < 0 || boot_id(root, boot, &e) < 0) {
+	if (boot_cache(cache, sizeof(cache), &e) < 0 || boot_id(root, boot, &e) < 0 ||
+		qemu_find(&q, &e) < 0) {
 		snprintf(why, size, "%s", e.text);
 		return false;
 	}
 	AUTO_FREE char *path = str_format("%s/kvm.json", cache);
 	AUTO_FREE char *folder = str_format("%s/probe-%d", cache, getpid());
-	if (read_answer(path, boot, &works, why, size) == 0)
+	AUTO_FREE char *with = str_format("kernel %s %s, QEMU %s", k->release, k->version, q.version);
+	if (read_answer(path, boot, with, &works, why, size) == 0)
 		return works;
 	int rc = dir_make(folder, 0700, &e);
 	AUTO_CLOSE int hold = rc < 0 ? rc : half_hold(folder, &e);
 	if (rc == 0 && (rc = MIN(hold, 0)) == 0)
-		rc = probe(k, agent, folder, mark, &e);
+		rc = probe(k, agent, folder, mark, &tried, &e);
 	tree_remove(folder, NULL);
 	works = rc == 0;
 	snprintf(why, size, "%s", works ? "" : e.text);
-	if (rc != -EINTR)
-		keep_answer(path, boot, works, why);
+	if (tried && rc != -EINTR)
+		keep_answer(path, boot, with, works, why);
 	return works;
 }

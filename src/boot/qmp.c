@@ -52,7 +52,8 @@ static int execute(int fd, const char *command, json_t **reply, uint64_t deadlin
 		return err_sys(e, "cannot ask QEMU's monitor");
 	for (bool done = false; rc == 0 && !done;) {
 		json_t *object = NULL;
-		rc = read_object(fd, &object, deadline_ns, e);
+		rc = time_now_ns() < deadline_ns ? read_object(fd, &object, deadline_ns, e)
+						 : err_set(e, ETIMEDOUT, "QEMU's monitor does not answer");
 		json_t *value = json_object_get(object, "return");
 		done = rc == 0 && (value || json_object_get(object, "error"));
 		if (done && !value)
