@@ -35,6 +35,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 
 #define FRAME_NS          (60 * NS_PER_S) /* a frame may go through a slow serial port */
@@ -43,6 +44,7 @@
 
 struct agent {
 	int control;
+	int term; /* readable when SIGTERM has come */
 	struct endpoint_plan plan;
 	struct engine *engine;
 	struct guest *guest; /* what is tuned here; NULL: nothing */
@@ -95,14 +97,20 @@ _Noreturn static void leave(struct agent *a, int status)
 	_exit(status);
 }
 
-/* Sleeps until `fd` is readable (1) or the stream has something (2); the stream's end ends the process. */
+/*
+ * Sleeps until `fd` is readable (1) or the stream has something (2); the stream's end ends the process, and
+ * so does SIGTERM.
+ */
 static int wait_event(struct agent *a, int fd, short control_events)
 {
-	struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = a->control, .events = control_events}};
+	struct pollfd p[] = {{.fd = fd, .events = POLLIN}, {.fd = a->control, .events = control_events},
+		{.fd = a->term, .events = POLLIN}};
 
 	for (;;) {
 		if (poll(p, ARRAY_LEN(p), -1) < 0 && errno != EINTR)
 			leave(a, EXIT_FAILED);
+		if (p[2].revents)
+			leave(a, 128 + SIGTERM);
 		if (p[1].revents & POLLIN)
 			return 2;
 		if (p[1].revents)
@@ -275,15 +283,24 @@ _Noreturn static void linger(struct agent *a)
 	}
 }
 
-/* The first process of a container ignores signals that it does not handle. */
-static void die(int number)
+/*
+ * A signal that is blocked waits to be read, in the first process of a container as well, which ignores those
+ * that it does not handle.  Threads and programs that this one starts are ended with it.
+ */
+static int term_open(void)
 {
-	_exit(128 + number);
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -1;
+	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 int agent_endpoint(int argc, char **argv)
 {
-	struct agent a = {.prepared_fd = -1};
+	struct agent a = {.prepared_fd = -1, .term = -1};
 	struct err e = ERR_INIT;
 
 	if (argc != 2 || !str_in(argv[1], "taut-client|taut-server")) {
@@ -301,7 +318,7 @@ int agent_endpoint(int argc, char **argv)
 	prctl(PR_SET_NAME, argv[1]);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGINT, SIG_IGN); /* Ctrl-C is for taut, which then asks for the record */
-	signal(SIGTERM, die);
+	a.term = term_open();
 	int rc = carry_out(&a, &e);
 	/* Not engine_free(): a flow may not be stoppable soon, and the process ends anyway. */
 	if (!rc)

@@ -12,8 +12,9 @@
  *
  * It mounts what a kernel offers, loads the modules in the order of /taut/modules, starts the one program and
  * reaps whatever else ends here, until that program has ended; then it powers off.  What goes wrong is said
- * on the console, whose last lines the other side keeps.  Devices appear when their drivers have found them;
- * the kernel's own announcements (uevents) are waited for, with a deadline.
+ * on the console, whose last lines the other side keeps; "taut-agent: " there is why a machine ended, and
+ * what it can live with is a warning.  Devices appear when their drivers have found them; the kernel's own
+ * announcements (uevents) are waited for, with a deadline.
  *
  * A container runtime cannot pivot away from the kernel's first root file system, so a host puts a bind mount
  * of it on top of it and lives there.
@@ -68,7 +69,7 @@ static void stand_on_a_mount(void)
 	if (mkdir("/taut/root", 0755) < 0 || mount("/", "/taut/root", NULL, MS_BIND, NULL) < 0 ||
 		chdir("/taut/root") < 0 || mount(".", "/", NULL, MS_MOVE, NULL) < 0 || chroot(".") < 0 ||
 		chdir("/") < 0)
-		fprintf(stderr, "taut-agent: cannot stand on a mount of its own: %s\n", strerror(errno));
+		fprintf(stderr, "warning: cannot stand on a mount of its own: %s\n", strerror(errno));
 }
 
 static void mount_all(bool host)
@@ -94,7 +95,7 @@ static void mount_all(bool host)
 		mkdir(mounts[i].path, 0755);
 		if (mount(mounts[i].type, mounts[i].path, mounts[i].type, MS_NOSUID, mounts[i].options) < 0 &&
 			errno != EBUSY) /* the kernel may have mounted it itself */
-			fprintf(stderr, "taut-agent: cannot mount %s: %s\n", mounts[i].path, strerror(errno));
+			fprintf(stderr, "warning: cannot mount %s: %s\n", mounts[i].path, strerror(errno));
 	}
 }
 
@@ -105,7 +106,7 @@ static int uevents_open(void)
 	int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
 
 	if (fd >= 0 && bind(fd, (const struct sockaddr *)(const void *)&all, sizeof(all)) < 0)
-		fprintf(stderr, "taut-agent: cannot listen to the kernel: %s\n", strerror(errno));
+		fprintf(stderr, "warning: cannot listen to the kernel: %s\n", strerror(errno));
 	return fd;
 }
 
@@ -115,7 +116,7 @@ static void load_module(const char *name)
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if ((fd < 0 || syscall(SYS_finit_module, fd, "", 0) < 0) && errno != EEXIST)
-		fprintf(stderr, "taut-agent: cannot load module %s: %s\n", name, strerror(errno));
+		fprintf(stderr, "warning: cannot load module %s: %s\n", name, strerror(errno));
 }
 
 static void load_modules(void)
@@ -132,33 +133,36 @@ static void load_modules(void)
 /* --- devices ----------------------------------------------------------------------------------- */
 
 struct search {
-	const char *prefix;
+	const char *folder, *prefix;
+	const char *has; /* what must be in a folder of that name, or NULL */
 	char found[64];
 };
 
 static int matches(const char *name, void *arg)
 {
 	struct search *s = arg;
+	AUTO_FREE char *inside = str_format("%s/%s/%s", s->folder, name, s->has ? s->has : "");
 
-	if (!str_starts(name, s->prefix) || strlen(name) >= sizeof(s->found))
+	if (!str_starts(name, s->prefix) || strlen(name) >= sizeof(s->found) ||
+		(s->has && access(inside, F_OK) < 0))
 		return 0;
 	str_copy(s->found, sizeof(s->found), name);
 	return 1;
 }
 
-/* Until `folder` has a name that begins so. */
-static int wait_for_device(struct boot *b, const char *folder, struct search *s, struct err *e)
+/* Until the folder has a name that begins so. */
+static int wait_for_device(struct boot *b, struct search *s, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
 	uint64_t deadline = time_now_ns() + DEVICE_NS;
 	char event[4096];
 
-	while (root_each(root, folder, matches, s, NULL) <= 0) {
+	while (root_each(root, s->folder, matches, s, NULL) <= 0) {
 		struct pollfd p = {.fd = b->uevents, .events = POLLIN};
 		uint64_t now = time_now_ns();
 		if (now >= deadline)
-			return err_set(
-				e, ENODEV, "cannot find a device %s/%s… in this machine", folder, s->prefix);
+			return err_set(e, ENODEV, "cannot find a device %s/%s… in this machine", s->folder,
+				s->prefix);
 		poll(&p, 1, (int)((deadline - now) / NS_PER_MS + 1));
 		while (recv(b->uevents, event, sizeof(event), MSG_DONTWAIT) > 0)
 			;
@@ -169,8 +173,10 @@ static int wait_for_device(struct boot *b, const char *folder, struct search *s,
 static int network_up(struct boot *b, struct err *e)
 {
 	AUTO_CLOSE int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	struct search nic = {.prefix = "e"}; /* eth0, or whatever the kernel was told to name it */
-	int rc = wait_for_device(b, "/sys/class/net", &nic, e);
+	/* eth0, or whatever the kernel was told to name it; what has no device is a kernel's own, as erspan0.
+	 */
+	struct search nic = {.folder = "/sys/class/net", .prefix = "e", .has = "device"};
+	int rc = wait_for_device(b, &nic, e);
 	json_int_t mtu = json_integer_value(json_object_get(b->document, "mtu"));
 
 	if (rc == 0)
@@ -209,8 +215,8 @@ static int wait_for_host(int port, struct err *e)
 
 static int open_port(struct boot *b, struct err *e)
 {
-	struct search port = {.prefix = "vport"};
-	int rc = wait_for_device(b, "/dev", &port, e);
+	struct search port = {.folder = "/dev", .prefix = "vport"};
+	int rc = wait_for_device(b, &port, e);
 
 	if (rc < 0)
 		return rc;
@@ -238,6 +244,7 @@ static int open_serial(const char *path, struct err *e)
 
 /* --- roles ------------------------------------------------------------------------------------- */
 
+/* A host's programs are in the first of these (src/boot/image_host.c). */
 static void environment_set(const struct boot *b)
 {
 	char init[32];

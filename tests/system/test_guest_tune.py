@@ -87,7 +87,8 @@ def _():
         check_equal(picture.settled(before), [], "differences of the machine")
 
 
-@test("an agent whose stream ends in the middle puts everything back, and one that is killed leaves it to the next")
+@test("an agent whose stream ends in the middle, or that is asked to end, puts everything back; one that is killed leaves "
+      "it to the next")
 def _():
     need_two_cpus()
     with tuning() as (taut, plain):
@@ -98,6 +99,13 @@ def _():
         machine.pair.go()
         machine.pair.close()
         check_equal(picture.settled(before), [], "differences after the stream was closed")
+
+        machine = Machine(taut, plain)
+        machine.tune("host")
+        os.kill(machine.server.process.pid, signal.SIGTERM)
+        check_equal(machine.server.process.wait(10), 128 + signal.SIGTERM, "exit code after SIGTERM")
+        check_equal(picture.settled(before), [], "differences after SIGTERM, with the stream still there")
+        machine.pair.close()
 
         machine = Machine(taut, plain)
         machine.tune("host")
