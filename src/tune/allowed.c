@@ -3,7 +3,8 @@
  * May this machine be tuned?  Not when it carries other people's VMs or containers: taking CPUs from them is
  * their outage.  A container shows in the cgroups of its processes, a VM in the name of its monitor.  Ours
  * are those in a cgroup "/taut-…" and those below this process; and when taut itself runs in a container,
- * what shares its cgroups is its own company.
+ * what shares its cgroups is its own company.  Kernel threads that work for a VM sit in its cgroups, and
+ * count for nothing: it has a process as well.
  */
 #include "private.h"
 
@@ -21,6 +22,7 @@ struct search {
 	const struct tune_host *host;
 	char own[8192]; /* our own cgroups */
 	pid_t but;
+	char scope[512]; /* the cgroup of `but`, when that is its own: what else is in there serves it */
 	size_t found;
 	char first[160];
 };
@@ -84,6 +86,30 @@ static bool is_descendant(const struct tune_host *host, pid_t pid)
 	return false;
 }
 
+/* "…/machine-qemu\\x2d1\\x2dweb.scope" of its cgroups; "" when there is none. */
+static void read_scope(struct search *search)
+{
+	char path[64], groups[8192];
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", search->but);
+	if (!search->but || root_read(search->host->root, path, groups, sizeof(groups), NULL) < 0)
+		return;
+	char *end = strstr(groups, ".scope");
+	if (!end)
+		return;
+	end[strlen(".scope")] = 0;
+	char *line = strrchr(groups, '\n'), *colon = strchr(line ? line : groups, '/');
+	if (colon)
+		str_copy(search->scope, sizeof(search->scope), colon);
+}
+
+static bool is_kernels(const struct search *search, pid_t pid)
+{
+	struct task task;
+
+	return task_read(search->host->root, pid, pid, &task, NULL) == 0 && task.flags & TASK_KTHREAD;
+}
+
 static int look(const char *name, void *arg)
 {
 	struct search *search = arg;
@@ -100,7 +126,8 @@ static int look(const char *name, void *arg)
 		groups[0] = 0;
 	bool container = is_foreign(groups, search->own);
 	if ((!container && !is_monitor(comm)) || strstr(groups, "/taut-") ||
-		is_descendant(search->host, (pid_t)pid))
+		(search->scope[0] && strstr(groups, search->scope)) ||
+		is_descendant(search->host, (pid_t)pid) || is_kernels(search, (pid_t)pid))
 		return 0;
 	if (search->found++ == 0)
 		snprintf(search->first, sizeof(search->first), "process %s (%s) belongs to a %s", name, comm,
@@ -116,6 +143,7 @@ int tune_allowed(const struct tune_host *host, pid_t but, bool yes, struct err *
 	if (yes)
 		return 0;
 	read_own(host, search.own, sizeof(search.own));
+	read_scope(&search);
 	rc = root_each(host->root, "/proc", look, &search, e);
 	if (rc < 0)
 		return rc;

@@ -2,6 +2,10 @@
 /*
  * One task: its affinity, its scheduling, the realtime limit of its process.  The object reads "tid 123 start
  * 456"; a task with another start time is another task that got the number, and as good as gone (-ESRCH).
+ *
+ * A thread that a tuned one makes inherits what that was given, and nobody has listed it.  So the entry says
+ * of which process the task is and when it was planned, and revert gives what was before to those threads of
+ * the process that began since and have exactly what we set.
  */
 #include "private.h"
 
@@ -20,15 +24,72 @@ static int task_of(const struct tune_host *host, const struct entry *entry, stru
 	return rc;
 }
 
-int tune_affinity_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+static char *affinity_text(const struct task *task)
 {
 	char list[4096];
+
+	return str_dup(cpus_format_list(&task->affinity, list, sizeof(list)));
+}
+
+static char *sched_text(const struct task *task)
+{
+	return str_format("%s:%d", policy_name(task->policy), task->priority);
+}
+
+char *tune_task_detail(const struct tune_host *host, pid_t pid)
+{
+	return str_format("pid=%d since=%llu", pid, (unsigned long long)tune_ticks_now(host));
+}
+
+/* Three ways for the task itself, then its heirs. */
+static int task_revert(
+	const struct tune_host *host, struct entry *entry, char *(*text)(const struct task *), struct err *e)
+{
+	AUTO_FREE struct task *tasks = NULL;
+	unsigned long long since = 0;
+	struct task leader;
+	size_t n = 0, back = 0;
+	int pid = 0, rc = tune_three_way(host, entry, e);
+
+	if (rc < 0 || !entry->detail || sscanf(entry->detail, "pid=%d since=%llu", &pid, &since) != 2 ||
+		task_read(host->root, pid, pid, &leader, NULL) < 0 || leader.start >= since ||
+		tasks_list(host->root, pid, &tasks, &n, NULL) < 0)
+		return rc;
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct entry heir = *entry;
+		AUTO_FREE char *now = text(&tasks[i]);
+		AUTO_FREE char *object =
+			str_format("tid %d start %llu", tasks[i].tid, (unsigned long long)tasks[i].start);
+		if (tasks[i].start < since || !tune_same(entry->executor->format, now, entry->after))
+			continue;
+		heir.object = object;
+		rc = entry->executor->write(host, &heir, entry->before, e);
+		back += rc == 0;
+		rc = rc == -ESRCH || rc == -ENOENT ? 0 : rc;
+	}
+	if (rc == 0 && back && entry->status != TUNE_LEFT)
+		tune_entry_stand(entry, TUNE_REVERTED, "and of %zu threads that inherited it", back);
+	return rc;
+}
+
+int tune_affinity_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+{
+	return task_revert(host, entry, affinity_text, e);
+}
+
+int tune_sched_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+{
+	return task_revert(host, entry, sched_text, e);
+}
+
+int tune_affinity_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+{
 	struct task task;
 	int rc = task_of(host, entry, &task, e);
 
 	if (rc < 0)
 		return rc;
-	*out = str_dup(cpus_format_list(&task.affinity, list, sizeof(list)));
+	*out = affinity_text(&task);
 	return 0;
 }
 
@@ -56,7 +117,7 @@ int tune_sched_read(const struct tune_host *host, const struct entry *entry, cha
 
 	if (rc < 0)
 		return rc;
-	*out = str_format("%s:%d", policy_name(task.policy), task.priority);
+	*out = sched_text(&task);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ char *tune_journal_path(const struct tune_host *host, pid_t pid, uint64_t sequen
 	return str_format("%s/journal-%d-%llu.json", host->state, pid, (unsigned long long)sequence);
 }
 
+/* NULL when something in it cannot be written down. */
 static json_t *entries_json(const struct tune_plan *plan, unsigned choice)
 {
 	json_t *array = json_array();
@@ -32,10 +33,13 @@ static json_t *entries_json(const struct tune_plan *plan, unsigned choice)
 		const struct entry *entry = &plan->entries[i];
 		if (!entry->written && !tune_entry_due(entry, choice))
 			continue;
-		json_array_append_new(
-			array, json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?}", "knob", entry->knob, "executor",
-				       entry->executor->name, "object", entry->object, "before",
-				       entry->before, "after", entry->after, "detail", entry->detail));
+		json_t *one = json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?}", "knob", entry->knob, "executor",
+			entry->executor->name, "object", entry->object, "before", entry->before, "after",
+			entry->after, "detail", entry->detail);
+		if (json_array_append_new(array, one) < 0) { /* not UTF-8 */
+			json_decref(array);
+			return NULL;
+		}
 	}
 	return array;
 }

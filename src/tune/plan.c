@@ -85,6 +85,8 @@ static int plan_object(
 	entry->optional = !knob->mandatory;
 	if (inside && (entry->netns_fd = fcntl(asked->link->netns_fd, F_DUPFD_CLOEXEC, 3)) < 0)
 		return err_sys(e, "cannot keep the namespace of %s", asked->link->name);
+	if (asked->thread && knob->expand == EXPAND_THREAD)
+		entry->detail = tune_task_detail(p->host, asked->thread->pid);
 	asked->p = p;
 	rc = entry->executor->read(p->host, entry, &entry->before, &why);
 	if (rc < 0)

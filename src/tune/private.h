@@ -96,6 +96,10 @@ int tune_netns_revert(const struct tune_host *host, struct entry *entry, struct 
 int tune_affinity_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
 int tune_affinity_write(
 	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
+int tune_affinity_revert(const struct tune_host *host, struct entry *entry, struct err *e);
+int tune_sched_revert(const struct tune_host *host, struct entry *entry, struct err *e);
+/* What the entry of a task says besides, malloc'd. */
+char *tune_task_detail(const struct tune_host *host, pid_t pid);
 int tune_sched_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
 int tune_sched_write(
 	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);

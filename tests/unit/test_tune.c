@@ -555,6 +555,38 @@ static void others_work_is_not_disturbed(void **state)
 	}
 }
 
+/* What sits in the cgroup of the machine to be tuned serves it, and kernel threads serve a process that is
+ * there as well. */
+static void the_company_of_the_machine_to_be_tuned_is_no_stranger(void **state)
+{
+	static const char own[] = "0::/machine.slice/machine-qemu\\x2d1\\x2dweb.scope/libvirt/emulator\n",
+			  others[] = "0::/machine.slice/machine-qemu\\x2d2\\x2ddb.scope\n";
+	static const struct {
+		const char *comm, *cgroup;
+		unsigned flags;
+		int rc;
+	} rows[] = {
+		{"swtpm", own, 0, 0},
+		{"vhost-5000300", own, TASK_KTHREAD, 0},
+		{"vhost-5000400", others, TASK_KTHREAD, 0},
+		{"swtpm", others, 0, -EPERM},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err e = ERR_INIT;
+		struct world w;
+		world_make(&w, WORLD_V2, 2);
+		world_put(&w, "/proc/5000300/comm", "qemu-system-x86");
+		world_put(&w, "/proc/5000300/cgroup", own);
+		world_task(&w, 5000400, rows[i].comm, rows[i].flags, "3");
+		world_put(&w, "/proc/5000400/cgroup", rows[i].cgroup);
+		if (tune_allowed(&w.host, 5000300, false, &e) != rows[i].rc)
+			fail_msg("%s in %s: wrong answer (%s)", rows[i].comm, rows[i].cgroup, e.text);
+		world_end(&w);
+	}
+}
+
 /* One machine, tuned in every way that settings, privilege and a refusing kernel make. */
 static void try_settings(struct world *w, const struct subject *subject, unsigned m)
 {
@@ -623,6 +655,7 @@ int main(void)
 		cmocka_unit_test(without_root_only_the_own_tasks_are_placed),
 		cmocka_unit_test(the_users_commands_are_run_and_undone),
 		cmocka_unit_test(others_work_is_not_disturbed),
+		cmocka_unit_test(the_company_of_the_machine_to_be_tuned_is_no_stranger),
 		cmocka_unit_test(every_combination_is_undone),
 	};
 

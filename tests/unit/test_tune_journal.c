@@ -283,6 +283,33 @@ static void a_journal_that_others_can_write_is_not_trusted(void **state)
 	world_end(&w);
 }
 
+/* What cannot be written down could not be undone by anybody else, so it is not begun. */
+static void what_the_journal_cannot_hold_is_not_done(void **state)
+{
+	struct settings s;
+	struct err e = ERR_INIT;
+	struct tune_plan *plan;
+	struct tune *tune;
+	struct world w;
+	static const struct subject nobody;
+
+	(void)state;
+	world_make(&w, WORLD_NONE, 2);
+	world_enter(&w);
+	settings_init(&s);
+	str_copy(s.profile, sizeof(s.profile), "command");
+	snprintf(s.apply, sizeof(s.apply), "echo \xe9 > %s/theirs", w.path);
+	str_copy(s.revert, sizeof(s.revert), "true");
+	assert_int_equal(tune_open(&tune, &w.host, &e), 0);
+	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &nobody, &e), 0);
+	assert_int_equal(tune_apply(tune, plan, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "not UTF-8"));
+	assert_false(root_exists(w.host.root, "/theirs"));
+	assert_int_equal(tune_revert(tune, &e), 0);
+	tune_free(tune);
+	world_end(&w);
+}
+
 static void what_cannot_be_put_back_keeps_its_journal(void **state)
 {
 	struct err e = ERR_INIT;
@@ -311,6 +338,7 @@ int main(void)
 		cmocka_unit_test(a_living_owner_keeps_his_journal),
 		cmocka_unit_test(a_task_that_got_the_number_of_another_is_left_alone),
 		cmocka_unit_test(a_journal_that_others_can_write_is_not_trusted),
+		cmocka_unit_test(what_the_journal_cannot_hold_is_not_done),
 		cmocka_unit_test(what_cannot_be_put_back_keeps_its_journal),
 	};
 

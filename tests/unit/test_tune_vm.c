@@ -219,6 +219,65 @@ static void a_cpuset_without_the_wanted_cpu_is_an_answer(void **state)
 	world_end(&w);
 }
 
+/* A thread of QEMU's main process, as both of its folders show it. */
+static void put_thread(
+	const struct world *w, int tid, unsigned start, int policy, int priority, const char *mask)
+{
+	AUTO_FREE char *stat =
+		str_format("%d (worker) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %u 0 0 0 0 0 0 0 0 "
+			   "0 0 0 0 0 0 0 0 0 %d %d 0 0 0\n",
+			tid, start, priority, policy);
+	AUTO_FREE char *status = str_format("Name:\tx\nPPid:\t1\nCpus_allowed:\t%s\n", mask);
+	const int processes[] = {WORLD_TID + 600, tid};
+
+	for (size_t i = 0; i < ARRAY_LEN(processes); i++) {
+		AUTO_FREE char *one = str_format("/proc/%d/task/%d/stat", processes[i], tid);
+		AUTO_FREE char *two = str_format("/proc/%d/task/%d/status", processes[i], tid);
+		world_put(w, one, stat);
+		world_put(w, two, status);
+	}
+}
+
+static char *place_of(const struct world *w, int tid)
+{
+	struct err e = ERR_INIT;
+	struct task task;
+	char list[64];
+
+	must(task_read(w->host.root, tid, tid, &task, &e), &e);
+	return str_format("%s %s:%d", cpus_format_list(&task.affinity, list, sizeof(list)),
+		policy_name(task.policy), task.priority);
+}
+
+/* QEMU makes threads at any time, and they inherit what the one that made them was given. */
+static void threads_that_were_made_meanwhile_are_put_back(void **state)
+{
+	AUTO_FREE struct subject *subject = mem_alloc(sizeof(*subject));
+	struct settings s = settings_of("low-latency");
+	struct err e = ERR_INIT;
+	struct tune *tune;
+	struct world w;
+
+	(void)state;
+	str_copy(s.target, sizeof(s.target), "vm:theirs");
+	world_make(&w, WORLD_V2, 4);
+	world_enter(&w);
+	world_machine(&w, subject, 1, 0);
+	must(tune_open(&tune, &w.host, &e), &e);
+	apply(&w, tune, TUNE_LIVE, &s, subject);
+	assert_text(place_of(&w, WORLD_TID + 600), "3 fifo:51"); /* the main loop */
+	put_thread(&w, WORLD_TID + 7001, 6000, SCHED_FIFO, 51, "8");
+	put_thread(&w, WORLD_TID + 7002, 6000, SCHED_OTHER, 0, "5"); /* somebody placed it */
+	put_thread(&w, WORLD_TID + 7003, 4000, SCHED_FIFO, 51, "8"); /* was there before, and is not ours */
+	must(tune_revert(tune, &e), &e);
+	assert_text(place_of(&w, WORLD_TID + 600), "0-3 other:0");
+	assert_text(place_of(&w, WORLD_TID + 7001), "0-3 other:0");
+	assert_text(place_of(&w, WORLD_TID + 7002), "0,2 other:0");
+	assert_text(place_of(&w, WORLD_TID + 7003), "3 fifo:51");
+	tune_free(tune);
+	world_end(&w);
+}
+
 /* --- memory ------------------------------------------------------------------------------------ */
 
 static void the_backing_follows_profile_and_wish(void **state)
@@ -255,11 +314,14 @@ static void huge_pages_are_asked_for_as_far_as_they_lack(void **state)
 	} rows[] = {
 		/* 10 pages of 2 MiB, 6 of them to be had. */
 		{"vm", "", NULL, 512, "effective", "260", "10"},
-		{"vm", "hugepages", NULL, 511, "effective", "260", "10"},
+		{"vm", "hugepages", NULL, 512, "effective", "260", "10"},
+		{"vm", "", NULL, 511, "skipped: the machine's memory is no whole number of huge pages", "10",
+			"10"},
 		{"vm", "", NULL, 12, "unchanged", "10", "10"},
 		{"vm", "", "200", 512,
-			"failed: cannot set /proc/sys/vm/nr_hugepages to '260': it reads back '200'", "10",
-			"10"},
+			"failed: cannot set /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages to '260': "
+			"it reads back '200'",
+			"10", "10"},
 		{"vm", "", NULL, 4096,
 			"skipped: 4084 MiB of huge pages do not fit into 3906 MiB of available memory", "10",
 			"10"},
@@ -283,9 +345,11 @@ static void huge_pages_are_asked_for_as_far_as_they_lack(void **state)
 		must(tune_open(&tune, &w.host, &e), &e);
 		apply(&w, tune, TUNE_HOST, &s, NULL);
 		assert_text(standing(tune, "hugepages"), rows[i].standing);
-		assert_text(world_get(&w, "/proc/sys/vm/nr_hugepages"), rows[i].pool);
+		assert_text(world_get(&w, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"),
+			rows[i].pool);
 		must(tune_revert(tune, &e), &e);
-		assert_text(world_get(&w, "/proc/sys/vm/nr_hugepages"), rows[i].then);
+		assert_text(world_get(&w, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"),
+			rows[i].then);
 		tune_free(tune);
 		world_end(&w);
 	}
@@ -335,9 +399,10 @@ static void a_pool_of_a_dead_taut_goes_back_also_when_it_was_granted_in_part(voi
 		}
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		world_task_forget(&w, pid);
-		world_put(&w, "/proc/sys/vm/nr_hugepages", rows[i].meanwhile);
+		world_put(&w, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", rows[i].meanwhile);
 		must(tune_revert_leftover(&w.host, &said, &e), &e);
-		assert_text(world_get(&w, "/proc/sys/vm/nr_hugepages"), rows[i].then);
+		assert_text(world_get(&w, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"),
+			rows[i].then);
 		world_end(&w);
 	}
 }
@@ -355,9 +420,9 @@ static void a_pool_that_somebody_shrank_is_left(void **state)
 	world_enter(&w);
 	must(tune_open(&tune, &w.host, &e), &e);
 	apply(&w, tune, TUNE_HOST, &s, NULL);
-	world_put(&w, "/proc/sys/vm/nr_hugepages", "200\n");
+	world_put(&w, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "200\n");
 	must(tune_revert(tune, &e), &e);
-	assert_text(world_get(&w, "/proc/sys/vm/nr_hugepages"), "200");
+	assert_text(world_get(&w, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"), "200");
 	tune_free(tune);
 	world_end(&w);
 }
@@ -368,6 +433,7 @@ int main(void)
 		cmocka_unit_test(a_machines_threads_are_placed_and_put_back),
 		cmocka_unit_test(realtime_is_limited_for_our_machine_and_not_for_the_users),
 		cmocka_unit_test(a_cpuset_without_the_wanted_cpu_is_an_answer),
+		cmocka_unit_test(threads_that_were_made_meanwhile_are_put_back),
 		cmocka_unit_test(the_backing_follows_profile_and_wish),
 		cmocka_unit_test(huge_pages_are_asked_for_as_far_as_they_lack),
 		cmocka_unit_test(a_machine_without_huge_pages_says_so),

@@ -358,10 +358,10 @@ static void put_files(const struct world *w, const char *list, const char *mask)
 	world_put(w, "proc/sys/net/core/busy_read", "0\n");
 	world_put(w, "proc/self/cgroup", "0::/\n");
 	world_put(w, "proc/uptime", "50.00 10.00\n");
-	world_put(w, "proc/sys/vm/nr_hugepages", "10\n");
-	world_put(w, "proc/meminfo",
-		"MemTotal: 9000000 kB\nMemAvailable: 4000000 kB\nHugePages_Total: 10\n"
-		"HugePages_Free: 8\nHugePages_Rsvd: 2\nHugePages_Surp: 0\nHugepagesize: 2048 kB\n");
+	world_put(w, "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", "10\n");
+	world_put(w, "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "8\n");
+	world_put(w, "sys/kernel/mm/hugepages/hugepages-2048kB/resv_hugepages", "2\n");
+	world_put(w, "proc/meminfo", "MemTotal: 9000000 kB\nMemAvailable: 4000000 kB\n");
 	world_put(w, "sys/class/net/veth0/queues/rx-0/rps_cpus", "0\n");
 	world_put(w, "sys/class/net/veth0/queues/rx-1/rps_cpus", mask);
 }
