@@ -47,6 +47,6 @@ int net_tap_create(int ns, const char *name, unsigned queues, unsigned mtu, int 
 	if (rc == 0)
 		rc = net_link_up(ns, name, e);
 	while (rc < 0 && n > 0)
-		close(fds[--n]);
+		close(steal_fd(&fds[--n]));
 	return rc;
 }

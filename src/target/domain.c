@@ -3,6 +3,9 @@
  * A running libvirt domain: is it there (virsh says it), which process is it (libvirt's PID file), and what
  * is it made of (the command line of that process).
  *
+ * virsh speaks the user's language, so it is told to speak none; and it takes a name that could be an id or a
+ * UUID for one, so of such a name it is asked whose it is.
+ *
  * A PID file may be of a domain of yesterday, so the process must say itself that it is this domain: libvirt
  * gives QEMU -name guest=NAME.  KVM's own folder in debugfs is the surest sign of the accelerator; where it
  * is not mounted the command line has to do.
@@ -38,10 +41,10 @@ static char *last_words(char *text)
 
 int virsh(const char *const *words, uint64_t timeout_ns, char **out, struct err *e)
 {
-	const char *argv[16] = {"virsh", "-q"}, *uri = getenv("LIBVIRT_DEFAULT_URI");
+	const char *argv[20] = {"env", "LC_ALL=C.UTF-8", "virsh", "-q"}, *uri = getenv("LIBVIRT_DEFAULT_URI");
 	AUTO_FREE char *said = NULL;
 	char program[512];
-	size_t n = 2;
+	size_t n = 4;
 
 	if (!program_find("virsh", program, sizeof(program))) {
 		err_set(e, ENOENT, "no virsh on PATH");
@@ -96,6 +99,29 @@ static int name_running(struct err *e)
 	return err_try(e, "%.200s", list.data);
 }
 
+static bool could_be_an_id(const char *name)
+{
+	return name[strspn(name, "0123456789")] == 0 || name[strspn(name, "0123456789abcdefABCDEF-")] == 0;
+}
+
+/* -EINVAL when libvirt means another domain by that name. */
+static int domain_is_its_name(const char *name, struct err *e)
+{
+	const char *const words[] = {"domname", "--domain", name, NULL};
+	AUTO_FREE char *said = NULL;
+
+	if (!could_be_an_id(name))
+		return 0;
+	int rc = virsh(words, VIRSH_NS, &said, e);
+	if (rc < 0)
+		return rc;
+	const char *is = str_trim(said);
+	if (!strcmp(is, name))
+		return 0;
+	err_set(e, EINVAL, "'%s' is domain '%s' to libvirt", name, is);
+	return err_try(e, "vm:%s", is);
+}
+
 static int domain_state(const char *name, struct err *e)
 {
 	const char *const words[] = {"domstate", "--domain", name, NULL};
@@ -111,7 +137,7 @@ static int domain_state(const char *name, struct err *e)
 		return rc;
 	const char *state = str_trim(said);
 	if (!strcmp(state, "running"))
-		return 0;
+		return domain_is_its_name(name, e);
 	err_set(e, ENOTCONN, "domain '%s' does not run, it is %s", name, state);
 	return name_running(e);
 }

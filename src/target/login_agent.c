@@ -172,10 +172,12 @@ static int channel_connect(struct target *t, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ||
 		connect(fd, (const struct sockaddr *)(const void *)&to, sizeof(to)) < 0)
-		return err_sys(e, "cannot connect to the channel %s", to.sun_path);
+		return errno == EAGAIN
+			       ? err_set(e, EBUSY, "the channel %s is in use by another program", to.sun_path)
+			       : err_sys(e, "cannot connect to the channel %s", to.sun_path);
 	close(t->server.control);
 	close(steal_fd(&t->server.theirs));
 	t->server.control = steal_fd(&fd);

@@ -17,6 +17,7 @@
 
 #define PROBE_NS (20 * NS_PER_S)
 #define LEAVE_NS (15 * NS_PER_S)
+#define SENTINEL "taut-is-here"
 
 /* Never a question, a forwarding, or a packet that nobody asked for; and nothing that is shared. */
 #define SSH_OPTIONS                                                                                          \
@@ -70,20 +71,26 @@ static int address_find(const struct settings *s, char *out, size_t size, struct
 
 /* --- does it answer ---------------------------------------------------------------------------- */
 
+static char *printable(char *text)
+{
+	for (char *c = text; *c; c++)
+		if (!isprint((unsigned char)*c))
+			*c = '?';
+	return text;
+}
+
 static const char *last_line(char *text)
 {
 	char *line = str_trim(text), *feed = strrchr(line, '\n');
 
-	line = feed ? feed + 1 : line;
-	for (char *c = line; *c; c++)
-		if (!isprint((unsigned char)*c))
-			*c = '?';
-	return line;
+	return printable(feed ? feed + 1 : line);
 }
+
+static const char ask[] = "echo; echo " SENTINEL "; uname -m && uname -r";
 
 static int ssh_probe(const struct settings *s, struct err *e)
 {
-	const char *const argv[] = {SSH_OPTIONS, "--", destination(s), "uname -m && uname -r", NULL};
+	const char *const argv[] = {SSH_OPTIONS, "--", destination(s), ask, NULL};
 	AUTO_FREE char *said = NULL;
 	char program[512], address[64], machine[64] = "?", release[128] = "?";
 
@@ -100,7 +107,12 @@ static int ssh_probe(const struct settings *s, struct err *e)
 		err_set(e, EREMOTEIO, "cannot log in by ssh: %.300s", last_line(said));
 		return err_try(e, "ssh %s true, which must work without a question", destination(s));
 	}
-	sscanf(said, "%63s %127s", machine, release);
+	/* A login shell may have had something to say before. */
+	const char *answer = strstr(said, "\n" SENTINEL "\n");
+	if (answer)
+		sscanf(answer + strlen("\n" SENTINEL "\n"), "%63s %127s", machine, release);
+	printable(machine);
+	printable(release);
 	return login_kernel_check(machine, release, e);
 }
 

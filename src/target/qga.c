@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 
 #define LINE_BYTES (1u << 20)
+#define LOOK_BYTES 4096 /* so often the deadline is looked at, however fast they come */
 #define SYNC_NS    (2 * NS_PER_S)
 #define DELIMITER  '\xff'
 
@@ -67,7 +68,10 @@ static int get_line(int fd, int gone, struct buf *line, bool *delimited, uint64_
 
 	line->len = 0;
 	*delimited = false;
-	for (;;) {
+	for (size_t taken = 0;; taken++) {
+		if (taken % LOOK_BYTES == 0 && (stop_flag || time_now_ns() >= deadline_ns))
+			return err_set(e, stop_flag ? EINTR : ETIMEDOUT, "%s",
+				stop_flag ? "interrupted" : "the guest agent does not answer");
 		ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			return err_set(e, EPIPE, "the port of the guest agent is closed");

@@ -7,7 +7,8 @@
  * Path virtio: QEMU moves the packets.  Path vhost: the host kernel does, in threads that hang on QEMU.
  *
  * Memory, unless the setting `backing` says otherwise: what the kernel gives; with profile low-latency it is
- * locked, and on huge pages where enough of them are free (the tune room has seen to it before).
+ * locked where this user may, and on huge pages where enough of them are free (the tune room has seen to it
+ * before).
  */
 #include "room.h"
 #include "vm.h"
@@ -15,11 +16,13 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define VHOST_PATH   "/dev/vhost-net"
-#define HUGEPAGES    "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+#define HUGEPAGES    "/sys/kernel/mm/hugepages/hugepages-2048kB"
 #define HUGEPAGE_MIB 2
+#define QEMU_MIB     512
 
 /* --- what it needs ----------------------------------------------------------------------------- */
 
@@ -98,18 +101,34 @@ static int vm_probe(const struct settings *s, struct err *e)
 
 /* --- start ------------------------------------------------------------------------------------- */
 
+/* Free, and not promised to anybody. */
 static bool hugepages_free(uint64_t mib)
 {
 	AUTO_CLOSE int root = root_open("/", NULL);
-	uint64_t n = 0;
+	uint64_t n = 0, reserved = 0;
 
-	return root_read_u64(root, HUGEPAGES, &n, NULL) == 0 && n * HUGEPAGE_MIB >= mib;
+	return root_read_u64(root, HUGEPAGES "/free_hugepages", &n, NULL) == 0 &&
+	       root_read_u64(root, HUGEPAGES "/resv_hugepages", &reserved, NULL) == 0 && n >= reserved &&
+	       (n - reserved) * HUGEPAGE_MIB >= mib;
+}
+
+/* QEMU locks all that it has: the guest's memory, and some of its own. */
+static bool may_lock(uint64_t mib)
+{
+	struct rlimit limit = {0};
+
+	return is_privileged() ||
+	       (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur >= (mib + QEMU_MIB) << 20);
 }
 
 static int vm_backing(const struct settings *s, struct machine_options *o, struct err *e)
 {
-	bool tuned = !strcmp(s->profile, "low-latency"), free = hugepages_free(o->memory_mib);
+	bool tuned = !strcmp(s->profile, "low-latency"), whole = o->memory_mib % HUGEPAGE_MIB == 0;
+	bool free = whole && hugepages_free(o->memory_mib);
 
+	if (!strcmp(s->backing, "hugepages") && !whole)
+		return err_set(e, EINVAL, "cannot put %u MiB of guest memory on huge pages of %d MiB",
+			o->memory_mib, HUGEPAGE_MIB);
 	if (!strcmp(s->backing, "hugepages") && !free)
 		return err_set(e, ENOMEM,
 			"cannot put %u MiB of guest memory on huge pages: not enough of them are free (try: "
@@ -117,7 +136,7 @@ static int vm_backing(const struct settings *s, struct machine_options *o, struc
 			"vm.nr_hugepages)",
 			o->memory_mib);
 	o->hugepages = !strcmp(s->backing, "hugepages") || (!*s->backing && tuned && free);
-	o->lock_memory = !strcmp(s->backing, "locked") || (!*s->backing && tuned);
+	o->lock_memory = !strcmp(s->backing, "locked") || (!*s->backing && tuned && may_lock(o->memory_mib));
 	return 0;
 }
 

@@ -3,9 +3,10 @@
  * The threads of a virtual machine, by what they do.
  *
  * vCPUs are found by the first of these that knows any, from the surest to the weakest: KVM's own word
- * (debugfs, kvm/PID-FD/vcpuN/pid), QEMU's (thread ids over QMP), a thread that is seen in ioctl KVM_RUN, and
- * names, which QEMU gives only with debug-threads=on.  Whatever is named there counts only when it is a
- * thread of this process: in another PID namespace KVM's numbers are not ours.
+ * (debugfs, kvm/PID-FD/vcpuN/pid), QEMU's (thread ids over QMP), names, which QEMU gives only with
+ * debug-threads=on (libvirt asks for it), and a thread that is seen in ioctl KVM_RUN; that comes last, for
+ * one that is just busy in the guest is not seen.  Whatever is named there counts only when it is a thread of
+ * this process: in another PID namespace KVM's numbers are not ours.
  *
  * vhost workers are called vhost-N after the thread that made them.  Since Linux 6.4 they are threads of the
  * QEMU process, before that kernel threads; kvm-nx-lpage-recovery, which sits beside them in newer kernels,
@@ -124,15 +125,15 @@ static void find_vcpus(struct finding *f, const pid_t *told, size_t told_n)
 	root_each(f->root, KVM_DEBUG, debugfs_vm, f, NULL);
 	for (size_t i = 0, none = f->vcpus_n == 0; none && i < told_n; i++)
 		vcpu_add(f, i, told[i]);
-	for (size_t i = 0, none = f->vcpus_n == 0; none && i < f->n; i++)
-		if (runs_guest(f, f->tasks[i].tid))
-			vcpu_add(f, i, f->tasks[i].tid);
 	for (size_t i = 0, none = f->vcpus_n == 0; none && i < f->n; i++) {
 		unsigned index = 0; /* "CPU 3/KVM", or one thread for "ALL CPUs/TCG" */
 		if (sscanf(f->tasks[i].comm, "CPU %u/", &index) == 1 ||
 			str_starts(f->tasks[i].comm, "ALL CPUs/"))
 			vcpu_add(f, index, f->tasks[i].tid);
 	}
+	for (size_t i = 0, none = f->vcpus_n == 0; none && i < f->n; i++)
+		if (runs_guest(f, f->tasks[i].tid))
+			vcpu_add(f, i, f->tasks[i].tid);
 	if (f->vcpus_n)
 		qsort(f->vcpus, f->vcpus_n, sizeof(f->vcpus[0]), by_index);
 }

@@ -144,7 +144,23 @@ static void a_thread_in_kvm_run_is_a_vcpu(void **state)
 	tree_end(&t);
 }
 
-static void names_are_believed_last_and_vhost_may_be_the_kernels(void **state)
+/* That one of them waits in KVM_RUN just now says nothing of the others, which are busy. */
+static void names_tell_of_vcpus_that_nobody_sees_in_kvm_run(void **state)
+{
+	static const struct thread threads[] = {
+		{QEMU, QEMU, "qemu-system-x86", "271 0x55 0x7 0x0", 0},
+		{QEMU, QEMU + 1, "CPU 0/KVM", "running", 0},
+		{QEMU, QEMU + 2, "CPU 1/KVM", "16 0x1e 0xae80 0x0 0x0", 0},
+	};
+	struct tree t;
+
+	(void)state;
+	tree_make(&t, threads, ARRAY_LEN(threads));
+	check(&t, NULL, 0, "vcpu 4001, vcpu 4002, emulator 4000");
+	tree_end(&t);
+}
+
+static void vhost_may_be_the_kernels(void **state)
 {
 	struct tree t;
 
@@ -191,7 +207,8 @@ int main(void)
 		cmocka_unit_test(kvm_itself_is_asked_first),
 		cmocka_unit_test(qemu_is_asked_where_kvm_says_nothing_of_this_process),
 		cmocka_unit_test(a_thread_in_kvm_run_is_a_vcpu),
-		cmocka_unit_test(names_are_believed_last_and_vhost_may_be_the_kernels),
+		cmocka_unit_test(names_tell_of_vcpus_that_nobody_sees_in_kvm_run),
+		cmocka_unit_test(vhost_may_be_the_kernels),
 		cmocka_unit_test(a_process_without_vcpus_is_an_error),
 		cmocka_unit_test(too_many_threads_are_an_error_and_leave_the_subject_as_it_was),
 	};
