@@ -78,14 +78,15 @@ static int measure(struct measure_verb *v)
 	bool privilege;
 	int code;
 
+	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */
+	if (!v->common.dry_run && run_fetch(&v->settings, 1, say_doing, &v->common, &e) < 0)
+		return e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
+	progress_line(NULL);
 	privilege_prepare();
 	if (state_dir(state, sizeof(state), &e) < 0 ||
 		(!v->common.dry_run && (lock = machine_lock(state, &e)) < 0))
 		return say_error(&e);
 	leftovers_warn();
-	if (!v->common.dry_run && run_fetch(&v->settings, 1, say_doing, &v->common, &e) < 0)
-		return e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
-	progress_line(NULL);
 	if (site_open(&site, &site_options, &e) < 0 || site_check(site, &v->settings, &e) < 0) {
 		code = say_error(&e);
 	} else if (v->common.dry_run) {

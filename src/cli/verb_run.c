@@ -104,6 +104,23 @@ static void show_trial(const struct run_trial *t, const struct trial_record *rec
 
 /* --- dry run ----------------------------------------------------------------------------------- */
 
+/* Kernels that the run would fetch first, each once. */
+static json_t *lacking(const struct experiment *x)
+{
+	json_t *words = json_array(), *seen = json_object();
+
+	for (size_t c = 0; c < x->cells_n; c++)
+		for (size_t i = 0; i < x->arms_n * RUN_KERNELS; i++) {
+			const char *word = run_lacks(&x->cells[c].settings[i / RUN_KERNELS], i % RUN_KERNELS);
+			if (!word || json_object_get(seen, word))
+				continue;
+			json_object_set_new(seen, word, json_true());
+			json_array_append_new(words, json_string(word));
+		}
+	json_decref(seen);
+	return words;
+}
+
 static json_t *dry_document(const struct experiment *x, struct site *site, struct err *e)
 {
 	json_t *cells = json_array(), *skipped = json_array(), *order = json_array(), *knobs = json_object();
@@ -131,10 +148,10 @@ static json_t *dry_document(const struct experiment *x, struct site *site, struc
 			json_object_set_new(knobs, x->arms[a].name, plan);
 	}
 	free(steps);
-	json_t *document = json_pack("{s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:o}", "schema", "taut.plan/1",
-		"name", x->name, "seed", (json_int_t)x->seed, "blocks", (json_int_t)x->blocks, "duration_s",
-		(double)run_estimate_ns(x) / 1e9, "cells", cells, "skipped", skipped, "order", order, "knobs",
-		knobs);
+	json_t *document = json_pack("{s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:o, s:o}", "schema",
+		"taut.plan/1", "name", x->name, "seed", (json_int_t)x->seed, "blocks", (json_int_t)x->blocks,
+		"duration_s", (double)run_estimate_ns(x) / 1e9, "cells", cells, "skipped", skipped, "order",
+		order, "knobs", knobs, "fetched_first", lacking(x));
 	if (rc == 0)
 		return document;
 	json_decref(document);
@@ -211,6 +228,8 @@ static int dry_run(struct run_verb *v, struct experiment *x, struct site *site)
 	json_array_foreach (json_object_get(document, "skipped"), i, item)
 		buf_add(&b, "skipped %s: %s\n", json_string_value(json_object_get(item, "cell")),
 			json_string_value(json_object_get(item, "reason")));
+	json_array_foreach (json_object_get(document, "fetched_first"), i, item)
+		buf_add(&b, "fetched first: kernel %s\n", json_string_value(item));
 	if (drawn)
 		buf_add(&b, "Without --seed the run draws one; this is the order of seed 1.\n");
 	add_order(json_object_get(document, "order"), &b);
@@ -313,6 +332,12 @@ int verb_run(int argc, char **argv)
 	}
 	x.blocks = v.common.blocks ? v.common.blocks : x.blocks;
 	x.seed = v.common.seed ? v.common.seed : x.seed;
+	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */
+	if (!v.common.dry_run && run_fetch_all(&x, say_doing, &v.common, &e) < 0) {
+		code = e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
+		goto out;
+	}
+	progress_line(NULL);
 	privilege_prepare();
 	chosen.yes = v.common.yes;
 	if (state_dir(state, sizeof(state), &e) < 0 ||
@@ -321,12 +346,7 @@ int verb_run(int argc, char **argv)
 		goto out;
 	}
 	leftovers_warn();
-	if (!v.common.dry_run && run_fetch_all(&x, say_doing, &v.common, &e) < 0) {
-		code = e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
-		goto out;
-	}
-	progress_line(NULL);
-	if (site_open(&site, &chosen, &e) < 0 || run_probe(&x, site, &e) < 0)
+	if (site_open(&site, &chosen, &e) < 0 || run_probe(&x, site, v.common.dry_run, &e) < 0)
 		code = say_error(&e);
 	else
 		code = v.common.dry_run ? dry_run(&v, &x, site) : execute(&v, &x, site);

@@ -74,7 +74,16 @@ static uint64_t time_left_ns(const struct execution *ex)
 
 /* --- before the first trial -------------------------------------------------------------------- */
 
-int run_probe(struct experiment *x, struct site *site, struct err *e)
+/* Would a kernel be fetched for it first? */
+static bool lacks_kernel(const struct settings *s)
+{
+	for (size_t which = 0; which < RUN_KERNELS; which++)
+		if (run_lacks(s, which))
+			return true;
+	return false;
+}
+
+int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e)
 {
 	for (size_t c = 0; c < x->cells_n; c++) {
 		struct cell *cell = &x->cells[c];
@@ -83,7 +92,8 @@ int run_probe(struct experiment *x, struct site *site, struct err *e)
 				return err_wrap(e, "cell %s, arm %s", cell->name, x->arms[a].name);
 		for (size_t a = 0; !cell->skipped && a < x->arms_n; a++)
 			cell->skipped = site_probe(site, &cell->settings[a], cell->reason,
-						sizeof(cell->reason), &cell->privilege) == TARGET_NO;
+						sizeof(cell->reason), &cell->privilege) == TARGET_NO &&
+					!(planning && lacks_kernel(&cell->settings[a]));
 	}
 	return 0;
 }

@@ -10,14 +10,26 @@ struct fetching {
 	void *arg;
 };
 
+const char *run_lacks(const struct settings *s, size_t which)
+{
+	const char *const words[] = {settings_lab(s), s->kernel};
+	struct kernel k;
+
+	/* Whether KVM works here is seen before anything is fetched; on an emulated host it does. */
+	if (which == 1 &&
+		(!settings_vm(s) || !s->kernel[0] || (!strcmp(s->accel, "kvm") && !settings_lab(s))))
+		return NULL;
+	const char *word = words[which];
+	return word && kernel_find(&k, word, NULL) < 0 && kernel_fetchable(word) ? word : NULL;
+}
+
 static int want(struct fetching *f, const char *word, struct err *e)
 {
 	struct kernel k;
 	struct err why = ERR_INIT;
 	char text[1100];
 
-	if (!word || json_object_get(f->tried, word) || kernel_find(&k, word, NULL) == 0 ||
-		!kernel_fetchable(word))
+	if (!word || json_object_get(f->tried, word))
 		return 0;
 	json_object_set_new(f->tried, word, json_true());
 	int rc = kernel_fetch(&k, word, f->progress, f->arg, &why);
@@ -37,12 +49,9 @@ int run_fetch(const struct settings *trials, size_t n, void (*progress)(const ch
 	struct fetching f = {.tried = json_object(), .progress = progress, .arg = arg};
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		rc = want(&f, settings_lab(&trials[i]), e);
-		if (rc == 0 && settings_vm(&trials[i]) && trials[i].kernel[0] &&
-			strcmp(trials[i].accel, "kvm"))
-			rc = want(&f, trials[i].kernel, e);
-	}
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		for (size_t which = 0; rc == 0 && which < RUN_KERNELS; which++)
+			rc = want(&f, run_lacks(&trials[i], which), e);
 	json_decref(f.tried);
 	return rc;
 }

@@ -28,18 +28,28 @@ static bool emulated(const struct experiment *x, size_t c)
 	return false;
 }
 
+/* The trials of one arm that are on an emulated host, or those of the same cells that are not. */
+static size_t arm_steps(const struct experiment *x, size_t arm, bool lab, struct run_step *out)
+{
+	size_t n = 0;
+
+	for (size_t c = 0; c < x->cells_n; c++)
+		if (!x->cells[c].skipped && emulated(x, c) &&
+			(settings_lab(&x->cells[c].settings[arm]) != NULL) == lab) {
+			out[n] = (struct run_step){c, arm, lab && n == 0};
+			n++;
+		}
+	return n;
+}
+
+/* What is local in an arm comes first: a host that was booted for the rest would be beside it. */
 static size_t emulated_steps(const struct experiment *x, const size_t *order, struct run_step *out)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < x->arms_n; i++) {
-		bool boot = true;
-		for (size_t c = 0; c < x->cells_n; c++) {
-			if (x->cells[c].skipped || !emulated(x, c))
-				continue;
-			out[n++] = (struct run_step){c, order[i], boot};
-			boot = false;
-		}
+		n += arm_steps(x, order[i], false, out + n);
+		n += arm_steps(x, order[i], true, out + n);
 	}
 	return n;
 }

@@ -72,8 +72,8 @@ struct run_options {
 };
 
 /* Checks every cell and arm on this machine (EXIT_USAGE when one makes no sense) and marks what must be
- * skipped, with the reason. */
-int run_probe(struct experiment *x, struct site *site, struct err *e);
+ * skipped, with the reason.  `planning`: as if the kernels that can be fetched were here. */
+int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e);
 /* The order of arms within one block and cell: a permutation of 0..arms−1, from the seed. */
 void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t *order);
 /*
@@ -86,9 +86,13 @@ struct run_step {
 	bool boot; /* the first one on a fresh emulated host */
 };
 size_t run_steps(const struct experiment *x, uint64_t seed, uint64_t block, struct run_step *out);
+#define RUN_KERNELS 2
+/* The word of a kernel that a trial needs, has not got and can have (which: 0 of its host, 1 of its guest),
+ * or NULL. */
+const char *run_lacks(const struct settings *s, size_t which);
 /*
  * Fetches the kernels that trials need, have not got and can have; what cannot be had is said as a warning,
- * and the cell will be skipped.  Not for trials that ask for KVM: whether that works is seen first.
+ * and the cell will be skipped.  Not for local trials that ask for KVM: whether that works is seen first.
  * -EINTR when stopped.
  */
 int run_fetch(const struct settings *trials, size_t n, void (*progress)(const char *doing, void *arg),

@@ -71,6 +71,31 @@ static void an_emulated_host_serves_all_cells_of_an_arm(void **state)
 	experiment_free(&x);
 }
 
+/* An emulated host that was booted for an arm must not run beside what the arm measures here. */
+static void what_is_local_in_an_arm_comes_before_its_emulated_host(void **state)
+{
+	static const char text[] = "name: both\n"
+				   "cells:\n"
+				   "  - { target: container, site: lab, workload: tcp_rr }\n"
+				   "  - { target: container, workload: udp_rr }\n"
+				   "arms: { a: {}, b: { site: lab } }\n";
+	struct run_step steps[STEPS_MAX];
+	struct experiment x;
+
+	(void)state;
+	load(&x, text);
+	assert_int_equal(run_steps(&x, 3, 0, steps), 4);
+	for (size_t i = 0; i < 4; i += 2) {
+		bool a = !strcmp(x.arms[steps[i].arm].name, "a");
+		assert_int_equal(steps[i].arm, steps[i + 1].arm);
+		assert_int_equal(steps[i].cell, a ? 1 : 0);
+		assert_int_equal(steps[i + 1].cell, a ? 0 : 1);
+		assert_int_equal(steps[i].boot, !a);
+		assert_int_equal(steps[i + 1].boot, a);
+	}
+	experiment_free(&x);
+}
+
 static void skipped_cells_do_not_come(void **state)
 {
 	struct experiment x;
@@ -111,6 +136,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_cell_and_arm_comes_once),
 		cmocka_unit_test(an_emulated_host_serves_all_cells_of_an_arm),
+		cmocka_unit_test(what_is_local_in_an_arm_comes_before_its_emulated_host),
 		cmocka_unit_test(skipped_cells_do_not_come),
 		cmocka_unit_test(the_order_of_arms_changes_from_block_to_block_and_not_with_the_clock),
 	};
