@@ -182,6 +182,8 @@ uint64_t machine_started_ns(const struct machine *m);
  * last). `closing`: its control stream has been closed; then it is about to end, and gets a moment.
  */
 bool machine_ended(struct machine *m, bool closing, char *out, size_t size);
+/* Has it ended because QEMU failed or was killed, not because it switched itself off? */
+bool machine_failed(const struct machine *m);
 /* The last lines of its console, printable ASCII; "" for none. */
 void machine_console(struct machine *m, char *out, size_t size);
 /* On the exact clock: a file with what it wrote to its record port; borrowed. */

@@ -325,6 +325,11 @@ bool machine_ended(struct machine *m, bool closing, char *out, size_t size)
 	return m->ended;
 }
 
+bool machine_failed(const struct machine *m)
+{
+	return m->ended && m->status;
+}
+
 int machine_record(const struct machine *m)
 {
 	return m->record;

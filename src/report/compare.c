@@ -123,7 +123,7 @@ static int nothing_in_common(const struct report *old, const struct report *new,
 	return err_try(e, "two runs of the same experiment");
 }
 
-/* What is set differently on the two sides, "request 1 → 64"; "" when nothing is. */
+/* What is set or was found differently on the two sides, "request 1 → 64"; "" when nothing is. */
 static void differences(const struct match *m, struct buf *out)
 {
 	char a[SETTING_WORD_MAX + 32], b[SETTING_WORD_MAX + 32];
@@ -136,6 +136,16 @@ static void differences(const struct match *m, struct buf *out)
 		buf_add(out, "%s%s %s → %s", out->len ? ", " : "", row->key,
 			setting_text(&m->old->settings, row, a, sizeof(a)),
 			setting_text(&m->new->settings, row, b, sizeof(b)));
+	}
+	for (size_t i = 0; i < report_keys_n; i++) {
+		const struct report_key *key = &report_keys[i];
+
+		if (key->setting)
+			continue;
+		const char *was = report_fact(key, &m->old->facts), *is = report_fact(key, &m->new->facts);
+		if (strcmp(was, is) != 0)
+			buf_add(out, "%s%s %s → %s", out->len ? ", " : "", key->name, *was ? was : "none",
+				*is ? is : "none");
 	}
 }
 

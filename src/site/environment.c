@@ -148,7 +148,10 @@ static void put_programs(json_t *object)
 	json_object_set_new(object, "programs", all);
 }
 
-/* The twelve letters with which a hypervisor signs (CPUID 0x40000000), or "none". */
+/*
+ * The twelve letters with which a hypervisor signs (CPUID 0x40000000), or "none".  An emulated host hides
+ * that it is one, but its PID 1 says so.
+ */
 static void put_hypervisor(json_t *object)
 {
 	unsigned a, b, c, d;
@@ -161,7 +164,8 @@ static void put_hypervisor(json_t *object)
 		memcpy(name + 4, &c, 4);
 		memcpy(name + 8, &d, 4);
 	}
-	put_text(object, "hypervisor", name[0] ? name : "unnamed");
+	const char *shown = name[0] ? name : "unnamed";
+	put_text(object, "hypervisor", getenv("TAUT_EMULATED") ? "QEMU, emulated" : shown);
 }
 
 struct links {

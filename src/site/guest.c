@@ -13,7 +13,10 @@
  */
 #include "guest.h"
 
+#include <poll.h>
+
 #define ENTRIES_MAX 2000
+#define LOOK_MS     200
 
 static const struct {
 	const char *key;
@@ -132,6 +135,17 @@ int host_knobs_read(json_t **knobs, struct err *e)
 	return array_read(*knobs, NULL, knobs, e);
 }
 
+/* As frame_expect(), but the wait can be interrupted. */
+static int await(int fd, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	while (!stop_flag)
+		if (poll(&p, 1, LOOK_MS) > 0 || time_now_ns() >= deadline_ns)
+			return frame_expect(fd, type, body, deadline_ns, e);
+	return err_set(e, EINTR, "interrupted");
+}
+
 int guest_tune(int control_fd, const struct settings *settings, enum tune_stage stage, uint64_t deadline_ns,
 	json_t **knobs, struct err *e)
 {
@@ -145,7 +159,7 @@ int guest_tune(int control_fd, const struct settings *settings, enum tune_stage 
 			stage == TUNE_HOST ? "host" : "live"),
 		deadline_ns, e);
 	if (rc == 0)
-		rc = frame_expect(control_fd, FRAME_TUNED, &body, deadline_ns, e);
+		rc = await(control_fd, FRAME_TUNED, &body, deadline_ns, e);
 	if (rc == 0)
 		rc = guest_knobs_read(body, knobs, e);
 	json_decref(body);
@@ -158,7 +172,7 @@ int guest_verify(int control_fd, uint64_t deadline_ns, bool *all, json_t **knobs
 	int rc = frame_send(control_fd, FRAME_VERIFY, json_object(), deadline_ns, e);
 
 	if (rc == 0)
-		rc = frame_expect(control_fd, FRAME_VERIFIED, &body, deadline_ns, e);
+		rc = await(control_fd, FRAME_VERIFIED, &body, deadline_ns, e);
 	const json_t *holds = json_object_get(body, "all");
 	if (rc == 0 && !json_is_boolean(holds))
 		rc = err_set(e, EPROTO, "the guest does not say whether its tuning holds");

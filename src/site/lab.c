@@ -97,12 +97,26 @@ static unsigned parts_of(const struct settings *s)
 	return (settings_vm(s) ? IMAGE_VM : 0u) | (strcmp(s->noise, "none") ? IMAGE_NOISE : 0u);
 }
 
-static bool has_guest(const struct lab *lab, const struct kernel *k)
+/* Builds of one's own may share a release. */
+static bool same_kernel(const struct kernel *a, const struct kernel *b)
+{
+	return !strcmp(a->release, b->release) && !strcmp(a->version, b->version) &&
+	       !strcmp(a->path, b->path);
+}
+
+static const struct kernel *guest_of_release(const struct lab *lab, const char *release)
 {
 	for (size_t i = 0; i < lab->guests_n; i++)
-		if (!strcmp(lab->guests[i].release, k->release))
-			return true;
-	return false;
+		if (!strcmp(lab->guests[i].release, release))
+			return &lab->guests[i];
+	return NULL;
+}
+
+static bool has_guest(const struct lab *lab, const struct kernel *k)
+{
+	const struct kernel *there = guest_of_release(lab, k->release);
+
+	return there && same_kernel(there, k);
 }
 
 static int lab_add(struct lab *lab, const struct settings *s, struct err *e)
@@ -115,6 +129,12 @@ static int lab_add(struct lab *lab, const struct settings *s, struct err *e)
 		return 0;
 	if ((rc = kernel_find(&k, s->kernel, e)) < 0 || has_guest(lab, &k))
 		return rc;
+	const struct kernel *other = guest_of_release(lab, k.release);
+	if (other)
+		return err_set(e, ENOTSUP,
+			"cannot give one emulated host both %s and %s as guest kernels: both call themselves "
+			"%s",
+			other->path, k.path, k.release);
 	if (lab->guests_n == GUESTS_MAX)
 		return err_set(
 			e, E2BIG, "cannot give one emulated host more than %d guest kernels", GUESTS_MAX);
@@ -135,7 +155,7 @@ static bool lab_serves(const struct lab *lab, const struct settings *s)
 
 	if (!lab || lab->doubtful || lab->control < 0 || settings_exact(s) ||
 		strcmp(lab->boot, s->host_boot) || (parts_of(s) & ~lab->parts) ||
-		kernel_find(&host, settings_lab(s), NULL) < 0 || strcmp(host.release, lab->kernel.release))
+		kernel_find(&host, settings_lab(s), NULL) < 0 || !same_kernel(&host, &lab->kernel))
 		return false;
 	return !settings_vm(s) || (kernel_find(&guest, s->kernel, NULL) == 0 && has_guest(lab, &guest));
 }
@@ -311,13 +331,25 @@ static int record_check(struct trial_record *record, const struct settings *s, s
 	uint64_t most = s->warmup_ns + MAX(s->duration_ns, s->max_duration_ns) + 2 * s->timeout_ns + LATE_NS;
 
 	int rc = host_knobs_read(&record->knobs, e);
-	if (rc < 0 || record->outcome != TRIAL_DONE)
-		return rc;
-	rc = endpoint_record_check(&record->client, s, false, most, e);
-	if (rc < 0)
-		return err_wrap(e, "client endpoint");
-	rc = endpoint_record_check(&record->server, s, true, most, e);
-	return rc < 0 ? err_wrap(e, "server endpoint") : 0;
+	if (rc < 0) {
+		json_decref(record->knobs);
+		record->knobs = json_array();
+	}
+	for (int server = 0; server < 2; server++) {
+		struct endpoint_record *end = server ? &record->server : &record->client;
+		struct err why = ERR_INIT;
+
+		if (endpoint_record_check(end, s, server, most, &why) == 0)
+			continue;
+		*end = (struct endpoint_record){0}; /* what cannot be true is not kept */
+		if (rc == 0 && record->outcome == TRIAL_DONE) {
+			err_wrap(&why, server ? "server endpoint" : "client endpoint");
+			rc = -why.code;
+			if (e)
+				*e = why;
+		}
+	}
+	return rc;
 }
 
 static int lab_ask(struct lab *lab, const struct settings *s, struct trial_record *record, struct err *e)

@@ -31,6 +31,7 @@ struct session {
 	uint64_t begun_ns;   /* the trial */
 	uint64_t started_ns; /* of the virtual machine, where there is one */
 	json_t *guest_knobs; /* the half of the tuning that is in a guest; NULL: none */
+	bool busy;           /* the server measures, or its record has not been taken */
 };
 
 /* --- the steps of a trial ---------------------------------------------------------------------- */
@@ -90,6 +91,25 @@ static int gone_while_tuned(struct session *s, struct err *e)
 	return agent_failed(s, NULL, e);
 }
 
+/* Sleeps until the fd can be read, taking samples; -EINTR when the user wants to stop. */
+static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
+{
+	while (!stop_flag) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int n = poll(
+			&p, 1, (int)((s->site->options.exact ? NS_PER_S : WITNESS_PERIOD_NS) / NS_PER_MS));
+		if (s->witness) /* there is none before the ends are prepared */
+			witness_sample(s->witness);
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return err_sys(e, "cannot watch the control stream");
+		if (time_now_ns() >= deadline)
+			return err_set(e, ETIMEDOUT, "it did not finish in time");
+	}
+	return err_set(e, EINTR, "interrupted");
+}
+
 /* Tells one endpoint its plan and waits until it is ready; a server's ports are put into the plan. */
 static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struct err *e)
 {
@@ -97,19 +117,23 @@ static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struc
 	int fd = target_control(s->target, plan->server);
 	struct kernel_facts *guest = &s->record->guest;
 	json_t *body = NULL;
-	int rc = frame_expect(fd, FRAME_HELLO, &body, deadline, e);
+	int rc = watch(s, fd, deadline, e);
 
+	if (rc == 0)
+		rc = frame_expect(fd, FRAME_HELLO, &body, deadline, e);
 	if (rc < 0)
 		return rc;
 	bool booted = plan->server && target_guest(s->target, guest, &s->started_ns);
 	rc = frame_hello_read(body, booted ? guest : NULL, e);
-	if (s->started_ns)
+	if (booted && s->started_ns)
 		guest->boot_ns = time_now_ns() - s->started_ns;
 	else if (booted) /* long ago, and not by us */
 		guest->init_ns = guest->ready_ns = 0;
 	json_decref(body);
 	if (rc == 0)
 		rc = frame_send(fd, FRAME_PLAN, endpoint_plan_json(plan), deadline, e);
+	if (rc == 0)
+		rc = watch(s, fd, deadline, e);
 	if (rc == 0)
 		rc = frame_expect(fd, FRAME_READY, &body, deadline, e);
 	if (rc < 0 || !plan->server) {
@@ -144,24 +168,6 @@ static int prepare_endpoints(struct session *s, struct err *e)
 	return rc;
 }
 
-/* Sleeps until the fd can be read, taking samples; -EINTR when the user wants to stop. */
-static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
-{
-	while (!stop_flag) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int n = poll(
-			&p, 1, (int)((s->site->options.exact ? NS_PER_S : WITNESS_PERIOD_NS) / NS_PER_MS));
-		witness_sample(s->witness);
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return err_sys(e, "cannot watch the control stream");
-		if (time_now_ns() >= deadline)
-			return err_set(e, ETIMEDOUT, "it did not finish in time");
-	}
-	return err_set(e, EINTR, "interrupted");
-}
-
 static int take_record(struct session *s, bool server, uint64_t deadline, struct err *e)
 {
 	struct endpoint_record *record = server ? &s->record->server : &s->record->client;
@@ -178,8 +184,10 @@ static int take_record(struct session *s, bool server, uint64_t deadline, struct
 	if (rc == 0)
 		rc = endpoint_record_check(
 			record, s->settings, server, time_now_ns() - s->begun_ns + SLACK_NS, e);
-	if (rc < 0 && rc != -EINTR)
+	if (rc < 0 && rc != -EINTR) {
+		*record = (struct endpoint_record){0}; /* what cannot be true is not kept */
 		agent_failed(s, server ? "server endpoint" : "client endpoint", e);
+	}
 	return rc;
 }
 
@@ -195,6 +203,7 @@ static int measure(struct session *s, struct err *e)
 
 	if (rc == 0)
 		rc = frame_send(target_control(s->target, false), FRAME_GO, json_object(), grace, e);
+	s->busy = true;
 	if (s->started_ns)
 		s->record->guest.first_ns = time_now_ns() - s->started_ns;
 	if (rc == 0)
@@ -205,6 +214,7 @@ static int measure(struct session *s, struct err *e)
 		frame_send(target_control(s->target, true), FRAME_STOP, json_object(), deadline, NULL);
 	if (rc == 0)
 		rc = take_record(s, true, time_now_ns() + set->timeout_ns + slack, e);
+	s->busy = rc < 0;
 	witness_sample(s->witness);
 	return rc;
 }
@@ -321,8 +331,9 @@ static int take_down(struct session *s, struct err *e)
 	char text[1024];
 	int rc;
 
-	/* A guest of taut's own just ends; a user's goes on. */
-	if (s->guest_knobs && strcmp(s->settings->target, "vm") &&
+	/* A guest of taut's own just ends; a user's goes on.  An agent that is still measuring hears nothing
+	 * but the end of its stream, and puts back by itself. */
+	if (s->guest_knobs && !s->busy && strcmp(s->settings->target, "vm") &&
 		guest_untune(target_control(s->target, true), time_now_ns() + HANDSHAKE_NS, &problem) < 0)
 		log_warn("%s", err_string(&problem, text, sizeof(text)));
 	if (s->tune) {
@@ -366,6 +377,9 @@ int site_trial_local(
 	if (rc < 0) {
 		record->outcome = TRIAL_FAILED;
 		snprintf(record->reason, sizeof(record->reason), "%s", err_string(&why, text, sizeof(text)));
+		if (settings_vm(settings) &&
+			why.code == EREMOTEIO) /* what a guest refuses ends its trial alone */
+			why.exit = EXIT_FAILED;
 		if (why.exit == EXIT_USAGE || why.exit == EXIT_REFUSED || why.code == ENOSPC) {
 			*e = why;
 			return rc;

@@ -37,11 +37,16 @@ static int run(const struct kernel *k, const char *boot, const char *image, cons
 		.memory_mib = MEMORY_MIB};
 	struct machine *m = NULL;
 	struct termios before;
+	char how[512];
 	bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
 	int rc = machine_start(&m, &o, e);
 
 	if (rc == 0)
 		rc = machine_wait(m, UINT64_MAX, e);
+	if (rc > 0 && machine_failed(m)) {
+		machine_ended(m, true, how, sizeof(how));
+		rc = err_set(e, ECHILD, "cannot keep an emulated host: %s", how);
+	}
 	machine_stop(m);
 	json_decref(o.document);
 	if (terminal)

@@ -2,7 +2,8 @@
 /*
  * Frames: 4 bytes of length (little endian, of what follows), 1 byte of type, a JSON object.  Both ends wait
  * with a deadline; a frame that is too long, of an unknown type or no JSON object ends the conversation, for
- * after it nothing that comes can be trusted to start where a frame starts.
+ * after it nothing that comes can be trusted to start where a frame starts.  One that has begun must go on:
+ * whoever waits for the first byte can be interrupted, but not in the middle.
  *
  * What comes ends on a terminal sooner or later: as an error, as a name, as a key that nobody knows.  So the
  * control characters are taken out of a frame's text before it is parsed, wherever in it they stand.
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 
 #define HEADER_BYTES 5
+#define REST_NS      (60 * NS_PER_S) /* for what comes after the first byte */
 
 static int wait_for(int fd, short events, uint64_t deadline_ns)
 {
@@ -157,8 +159,11 @@ int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e)
 {
 	unsigned char header[HEADER_BYTES];
 	json_error_t why;
-	int rc = get_all(fd, header, sizeof(header), deadline_ns);
+	int rc = get_all(fd, header, 1, deadline_ns);
 
+	deadline_ns = MIN(deadline_ns, time_now_ns() + REST_NS);
+	if (rc == 0)
+		rc = get_all(fd, header + 1, sizeof(header) - 1, deadline_ns);
 	if (rc == -EPIPE)
 		return err_set(e, EPIPE, "the other end of the control stream has gone");
 	if (rc < 0)

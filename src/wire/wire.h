@@ -289,7 +289,8 @@ struct kernel_facts {
 	uint64_t boot_ns, first_ns, init_ns, ready_ns;
 };
 
-/* Of the kernel that we run on: names, and ready_ns as of now (init_ns where PID 1 has told us). */
+/* Of the kernel that we run on: names, and ready_ns as of now (init_ns, and accel, where PID 1 has told us).
+ */
 void kernel_facts_own(struct kernel_facts *k);
 /* The body of FRAME_HELLO; and reading it: -EPROTO for another version.  `k` may be NULL. */
 json_t *frame_hello(void);
