@@ -86,7 +86,7 @@ static bool is_descendant(const struct tune_host *host, pid_t pid)
 	return false;
 }
 
-/* "…/machine-qemu\\x2d1\\x2dweb.scope" of its cgroups; "" when there is none. */
+/* "/machine.slice/machine-qemu-web.scope" of its cgroups; "" when there is none. */
 static void read_scope(struct search *search)
 {
 	char path[64], groups[8192];
@@ -98,9 +98,9 @@ static void read_scope(struct search *search)
 	if (!end)
 		return;
 	end[strlen(".scope")] = 0;
-	char *line = strrchr(groups, '\n'), *colon = strchr(line ? line : groups, '/');
-	if (colon)
-		str_copy(search->scope, sizeof(search->scope), colon);
+	char *line = strrchr(groups, '\n'), *path_begin = strchr(line ? line : groups, '/');
+	if (path_begin && has_mark(path_begin)) /* a login session is one too, and not its own */
+		str_copy(search->scope, sizeof(search->scope), path_begin);
 }
 
 static bool is_kernels(const struct search *search, pid_t pid)

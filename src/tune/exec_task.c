@@ -68,7 +68,7 @@ static int task_revert(
 		rc = rc == -ESRCH || rc == -ENOENT ? 0 : rc;
 	}
 	if (rc == 0 && back && entry->status != TUNE_LEFT)
-		tune_entry_stand(entry, TUNE_REVERTED, "and of %zu threads that inherited it", back);
+		tune_entry_stand(entry, TUNE_REVERTED, "and %zu threads that had inherited it", back);
 	return rc;
 }
 
