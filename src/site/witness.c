@@ -18,6 +18,7 @@
 #include "stat/stat.h"
 
 #include <sched.h>
+#include <ctype.h>
 #include <stdio.h>
 
 enum { CAUSE_QUOTA, CAUSE_WAIT, CAUSE_STEAL, CAUSE_INTERRUPTS, CAUSES };
@@ -58,8 +59,10 @@ static void read_stat(struct witness *w, struct sample *s)
 	if (root_read_all(w->root, "/proc/stat", &text, NULL, NULL) < 0)
 		return;
 	for (char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
-		if (sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &cpu, &user, &nice, &system,
-			    &idle, &iowait, &irq, &softirq, &steal) == 9) {
+		/* "cpu  …" is the sum of all, and to %u its first figure would be a CPU. */
+		if (isdigit((unsigned char)line[3]) &&
+			sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &cpu, &user, &nice,
+				&system, &idle, &iowait, &irq, &softirq, &steal) == 9) {
 			if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &w->involved))
 				continue;
 			s->steal_ns += steal * TICK_NS;
