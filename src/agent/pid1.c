@@ -7,7 +7,8 @@
  *   host    an emulated host: `taut site` on the virtio port
  *   exact   an emulated host on the exact clock: `taut site` with the plan from boot.json, which writes its
  *           record to the second serial port, for what came in at wall time would spoil the clock
- *   shell   an emulated host with a shell on the console
+ *   shell   an emulated host with a shell on the console, or a script whose output goes there; how it ended
+ *           is told on the virtio port
  *   probe   says that it is up, on the virtio port, and goes
  *
  * It mounts what a kernel offers, loads the modules in the order of /taut/modules, starts the one program and
@@ -43,11 +44,13 @@
 #define SETTLE_S      5
 #define SERIAL_RECORD "/dev/ttyS1"
 #define SERIAL_SHELL  "/dev/ttyS0"
+#define SCRIPT        "/taut/script"
 
 struct boot {
 	json_t *document;
 	int uevents;
 	uint64_t init_ns;
+	int control; /* where the end of a shell is told; −1 */
 };
 
 static const char *text(const struct boot *b, const char *key)
@@ -309,32 +312,76 @@ static int be_probe(struct boot *b, struct child *child, struct err *e)
 		time_now_ns() + DEVICE_NS, e);
 }
 
-/* The shell must own a terminal, which a session leader gets by opening one. */
-static int be_shell(struct boot *b, struct child *child, struct err *e)
+/* A shell must own a terminal, which a session leader gets by opening one. */
+_Noreturn static void run_shell(const struct boot *b)
 {
 	const struct winsize size = {
 		.ws_row = (unsigned short)json_integer_value(json_object_get(b->document, "rows")),
 		.ws_col = (unsigned short)json_integer_value(json_object_get(b->document, "columns"))};
-	pid_t pid = fork();
 
+	setsid();
+	int tty = open(SERIAL_SHELL, O_RDWR);
+	if (tty < 0 || ioctl(tty, TIOCSCTTY, 0) < 0)
+		_exit(EXIT_FAILED);
+	ioctl(tty, TIOCSWINSZ, &size);
+	for (int fd = 0; fd < 3; fd++)
+		dup2(tty, fd);
+	setenv("TERM", *text(b, "term") ? text(b, "term") : "linux", 1);
+	setenv("PS1", "taut lab \\w # ", 1);
+	execl("/usr/bin/bash", "bash", "--norc", (char *)NULL);
+	execl("/bin/sh", "sh", (char *)NULL);
+	_exit(127);
+}
+
+/* Its output is passed on as it is; there is nothing to read. */
+_Noreturn static void run_script(const struct boot *b)
+{
+	struct err e = ERR_INIT;
+	int tty = open_serial(SERIAL_SHELL, &e), none = open("/dev/null", O_RDONLY);
+
+	if (tty < 0 || none < 0 ||
+		file_write_synced(SCRIPT, text(b, "script"), strlen(text(b, "script")), 0700, &e) < 0)
+		_exit(EXIT_FAILED);
+	setenv("TERM", "dumb", 1);
+	dup2(none, STDIN_FILENO);
+	dup2(tty, STDOUT_FILENO);
+	dup2(tty, STDERR_FILENO);
+	execl("/usr/bin/bash", "bash", SCRIPT, (char *)NULL);
+	execl("/bin/sh", "sh", SCRIPT, (char *)NULL);
+	_exit(127);
+}
+
+static int be_shell(struct boot *b, struct child *child, struct err *e)
+{
+	b->control = open_port(b, e);
+	if (b->control < 0)
+		return b->control;
+	pid_t pid = fork();
 	if (pid < 0)
 		return err_sys(e, "cannot fork");
-	if (pid == 0) {
-		setsid();
-		int tty = open(SERIAL_SHELL, O_RDWR);
-		if (tty < 0 || ioctl(tty, TIOCSCTTY, 0) < 0)
-			_exit(EXIT_FAILED);
-		ioctl(tty, TIOCSWINSZ, &size);
-		for (int fd = 0; fd < 3; fd++)
-			dup2(tty, fd);
-		setenv("TERM", *text(b, "term") ? text(b, "term") : "linux", 1);
-		setenv("PS1", "taut lab \\w # ", 1);
-		execl("/usr/bin/bash", "bash", "--norc", (char *)NULL);
-		execl("/bin/sh", "sh", (char *)NULL);
-		_exit(127);
-	}
+	if (pid == 0 && json_object_get(b->document, "script"))
+		run_script(b);
+	if (pid == 0)
+		run_shell(b);
 	*child = (struct child){pid, -1};
 	return 0;
+}
+
+/* What is on its way to a terminal goes first: the machine ends at once afterwards. */
+static void tell_end(const struct boot *b, int status)
+{
+	int shown = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	AUTO_CLOSE int tty = open(SERIAL_SHELL, O_RDWR | O_NOCTTY | O_CLOEXEC);
+
+	AUTO_CLOSE int root = root_open("/", NULL);
+
+	if (b->control < 0)
+		return;
+	root_write(root, "/proc/sys/kernel/printk", "0", NULL); /* not even that it powers off */
+	if (tty >= 0)
+		tcdrain(tty);
+	frame_send(b->control, FRAME_RECORD, json_pack("{s:i}", "status", shown), time_now_ns() + DEVICE_NS,
+		NULL);
 }
 
 static const struct role_row {
@@ -364,20 +411,21 @@ static const struct role_row *role_read(struct boot *b, struct err *e)
 
 /* --- the life of PID 1 ------------------------------------------------------------------------- */
 
-/* Everything that ends here is ours to reap; the one program's end is the machine's. */
-static void reap_until_end(const struct child *child)
+/* Everything that ends here is ours to reap; the one program's end is the machine's.  Returns its status. */
+static int reap_until_end(const struct boot *b, const struct child *child)
 {
 	char how[64];
-	int status;
+	int status = 0;
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, 0)) > 0 || errno == EINTR)
 		if (pid == child->pid) {
-			if (!WIFEXITED(status) || WEXITSTATUS(status))
+			if (b->control < 0 && (!WIFEXITED(status) || WEXITSTATUS(status)))
 				fprintf(stderr, "taut-agent: the program of this machine ended: %s\n",
 					status_string(status, how, sizeof(how)));
-			return;
+			break;
 		}
+	return status;
 }
 
 _Noreturn static void power_off(void)
@@ -390,7 +438,7 @@ _Noreturn static void power_off(void)
 
 _Noreturn void agent_pid1(void)
 {
-	struct boot b = {.init_ns = time_since_boot_ns()};
+	struct boot b = {.init_ns = time_since_boot_ns(), .control = -1};
 	struct child child = CHILD_NONE;
 	struct err e = ERR_INIT;
 	const struct role_row *role = role_read(&b, &e);
@@ -410,6 +458,6 @@ _Noreturn void agent_pid1(void)
 	if (!role || role->begin(&b, &child, &e) < 0)
 		complain(&e);
 	else if (child.pid > 0)
-		reap_until_end(&child);
+		tell_end(&b, reap_until_end(&b, &child));
 	power_off();
 }

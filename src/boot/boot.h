@@ -151,7 +151,8 @@ struct machine_options {
 	const char *mark;   /* "NAME=value" for QEMU's environment */
 	const char *folder; /* for its appended image; must exist, private */
 	int control;        /* the far end of its control stream, borrowed; ignored on the exact clock */
-	bool terminal;      /* console on our stdin and stdout, and no control stream */
+	bool terminal;      /* console on our stdin and stdout */
+	bool keys;          /* somebody types there: Ctrl-] x ends the machine */
 	/* Boot from this disk image instead; what the guest writes goes to a file in `folder`.  NULL: kernel.
 	 */
 	const char *disk;

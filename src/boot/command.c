@@ -108,18 +108,20 @@ static void add_streams(struct words *w, const struct machine_options *o)
 		return;
 	}
 	if (o->terminal) {
-		add_two(w, "-chardev", "stdio,id=console,signal=off");
+		/* Ctrl-] x ends it, whatever its kernel does; a pipe may have such bytes in it. */
+		add_two(w, "-chardev",
+			o->keys ? "stdio,id=console,signal=off,mux=on" : "stdio,id=console,signal=off");
+		if (o->keys)
+			add_two(w, "-echr", "0x1d");
 	} else {
 		add(w, "-chardev");
 		add(w, "file,id=console,path=/proc/self/fd/%d", FD_CONSOLE); /* a pipe */
 	}
 	add_two(w, "-serial", "chardev:console");
-	if (!o->terminal) {
-		add(w, "-chardev");
-		add(w, "socket,id=control,fd=%d", FD_CONTROL);
-		add_two(w, "-device", "virtio-serial-pci,id=serial");
-		add_two(w, "-device", "virtserialport,bus=serial.0,chardev=control,name=taut.control");
-	}
+	add(w, "-chardev");
+	add(w, "socket,id=control,fd=%d", FD_CONTROL);
+	add_two(w, "-device", "virtio-serial-pci,id=serial");
+	add_two(w, "-device", "virtserialport,bus=serial.0,chardev=control,name=taut.control");
 	if (o->guest_agent > 0) {
 		add(w, "-chardev");
 		add(w, "socket,id=agent,fd=%d", FD_AGENT);
@@ -170,8 +172,10 @@ static void add_kernel(struct words *w, const struct machine_options *o, const c
 	add_two(w, "-kernel", o->kernel->path);
 	add_two(w, "-initrd", initrd);
 	add(w, "-append");
-	add(w, "console=ttyS0 panic=-1 oops=panic quiet%s%s%s", o->exact ? " nokaslr" : "",
-		o->append && *o->append ? " " : "", o->append ? o->append : "");
+	/* On somebody's terminal only what the kernel dies of. */
+	add(w, "console=ttyS0 panic=-1 oops=panic quiet%s%s%s%s", o->exact ? " nokaslr" : "",
+		o->terminal ? " loglevel=3" : "", o->append && *o->append ? " " : "",
+		o->append ? o->append : "");
 }
 
 char **machine_command(const struct qemu *q, const struct machine_options *o, const char *initrd)

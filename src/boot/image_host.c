@@ -48,6 +48,15 @@ static const struct {
 	{IMAGE_SHELL, "tail"},
 	{IMAGE_SHELL, "uname"},
 	{IMAGE_SHELL, "stty"},
+	{IMAGE_SHELL, "wc"},
+	{IMAGE_SHELL, "sed"},
+	{IMAGE_SHELL, "id"},
+	{IMAGE_SHELL, "env"},
+	{IMAGE_SHELL, "date"},
+	{IMAGE_SHELL, "nproc"},
+	{IMAGE_SHELL, "df"},
+	{IMAGE_SHELL, "free"},
+	{IMAGE_SHELL, "ethtool"},
 };
 
 /* What QEMU reads at run time, wherever a distribution keeps it. */

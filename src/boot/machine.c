@@ -294,7 +294,8 @@ static const char *last_words(const struct machine *m, char *console, char *said
 	if (fatal || (*said && m->ended))
 		return fatal ? fatal : said;
 	if (!*console && m->ended && !m->status)
-		return "without a word, as it happens when a kernel has too little memory to unpack itself";
+		return "without a word, as it happens when a kernel has too little memory to unpack itself "
+		       "(try: more memory)";
 	return last ? last + 1 : console;
 }
 

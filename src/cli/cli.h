@@ -71,6 +71,8 @@ _Noreturn void usage_error(const char *verb, const char *format, ...) PRINTF(2, 
 
 /* --- talking ----------------------------------------------------------------------------------- */
 
+/* One line on stderr. */
+void say_note(const char *format, ...) PRINTF(1, 2);
 /* Says an error on stderr; returns its exit code. */
 int say_error(const struct err *e);
 void say_setup(const struct common *common); /* log level and sink */

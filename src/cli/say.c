@@ -2,7 +2,10 @@
 /* Everything that is said, and to whom. */
 #include "cli.h"
 
+#include "run/run.h"
+
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 static bool progress_shown;
@@ -30,8 +33,24 @@ void say_doing(const char *doing, void *common)
 {
 	const struct common *c = common;
 
-	if (!c->quiet)
-		progress_line(doing);
+	if (c->quiet)
+		return;
+	/* Where there is no line to be written over, what takes long is said once. */
+	if (!terminal_understands(STDERR_FILENO) && str_starts(doing, RUN_FETCHING))
+		say_note("%s", doing);
+	progress_line(doing);
+}
+
+void say_note(const char *format, ...)
+{
+	va_list args;
+
+	progress_line(NULL);
+	fprintf(stderr, "taut: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n");
 }
 
 static void sink(enum log_level level, const char *line)

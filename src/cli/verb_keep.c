@@ -86,16 +86,25 @@ static error_t parse_lab(int key, char *value, void *verb)
 /* The kernel is fetched like that of an experiment. */
 static int lab_shell(const char *kernel, const char *boot, struct common *common)
 {
+	AUTO_CLOSE int lock = -1;
 	struct settings s;
 	struct err e = ERR_INIT;
+	char state[256];
 
 	settings_init(&s);
 	snprintf(s.site, sizeof(s.site), "lab:%s", kernel);
-	int rc = run_fetch(&s, 1, say_doing, common, &e);
+	int rc = run_fetch(&s, 1, say_doing, common, &e), status = 0;
 	progress_line(NULL);
 	if (rc == 0)
-		rc = site_shell(kernel, boot, &e);
-	return rc == 0 ? EXIT_DONE : rc == -EINTR ? EXIT_INTERRUPTED : say_error(&e);
+		rc = state_dir(state, sizeof(state), &e);
+	if (rc == 0)
+		rc = lock = machine_lock(state, &e);
+	if (rc >= 0 && !common->quiet && isatty(STDIN_FILENO))
+		say_note("booting an emulated host with kernel %s; exit leaves it, Ctrl-] x ends it at once",
+			kernel);
+	if (rc >= 0)
+		rc = site_shell(kernel, boot, &status, &e);
+	return rc == 0 ? status : rc == -EINTR ? EXIT_INTERRUPTED : say_error(&e);
 }
 
 int verb_lab(int argc, char **argv)

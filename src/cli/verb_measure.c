@@ -97,10 +97,12 @@ static int measure(struct measure_verb *v)
 		code = say_error(&e);
 	} else {
 		int rc = site_trial(site, &v->settings, record, &e);
-		if (rc == -EINTR)
+		if (rc == -EINTR) {
+			say_note("interrupted: nothing is shown of an unfinished trial, and all is put back");
 			code = EXIT_INTERRUPTED;
-		else
+		} else {
 			code = rc < 0 ? say_error(&e) : show(v, record);
+		}
 	}
 	site_close(site);
 	return code;

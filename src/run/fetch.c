@@ -3,6 +3,7 @@
 #include "run.h"
 
 #include "boot/boot.h"
+#include "target/target.h"
 
 struct fetching {
 	json_t *tried; /* word → true */
@@ -19,6 +20,9 @@ const char *run_lacks(const struct settings *s, size_t which)
 	if (which == 1 &&
 		(!settings_vm(s) || !s->kernel[0] || (!strcmp(s->accel, "kvm") && !settings_lab(s))))
 		return NULL;
+	/* A kernel is not fetched for machines that cannot be made here. */
+	if (settings_vm(s) && !settings_lab(s) && !target_makes_machines(s))
+		return NULL;
 	const char *word = words[which];
 	return word && kernel_find(&k, word, NULL) < 0 && kernel_fetchable(word) ? word : NULL;
 }
@@ -32,6 +36,8 @@ static int want(struct fetching *f, const char *word, struct err *e)
 	if (!word || json_object_get(f->tried, word))
 		return 0;
 	json_object_set_new(f->tried, word, json_true());
+	AUTO_FREE char *doing = str_format(RUN_FETCHING "%s into the cache", word);
+	f->progress(doing, f->arg);
 	int rc = kernel_fetch(&k, word, f->progress, f->arg, &why);
 	if (rc == -EINTR) {
 		if (e)

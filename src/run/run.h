@@ -87,6 +87,8 @@ struct run_step {
 };
 size_t run_steps(const struct experiment *x, uint64_t seed, uint64_t block, struct run_step *out);
 #define RUN_KERNELS 2
+/* With this begins what is said when a kernel is fetched. */
+#define RUN_FETCHING "fetching kernel "
 /* The word of a kernel that a trial needs, has not got and can have (which: 0 of its host, 1 of its guest),
  * or NULL. */
 const char *run_lacks(const struct settings *s, size_t which);

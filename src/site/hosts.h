@@ -14,6 +14,7 @@ struct site {
 	struct tune_host host;
 	struct site_options options;
 	struct noise noise;
+	bool warned;
 	struct lab *lab; /* NULL: none runs */
 	/* What the next emulated host must be able to do: the trials that it shall serve. */
 	const struct settings *const *group;

@@ -2,59 +2,114 @@
 /*
  * An emulated host with a shell on the caller's terminal.  It has what every emulated host has, and the tools
  * of this machine that one looks around with; taut inside can measure there, virtual machines included.  It
- * is gone when the shell ends.
+ * is gone when the shell ends, whose exit status comes back as a frame over the control stream.
+ *
+ * A script in place of a terminal goes in whole, with the plan of the boot: a serial port would lose what is
+ * written before anybody reads, and has no end of file.
  */
 #include "hosts.h"
 
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <termios.h>
 
-#define MEMORY_MIB 3072
-#define CPUS       2
+#define MEMORY_MIB   3072
+#define CPUS         2
+#define SCRIPT_BYTES (1u << 20)
 
-static json_t *document(void)
+static int script_read(json_t *document, struct err *e)
+{
+	AUTO(buf_free) struct buf script = {0};
+	char chunk[4096];
+	ssize_t n;
+
+	while ((n = read(STDIN_FILENO, chunk, sizeof(chunk))) > 0 ||
+		(n < 0 && errno == EINTR && !stop_flag)) {
+		if (n > 0)
+			buf_put(&script, chunk, (size_t)n);
+		if (script.len > SCRIPT_BYTES)
+			return err_set(e, EFBIG,
+				"cannot give an emulated host a script of more than %u bytes", SCRIPT_BYTES);
+	}
+	if (stop_flag)
+		return err_set(e, EINTR, "interrupted");
+	json_t *text = json_stringn(script.data ? script.data : "", script.len);
+	if (!text)
+		return err_set(e, EINVAL, "cannot give an emulated host that script: it is not UTF-8");
+	json_object_set_new(document, "script", text);
+	return 0;
+}
+
+static int document_make(bool terminal, json_t **out, struct err *e)
 {
 	struct winsize size = {0};
 	const char *term = getenv("TERM");
 
 	ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-	return json_pack("{s:s, s:b, s:i, s:i, s:s}", "role", "shell", "emulated", 1, "rows",
+	*out = json_pack("{s:s, s:b, s:i, s:i, s:s}", "role", "shell", "emulated", 1, "rows",
 		(int)size.ws_row, "columns", (int)size.ws_col, "term", term ? term : "");
+	return terminal ? 0 : script_read(*out, e);
 }
 
-static int run(const struct kernel *k, const char *boot, const char *image, const char *folder, struct err *e)
+/* What the shell ended with; without a word of it the machine has ended by itself. */
+static int status_take(int control, struct machine *m, int *status, struct err *e)
 {
-	const struct machine_options o = {.kernel = k,
+	json_t *body = NULL;
+	char how[512];
+
+	if (frame_expect(control, FRAME_RECORD, &body, time_now_ns() + NS_PER_S, NULL) == 0) {
+		*status = (int)json_integer_value(json_object_get(body, "status")) & 0xff;
+		json_decref(body);
+		return 0;
+	}
+	machine_ended(m, true, how, sizeof(how));
+	return err_set(e, ECHILD, "the emulated host ended before its shell did%s%s",
+		machine_failed(m) ? ": " : "", machine_failed(m) ? how : "");
+}
+
+static int run(const struct kernel *k, const char *boot, const char *image, const char *folder, int *status,
+	struct err *e)
+{
+	struct machine_options o = {.kernel = k,
 		.image = image,
 		.append = boot,
-		.document = document(),
 		.mark = target_mark(),
 		.folder = folder,
 		.terminal = true,
+		.keys = isatty(STDIN_FILENO),
 		.host = true,
 		.cpus = CPUS,
 		.memory_mib = MEMORY_MIB};
+	AUTO_CLOSE int control = -1;
+	int ends[2];
 	struct machine *m = NULL;
 	struct termios before;
-	char how[512];
+	json_t *document = NULL;
 	bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
-	int rc = machine_start(&m, &o, e);
+	int rc = document_make(o.keys, &document, e);
 
+	if (rc == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		rc = err_sys(e, "cannot make a control stream");
+	if (rc == 0) {
+		control = ends[0];
+		o.control = ends[1];
+		o.document = document;
+		rc = machine_start(&m, &o, e);
+		close(ends[1]);
+	}
 	if (rc == 0)
 		rc = machine_wait(m, UINT64_MAX, e);
-	if (rc > 0 && machine_failed(m)) {
-		machine_ended(m, true, how, sizeof(how));
-		rc = err_set(e, ECHILD, "cannot keep an emulated host: %s", how);
-	}
+	if (rc > 0)
+		rc = status_take(control, m, status, e);
 	machine_stop(m);
-	json_decref(o.document);
+	json_decref(document);
 	if (terminal)
 		tcsetattr(STDIN_FILENO, TCSANOW, &before);
-	return rc < 0 ? rc : 0;
+	return rc;
 }
 
-int site_shell(const char *kernel, const char *boot, struct err *e)
+int site_shell(const char *kernel, const char *boot, int *status, struct err *e)
 {
 	struct kernel k;
 	char agent[4096], image[1024], folder[256];
@@ -69,7 +124,7 @@ int site_shell(const char *kernel, const char *boot, struct err *e)
 		rc = target_folder_make(folder, sizeof(folder), e);
 	if (rc < 0)
 		return rc;
-	rc = run(&k, boot, image, folder, e);
+	rc = run(&k, boot, image, folder, status, e);
 	int removed = target_folder_remove(folder, rc < 0 ? NULL : e);
 	return rc < 0 ? rc : removed;
 }

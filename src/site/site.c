@@ -74,6 +74,21 @@ static int check_kernels(const struct settings *s, struct err *e)
 	return 0;
 }
 
+/* Once a process: whoever asks for it may know, but will hardly guess how much it costs. */
+static void warn_of_sharing(struct site *site, const struct settings *s)
+{
+	cpus isolated, housekeeping;
+
+	if (site->warned || strcmp(s->target, "vm") || strcmp(s->profile, "low-latency") ||
+		tune_partition(&site->host, s->isolate, &isolated, &housekeeping, NULL) < 0 ||
+		!CPU_COUNT(&isolated) || s->vcpus <= (uint64_t)CPU_COUNT(&isolated))
+		return;
+	site->warned = true;
+	log_warn("%llu vCPUs have %d isolated CPU%s between them, and wait for each other: profile "
+		 "low-latency can make that machine slower (try: fewer vcpus, or isolate)",
+		(unsigned long long)s->vcpus, CPU_COUNT(&isolated), CPU_COUNT(&isolated) == 1 ? "" : "s");
+}
+
 int site_check(struct site *site, struct settings *s, struct err *e)
 {
 	cpus isolated, housekeeping;
@@ -100,6 +115,8 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 		e->exit = EXIT_USAGE;
 	if (rc == 0 && strcmp(s->profile, "stock"))
 		rc = tune_allowed(&site->host, running, site->options.yes, e);
+	if (rc == 0)
+		warn_of_sharing(site, s);
 	return rc;
 }
 

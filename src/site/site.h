@@ -53,8 +53,11 @@ void site_group(struct site *site, const struct settings *const *trials, size_t 
  */
 int site_serve(struct site *site, int fd, const char *plan, struct err *e);
 
-/* An emulated host with this kernel and a shell on our terminal, until the shell ends. */
-int site_shell(const char *kernel, const char *boot, struct err *e);
+/*
+ * An emulated host with this kernel and a shell on our terminal, until the shell ends; or, when standard
+ * input is none, with that as its script.  *status: what it ended with.
+ */
+int site_shell(const char *kernel, const char *boot, int *status, struct err *e);
 
 /* The machine as it is: kernel, CPUs, mitigations, clock, governor, cgroups, links, IRQs, sysctls, programs.
  */

@@ -24,6 +24,8 @@ enum target_answer { TARGET_NO, TARGET_YES };
  * with the reason in words; `privilege` is set when more privilege would help.
  */
 enum target_answer target_probe(const struct settings *s, char *reason, size_t size, bool *privilege);
+/* Can virtual machines be made here at all, whatever their kernel? */
+bool target_makes_machines(const struct settings *s);
 /* Are target, runtime and attachment known to this build, and do they go together?  EXIT_USAGE. */
 int target_check(const struct settings *s, struct err *e);
 /*

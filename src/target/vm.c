@@ -57,7 +57,7 @@ int vm_accel(
 
 	if (!strcmp(s->accel, "kvm") && !works) {
 		err_set(e, ENOTSUP, "KVM does not work here: %s", why);
-		return err_try(e, "taut run vm, which emulates where it must");
+		return err_try(e, "no accel: what KVM cannot do is emulated then");
 	}
 	*out = works ? ACCEL_KVM : ACCEL_TCG;
 	return 0;
@@ -70,17 +70,23 @@ int vm_ground(const struct settings *s, struct err *e)
 
 	if (rc == 0 && !strcmp(s->accel, "kvm") && access("/dev/kvm", R_OK | W_OK) < 0) {
 		err_sys(e, "KVM does not work here: cannot open /dev/kvm");
-		return err_try(e, "taut run vm, which emulates where it must");
+		return err_try(e, "no accel: what KVM cannot do is emulated then");
 	}
 	if (rc == 0 && access("/dev/net/tun", R_OK | W_OK) < 0) {
+		bool absent = errno == ENOENT;
 		err_sys(e, "cannot open /dev/net/tun");
-		return e->code == ENOENT ? err_try(e, "modprobe tun") : -e->code;
+		return err_try(e, absent ? "modprobe tun" : "the same as root, or site lab");
 	}
 	if (rc == 0 && !strcmp(s->path, "vhost")) {
 		AUTO_CLOSE int vhost = vhost_open(e);
 		rc = vhost < 0 ? vhost : 0;
 	}
 	return rc;
+}
+
+bool target_makes_machines(const struct settings *s)
+{
+	return vm_ground(s, NULL) == 0;
 }
 
 /* Everything but booting: that is what the trial itself does, and it takes seconds. */

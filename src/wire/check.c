@@ -120,12 +120,19 @@ static int check_vm(struct settings *s, struct err *e)
 	int rc = settings_domain(s) ? check_domain(s, e) : 0;
 	if (rc < 0)
 		return rc;
+	if (!settings_domain(s) && s->queues > s->vcpus)
+		return err_usage(e,
+			"cannot give a machine %llu queues and %llu vCPUs: a queue without a CPU of "
+			"its own is not used (try: vcpus %llu)",
+			(unsigned long long)s->queues, (unsigned long long)s->vcpus,
+			(unsigned long long)s->queues);
 	if (s->disk[0] && (s->kernel[0] || s->boot[0]))
 		return err_usage(e, "cannot give a VM both a disk and a kernel or boot arguments: the disk "
 				    "brings its own");
 	if (!settings_domain(s) && !s->path[0])
 		str_copy(s->path, sizeof(s->path), "virtio");
-	if (!settings_domain(s) && !s->disk[0] && !s->kernel[0])
+	/* An emulated host has the kernels that it was given, and whichever that is will do. */
+	if (!settings_domain(s) && !s->disk[0] && !s->kernel[0] && !getenv("TAUT_EMULATED"))
 		str_copy(s->kernel, sizeof(s->kernel), "stock");
 	return check_login(s, e);
 }

@@ -150,6 +150,18 @@ static int set_word(char *out, const struct setting_row *row, const char *value,
 	return str_copy(out, SETTING_WORD_MAX, value);
 }
 
+/* "64M": what can be typed. */
+static const char *count_text(uint64_t n, bool bytes, char *out, size_t size)
+{
+	static const char units[] = {0, 'K', 'M', 'G'};
+	size_t u = 0;
+
+	for (; bytes && n && n % 1024 == 0 && u + 1 < ARRAY_LEN(units); u++)
+		n /= 1024;
+	snprintf(out, size, "%llu%c", (unsigned long long)n, units[u]);
+	return out;
+}
+
 static int set_number(uint64_t *out, const struct setting_row *row, const char *value, struct err *e)
 {
 	uint64_t n = 0;
@@ -166,8 +178,10 @@ static int set_number(uint64_t *out, const struct setting_row *row, const char *
 			return err_usage(e, "cannot set %s to '%s': it must lie between %s and %s", row->key,
 				value, time_format_ns((double)row->min, low, sizeof(low)),
 				time_format_ns((double)row->max, high, sizeof(high)));
-		return err_usage(e, "cannot set %s to '%s': it must lie between %llu and %llu", row->key,
-			value, (unsigned long long)row->min, (unsigned long long)row->max);
+		bool bytes = row->type == SETTING_BYTES;
+		return err_usage(e, "cannot set %s to '%s': it must lie between %s and %s", row->key, value,
+			count_text(row->min, bytes, low, sizeof(low)),
+			count_text(row->max, bytes, high, sizeof(high)));
 	}
 	*out = n;
 	return 0;

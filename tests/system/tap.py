@@ -143,7 +143,8 @@ class Running:
         self.files = [tempfile.TemporaryFile("w+") for _ in range(2)]
         options.setdefault("stdout", self.files[0])
         options.setdefault("stderr", self.files[1])
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, **options)
+        options.setdefault("stdin", subprocess.DEVNULL)
+        self.process = subprocess.Popen(command, env=environment, **options)
         self.pid = self.process.pid
 
     def text(self, which):

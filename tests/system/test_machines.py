@@ -313,6 +313,20 @@ def _():
         check("left /" not in result.err, f"something is left\n{result}")
 
 
+@test("a shell on an emulated host: a script's output and exit status, and a host that ends first is an error")
+def _():
+    found = kernels()
+    with Machines() as taut:
+        before = picture.take()
+        script = pathlib.Path(taut.write("script", "uname -r\ncat\ntaut kernel list | grep -c amd64\nexit 3\n"))
+        with script.open() as file:
+            result = taut.run("lab", "shell", "rt", stdin=file, seconds=200).wants(3)
+        check_equal(result.out.split(), [found["rt"]["release"], "1"], "what the script said")
+        check_equal(result.err, "", "what taut said")
+        taut.run("lab", "shell", "stock", "--host-boot", "init=/x rdinit=/x", seconds=100).wants(1, "ended before its shell")
+        same_machine(before, "after the shells")
+
+
 @test("Ctrl-C while a machine boots: exit 130 at once, and the machine as before")
 def _():
     kernels()

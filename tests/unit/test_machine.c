@@ -234,9 +234,15 @@ static void test_command_host(void **state)
 		(const char *const[]){"-netdev", "icount", NULL});
 	o.terminal = true;
 	AUTO_FREE char *shell = line_of(&o);
-	has(shell, (const char *const[]){"stdio,id=console", NULL},
-		(const char *const[]){"taut.control", NULL});
-	o.terminal = false;
+	has(shell,
+		(const char *const[]){
+			"stdio,id=console,signal=off ", "quiet loglevel=3 ", "taut.control", NULL},
+		(const char *const[]){"mux", NULL});
+	o.keys = true;
+	AUTO_FREE char *keys = line_of(&o);
+	has(keys, (const char *const[]){"stdio,id=console,signal=off,mux=on ", " -echr 0x1d ", NULL},
+		(const char *const[]){NULL});
+	o.terminal = o.keys = false;
 	o.exact = true;
 	AUTO_FREE char *exact = line_of(&o);
 	has(exact,
