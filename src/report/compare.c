@@ -149,6 +149,26 @@ static void differences(const struct match *m, struct buf *out)
 	}
 }
 
+/* Arms that only one of the two can show. */
+static void not_compared(const struct report *old, const struct report *new, struct buf *out)
+{
+	for (size_t i = 0; i < old->cells_n; i++)
+		for (size_t k = 0; k < new->cells_n; k++) {
+			const struct report_cell *a = &old->cells[i], *b = &new->cells[k];
+
+			if (strcmp(a->cell.name, b->cell.name) != 0)
+				continue;
+			for (size_t x = 0; x < a->arms_n; x++)
+				for (size_t y = 0; y < b->arms_n; y++)
+					if (!strcmp(a->arms[x].name, b->arms[y].name) &&
+						!(a->arms[x].usable && b->arms[y].usable))
+						buf_add(out, "%s%s, %s (no usable trial in run %lld)",
+							out->len ? "; " : "", a->cell.name, a->arms[x].name,
+							(long long)(a->arms[x].usable ? new->run.id
+										      : old->run.id));
+		}
+}
+
 static bool all_exact(const struct match *all, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -207,6 +227,10 @@ int report_compare_terminal(const struct report *old, const struct report *new,
 	}
 	for (size_t i = 0; i < n; i++)
 		match_section(&all[i], style, out);
+	AUTO(buf_free) struct buf rest = {0};
+	not_compared(old, new, &rest);
+	if (rest.len)
+		text_wrap(out, "not compared: ", rest.data);
 	return 0;
 }
 
@@ -249,6 +273,9 @@ int report_compare_json(const struct report *old, const struct report *new, json
 	json_object_set_new(o, "new", report_run_json(&new->run));
 	json_object_set_new(o, "old_machine", report_machine_json(old->environment));
 	json_object_set_new(o, "new_machine", report_machine_json(new->environment));
+	AUTO(buf_free) struct buf rest = {0};
+	not_compared(old, new, &rest);
+	json_object_set_new(o, "not_compared", rest.len ? report_text(rest.data) : json_null());
 	json_object_set_new(o, "cells", cells);
 	*out = o;
 	return 0;
@@ -267,5 +294,8 @@ enum err_exit report_compare_exit_code(const struct report *old, const struct re
 				return EXIT_GATE;
 		open |= !all[i].effects.judged;
 	}
+	AUTO(buf_free) struct buf rest = {0};
+	not_compared(old, new, &rest);
+	open |= rest.len > 0;
 	return !n ? EXIT_FAILED : open ? EXIT_NOT_ASSESSED : EXIT_DONE;
 }

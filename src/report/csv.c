@@ -72,11 +72,23 @@ static const char *unit_of(int metric)
 	return metric == STAT_RATE ? "_per_s" : metric == STAT_LOSS ? "" : "_ns";
 }
 
+/* What was asked for, where what came out has that name already. */
+static void setting_field(const struct setting_row *row, struct buf *out)
+{
+	char key[64];
+	const char *name = report_setting_key(row, key, sizeof(key));
+	bool taken = false;
+
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
+		taken |= !strcmp(counts[i].name, name);
+	AUTO_FREE char *asked = str_format("%s%s", taken ? "asked_" : "", name);
+	field(out, !strcmp(row->key, "rate") ? "offered_per_s" : asked);
+}
+
 static void header(struct buf *out)
 {
 	static const char *const first[] = {
 		"run", "run_name", "cell", "arm", "baseline", "usable", "why_not"};
-	char key[64];
 
 	for (size_t i = 0; i < ARRAY_LEN(first); i++)
 		field(out, first[i]);
@@ -90,11 +102,8 @@ static void header(struct buf *out)
 	field(out, "latency_max_ns");
 	field(out, "verified");
 	field(out, "flags");
-	for (size_t i = 0; i < setting_rows_n; i++) {
-		/* The rate that was asked for, beside the one that came out. */
-		bool rate = !strcmp(setting_rows[i].key, "rate");
-		field(out, rate ? "offered_per_s" : report_setting_key(&setting_rows[i], key, sizeof(key)));
-	}
+	for (size_t i = 0; i < setting_rows_n; i++)
+		setting_field(&setting_rows[i], out);
 	for (size_t i = 0; i < report_keys_n; i++)
 		if (!report_keys[i].setting)
 			field(out, report_keys[i].name);

@@ -166,7 +166,6 @@ enum err_exit report_exit_code(const struct report *r, bool gate)
 
 	for (size_t i = 0; i < r->cells_n; i++) {
 		const struct report_cell *cell = &r->cells[i];
-		size_t usable = 0;
 
 		if (report_cell_skipped(cell)) {
 			skipped++;
@@ -174,8 +173,7 @@ enum err_exit report_exit_code(const struct report *r, bool gate)
 			continue;
 		}
 		for (size_t a = 0; a < cell->arms_n; a++)
-			usable += cell->arms[a].usable;
-		empty |= !usable;
+			empty |= !cell->arms[a].usable;
 		worse |= regressed(cell);
 		open |= !assessed(cell);
 	}

@@ -274,6 +274,11 @@ static void comparison(const struct report_cell *cell, const struct report_effec
 {
 	const struct report_arm *old = &cell->arms[0], *new = &cell->arms[pair->arm];
 
+	if (!old->usable || !new->usable) {
+		buf_add(out, "  %s against %s: nothing to compare, %s has no usable trial\n", new->name,
+			old->name, old->usable ? new->name : old->name);
+		return;
+	}
 	text_comparison(&(struct text_comparison){.kind = cell->kind,
 				.closed_loop = !settings_open_loop(&old->settings),
 				.old_name = old->name,

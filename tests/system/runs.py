@@ -4,6 +4,8 @@ import csv
 import io
 import sqlite3
 
+from tap import check_equal
+
 TINY = """
 name: tiny
 blocks: {blocks}
@@ -21,6 +23,7 @@ def tiny(taut, blocks=2, name="tiny.yaml"):
 def trials(taut, run="last"):
     """The stored trials of a run, as (block, cell, arm)."""
     rows = csv.DictReader(io.StringIO(taut.run("export", run, "--csv").wants(0).out, newline=""))
+    check_equal(sorted(set(rows.fieldnames)), sorted(rows.fieldnames), "columns, each once")
     return [(int(r["block"]), r["cell"], r["arm"]) for r in rows]
 
 

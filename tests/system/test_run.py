@@ -201,4 +201,20 @@ def _():
             running.wait(20)
 
 
+@test("an arm without a usable trial is named in report and comparison: exit 1")
+def _():
+    with Taut() as taut:
+        spec = taut.write("dead.yaml", """
+name: dead
+blocks: 2
+trial: { transactions: 200, max_duration: 1s, warmup: 10ms }
+cells: [{ workload: tcp_rr }]
+arms: { stock: {}, dead: { congestion: no-such-thing } }
+""")
+        taut.run("run", spec).wants(1, "dead against stock: nothing to compare, dead has no usable trial",
+                                    "left out  block 1, dead:")
+        taut.run("run", spec).wants(1)
+        taut.run("compare", "1", "2").wants(0, "not compared: native/veth/tcp_rr, dead (no usable trial in run 1)")
+
+
 main()
