@@ -430,6 +430,8 @@ int lab_trial(struct site *site, const struct settings *settings, struct trial_r
 	if (rc < 0) {
 		record->settings = *settings;
 		record->outcome = TRIAL_FAILED;
+		record->verified = false; /* what was read before it went wrong is nothing to go by */
+		record->client = record->server = (struct endpoint_record){0};
 		snprintf(record->reason, sizeof(record->reason), "%s", err_string(&why, text, sizeof(text)));
 		if (site->lab && site->lab->machine)
 			machine_console(site->lab->machine, record->console, sizeof(record->console));
