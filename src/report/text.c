@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "text.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -182,6 +183,23 @@ void text_paint(struct buf *out, const struct report_style *style, enum text_col
 		buf_add(out, "%s", text);
 }
 
+/* Of what is not to be parted: a word, or a number with its unit. */
+static size_t piece_len(const char *text)
+{
+	static const char *const units[] = {"ns", "µs", "ms", "s", "min", "h", "B", "KiB", "MiB", "GiB", "%"};
+	size_t len = strcspn(text, " ");
+	const char *next = text + len + (text[len] == ' ');
+
+	if (!len || !isdigit((unsigned char)text[len - 1]))
+		return len;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		size_t n = strlen(units[i]);
+		if (!strncmp(next, units[i], n) && !isalnum((unsigned char)next[n]))
+			return len + 1 + strcspn(next, " ");
+	}
+	return len;
+}
+
 void text_wrap(struct buf *out, const char *head, const char *text)
 {
 	size_t indent = text_width(head), at = indent;
@@ -189,7 +207,7 @@ void text_wrap(struct buf *out, const char *head, const char *text)
 
 	buf_add(out, "%s", head);
 	while (*text) {
-		size_t len = strcspn(text, " ");
+		size_t len = piece_len(text);
 		AUTO_FREE char *word = str_format("%.*s", (int)len, text);
 		size_t width = text_width(word);
 
