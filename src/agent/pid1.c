@@ -297,8 +297,10 @@ static int be_exact(struct boot *b, struct child *child, struct err *e)
 	AUTO_CLOSE int record = open_serial(SERIAL_RECORD, e);
 
 	(void)b;
+	if (record < 0)
+		return record;
 	sleep(SETTLE_S);
-	return record < 0 ? record : start(child, argv, record, e);
+	return start(child, argv, record, e);
 }
 
 static int be_probe(struct boot *b, struct child *child, struct err *e)
@@ -371,12 +373,11 @@ static int be_shell(struct boot *b, struct child *child, struct err *e)
 static void tell_end(const struct boot *b, int status)
 {
 	int shown = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-	AUTO_CLOSE int tty = open(SERIAL_SHELL, O_RDWR | O_NOCTTY | O_CLOEXEC);
-
-	AUTO_CLOSE int root = root_open("/", NULL);
 
 	if (b->control < 0)
 		return;
+	AUTO_CLOSE int tty = open(SERIAL_SHELL, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	AUTO_CLOSE int root = root_open("/", NULL);
 	root_write(root, "/proc/sys/kernel/printk", "0", NULL); /* not even that it powers off */
 	if (tty >= 0)
 		tcdrain(tty);
@@ -450,7 +451,7 @@ _Noreturn void agent_pid1(void)
 		b.uevents = uevents_open();
 		environment_set(&b);
 		if (json_is_true(json_object_get(b.document, "emulated")))
-			setenv("TAUT_EMULATED", "1", 1);
+			setenv(HOST_EMULATED, "1", 1);
 		load_modules();
 		if (role->host)
 			host_settle();

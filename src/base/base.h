@@ -165,7 +165,8 @@ char *str_dup(const char *text);                        /* malloc'd; NULL for NU
 int str_copy(char *out, size_t size, const char *text);
 bool str_starts(const char *text, const char *prefix);
 bool str_in(const char *text, const char *list); /* is text one of the words of "a|b|c"? */
-char *str_trim(char *text);                      /* in place: without leading and trailing white space */
+char *str_printable(char *text); /* in place: control characters, which drive terminals, become '?' */
+char *str_trim(char *text);      /* in place: without leading and trailing white space */
 /* The closest of `words` (by edit distance, at most 3) to what was typed, or NULL: for "did you mean". */
 const char *str_closest(const char *typed, const char *const *words, size_t n);
 /* Whole-string parsing; -EINVAL or -ERANGE, *out untouched then. */

@@ -250,7 +250,7 @@ int kernels_pick(struct kernel *out, const struct kernel *list, size_t n, const 
 	if (!found && !word.said && word.version[0])
 		found = pick(list, n, word.version, "other");
 	/* An emulated host has been given what it shall have. */
-	if (!found && !*which && n && getenv("TAUT_EMULATED"))
+	if (!found && !*which && n && host_emulated())
 		found = list;
 	if (!found)
 		return none_found(*which ? which : "stock", n, e);

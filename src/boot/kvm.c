@@ -18,7 +18,7 @@
 
 uint64_t boot_patience_ns(uint64_t ns)
 {
-	return getenv("TAUT_EMULATED") ? 8 * ns : ns;
+	return host_emulated() ? 8 * ns : ns;
 }
 
 static bool says(const json_t *known, const char *key, const char *text)

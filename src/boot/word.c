@@ -60,6 +60,5 @@ bool kernel_fetchable(const char *which)
 	struct kernel_word word;
 
 	/* An emulated host has no network of ours and no packages. */
-	return !getenv("TAUT_EMULATED") && kernel_word_parse(&word, which) == 0 &&
-	       strcmp(word.flavour, "other") != 0;
+	return !host_emulated() && kernel_word_parse(&word, which) == 0 && strcmp(word.flavour, "other") != 0;
 }

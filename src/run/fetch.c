@@ -20,11 +20,11 @@ const char *run_lacks(const struct settings *s, size_t which)
 	if (which == 1 &&
 		(!settings_vm(s) || !s->kernel[0] || (!strcmp(s->accel, "kvm") && !settings_lab(s))))
 		return NULL;
-	/* A kernel is not fetched for machines that cannot be made here. */
-	if (settings_vm(s) && !settings_lab(s) && !target_makes_machines(s))
-		return NULL;
 	const char *word = words[which];
-	return word && kernel_find(&k, word, NULL) < 0 && kernel_fetchable(word) ? word : NULL;
+	if (!word || kernel_find(&k, word, NULL) == 0 || !kernel_fetchable(word))
+		return NULL;
+	/* A kernel is not fetched for machines that cannot be made here. */
+	return settings_lab(s) || target_makes_machines(s) ? word : NULL;
 }
 
 static int want(struct fetching *f, const char *word, struct err *e)

@@ -165,7 +165,7 @@ static void put_hypervisor(json_t *object)
 		memcpy(name + 8, &d, 4);
 	}
 	const char *shown = name[0] ? name : "unnamed";
-	put_text(object, "hypervisor", getenv("TAUT_EMULATED") ? "QEMU, emulated" : shown);
+	put_text(object, "hypervisor", host_emulated() ? "QEMU, emulated" : shown);
 }
 
 struct links {

@@ -61,10 +61,7 @@ static json_t *text_read(const json_t *value, size_t max, bool needed)
 	if (!text || json_string_length(value) > max || strlen(text) != json_string_length(value) ||
 		(needed && !*text))
 		return NULL;
-	AUTO_FREE char *clean = str_dup(text);
-	for (char *c = clean; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
-			*c = '?';
+	AUTO_FREE char *clean = str_printable(str_dup(text));
 	return json_string(clean);
 }
 

@@ -59,3 +59,15 @@ int machine_lock(const char *state, struct err *e)
 		return err_sys(e, "cannot write %s", path);
 	return steal_fd(&fd);
 }
+
+int hugepages_idle(int root, uint64_t *out, struct err *e)
+{
+	uint64_t free_n, reserved_n;
+	int rc = root_read_u64(root, HUGEPAGES "/free_hugepages", &free_n, e);
+
+	if (rc == 0)
+		rc = root_read_u64(root, HUGEPAGES "/resv_hugepages", &reserved_n, e);
+	if (rc == 0)
+		*out = free_n > reserved_n ? free_n - reserved_n : 0;
+	return rc;
+}

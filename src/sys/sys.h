@@ -114,6 +114,12 @@ int task_set_affinity(pid_t tid, const cpus *set, struct err *e);
 int task_set_sched(pid_t tid, int policy, int priority, struct err *e);
 const char *policy_name(int policy); /* "other", "fifo", "rr", "batch", "idle", "deadline" */
 
+/* The pool of huge pages of 2 MiB, whatever size the kernel takes by default. */
+#define HUGEPAGES     "/sys/kernel/mm/hugepages/hugepages-2048kB"
+#define HUGEPAGES_MIB 2
+/* How many of them are free and promised to nobody. */
+int hugepages_idle(int root, uint64_t *out, struct err *e);
+
 /* --- namespaces -------------------------------------------------------------------------------- */
 
 /* A new network namespace with lo up is the caller's business; returns an fd that keeps it alive. */

@@ -33,10 +33,7 @@ static char *last_words(char *text)
 	line = feed ? feed + 1 : line;
 	if (str_starts(line, "error: "))
 		line += strlen("error: ");
-	for (char *c = line; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
-			*c = '?';
-	return line;
+	return str_printable(line);
 }
 
 int virsh(const char *const *words, uint64_t timeout_ns, char **out, struct err *e)
@@ -101,7 +98,7 @@ static int name_running(struct err *e)
 
 static bool could_be_an_id(const char *name)
 {
-	return name[strspn(name, "0123456789")] == 0 || name[strspn(name, "0123456789abcdefABCDEF-")] == 0;
+	return name[strspn(name, "0123456789abcdefABCDEF-")] == 0;
 }
 
 /* -EINVAL when libvirt means another domain by that name. */

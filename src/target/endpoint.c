@@ -255,11 +255,7 @@ const char *endpoint_words(const struct endpoint *ep, char *out, size_t size)
 
 	out[n > 0 ? n : 0] = 0;
 	char *line = str_trim(out), *newline = strrchr(line, '\n');
-	line = log_message(newline ? newline + 1 : line);
-	for (char *c = line; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
-			*c = '?'; /* a container must not drive somebody's terminal */
-	return line;
+	return str_printable(log_message(newline ? newline + 1 : line));
 }
 
 void endpoint_report(struct endpoint *ep, struct buf *out)

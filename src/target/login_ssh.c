@@ -10,7 +10,6 @@
  */
 #include "login.h"
 
-#include <ctype.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -71,19 +70,11 @@ static int address_find(const struct settings *s, char *out, size_t size, struct
 
 /* --- does it answer ---------------------------------------------------------------------------- */
 
-static char *printable(char *text)
-{
-	for (char *c = text; *c; c++)
-		if (!isprint((unsigned char)*c))
-			*c = '?';
-	return text;
-}
-
 static const char *last_line(char *text)
 {
 	char *line = str_trim(text), *feed = strrchr(line, '\n');
 
-	return printable(feed ? feed + 1 : line);
+	return str_printable(feed ? feed + 1 : line);
 }
 
 static const char ask[] = "echo; echo " SENTINEL "; uname -m && uname -r";
@@ -111,9 +102,7 @@ static int ssh_probe(const struct settings *s, struct err *e)
 	const char *answer = strstr(said, "\n" SENTINEL "\n");
 	if (answer)
 		sscanf(answer + strlen("\n" SENTINEL "\n"), "%63s %127s", machine, release);
-	printable(machine);
-	printable(release);
-	return login_kernel_check(machine, release, e);
+	return login_kernel_check(str_printable(machine), str_printable(release), e);
 }
 
 /* --- in and out -------------------------------------------------------------------------------- */

@@ -19,10 +19,9 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-#define VHOST_PATH   "/dev/vhost-net"
-#define HUGEPAGES    "/sys/kernel/mm/hugepages/hugepages-2048kB"
-#define HUGEPAGE_MIB 2
-#define QEMU_MIB     512
+#define VHOST_PATH  "/dev/vhost-net"
+#define QEMU_MIB    512
+#define WITHOUT_KVM "taut run vm, or no accel, which emulates where it must"
 
 /* --- what it needs ----------------------------------------------------------------------------- */
 
@@ -57,7 +56,7 @@ int vm_accel(
 
 	if (!strcmp(s->accel, "kvm") && !works) {
 		err_set(e, ENOTSUP, "KVM does not work here: %s", why);
-		return err_try(e, "no accel: what KVM cannot do is emulated then");
+		return err_try(e, WITHOUT_KVM);
 	}
 	*out = works ? ACCEL_KVM : ACCEL_TCG;
 	return 0;
@@ -70,7 +69,7 @@ int vm_ground(const struct settings *s, struct err *e)
 
 	if (rc == 0 && !strcmp(s->accel, "kvm") && access("/dev/kvm", R_OK | W_OK) < 0) {
 		err_sys(e, "KVM does not work here: cannot open /dev/kvm");
-		return err_try(e, "no accel: what KVM cannot do is emulated then");
+		return err_try(e, WITHOUT_KVM);
 	}
 	if (rc == 0 && access("/dev/net/tun", R_OK | W_OK) < 0) {
 		bool absent = errno == ENOENT;
@@ -107,15 +106,12 @@ static int vm_probe(const struct settings *s, struct err *e)
 
 /* --- start ------------------------------------------------------------------------------------- */
 
-/* Free, and not promised to anybody. */
 static bool hugepages_free(uint64_t mib)
 {
 	AUTO_CLOSE int root = root_open("/", NULL);
-	uint64_t n = 0, reserved = 0;
+	uint64_t n = 0;
 
-	return root_read_u64(root, HUGEPAGES "/free_hugepages", &n, NULL) == 0 &&
-	       root_read_u64(root, HUGEPAGES "/resv_hugepages", &reserved, NULL) == 0 && n >= reserved &&
-	       (n - reserved) * HUGEPAGE_MIB >= mib;
+	return hugepages_idle(root, &n, NULL) == 0 && n * HUGEPAGES_MIB >= mib;
 }
 
 /* QEMU locks all that it has: the guest's memory, and some of its own. */
@@ -129,12 +125,12 @@ static bool may_lock(uint64_t mib)
 
 static int vm_backing(const struct settings *s, struct machine_options *o, struct err *e)
 {
-	bool tuned = !strcmp(s->profile, "low-latency"), whole = o->memory_mib % HUGEPAGE_MIB == 0;
+	bool tuned = !strcmp(s->profile, "low-latency"), whole = o->memory_mib % HUGEPAGES_MIB == 0;
 	bool free = whole && hugepages_free(o->memory_mib);
 
 	if (!strcmp(s->backing, "hugepages") && !whole)
 		return err_set(e, EINVAL, "cannot put %u MiB of guest memory on huge pages of %d MiB",
-			o->memory_mib, HUGEPAGE_MIB);
+			o->memory_mib, HUGEPAGES_MIB);
 	if (!strcmp(s->backing, "hugepages") && !free)
 		return err_set(e, ENOMEM,
 			"cannot put %u MiB of guest memory on huge pages: not enough of them are free (try: "

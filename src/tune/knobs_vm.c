@@ -93,10 +93,6 @@ enum tune_backing tune_wants_backing(const struct settings *settings)
 	return TUNE_BACKING_BEST;
 }
 
-/* The pool of pages of 2 MiB, whatever the default size is: QEMU is asked for those. */
-#define POOL     "/sys/kernel/mm/hugepages/hugepages-2048kB"
-#define POOL_KIB 2048u
-
 /* A line of /proc/meminfo. */
 static bool meminfo(const char *text, const char *name, uint64_t *out)
 {
@@ -115,22 +111,21 @@ static bool meminfo(const char *text, const char *name, uint64_t *out)
  */
 static enum answer pool_size(const struct planning *p, const char *before, char *out, size_t size)
 {
-	const uint64_t page_kib = POOL_KIB, needed_n = p->settings->memory_bytes / (POOL_KIB * 1024);
-	uint64_t free_n, reserved_n, available_kib, now_n;
+	const uint64_t page_kib = HUGEPAGES_MIB * 1024, page = page_kib * 1024;
+	uint64_t idle_n, available_kib, now_n;
 	char text[8192];
 
 	if (root_read(p->host->root, "/proc/meminfo", text, sizeof(text), NULL) < 0 ||
-		root_read_u64(p->host->root, POOL "/free_hugepages", &free_n, NULL) < 0 ||
-		root_read_u64(p->host->root, POOL "/resv_hugepages", &reserved_n, NULL) < 0 ||
+		hugepages_idle(p->host->root, &idle_n, NULL) < 0 ||
 		!meminfo(text, "MemAvailable", &available_kib) || str_u64(before, &now_n)) {
 		str_copy(out, size, "this machine has no huge pages");
 		return ANSWER_SKIP;
 	}
-	if (p->settings->memory_bytes % (POOL_KIB * 1024)) {
+	if (p->settings->memory_bytes % page) {
 		str_copy(out, size, "the machine's memory is no whole number of huge pages");
 		return ANSWER_SKIP;
 	}
-	uint64_t idle_n = free_n > reserved_n ? free_n - reserved_n : 0;
+	uint64_t needed_n = p->settings->memory_bytes / page;
 	uint64_t lacking_n = needed_n > idle_n ? needed_n - idle_n : 0;
 	if (lacking_n * page_kib > available_kib / 4 * 3) {
 		snprintf(out, size, "%llu MiB of huge pages do not fit into %llu MiB of available memory",
@@ -179,7 +174,7 @@ static const struct knob rows[] = {
 			"there.",
 		.risk = "the memory is taken from everybody else; a fragmented machine grants only a part",
 		.expand = EXPAND_OWN,
-		.object = POOL "/nr_hugepages",
+		.object = HUGEPAGES "/nr_hugepages",
 		.executor = "file-pool",
 		LOW_LATENCY_TEXT(""),
 		.plan = plan_hugepages},

@@ -132,7 +132,7 @@ static int check_vm(struct settings *s, struct err *e)
 	if (!settings_domain(s) && !s->path[0])
 		str_copy(s->path, sizeof(s->path), "virtio");
 	/* An emulated host has the kernels that it was given, and whichever that is will do. */
-	if (!settings_domain(s) && !s->disk[0] && !s->kernel[0] && !getenv("TAUT_EMULATED"))
+	if (!settings_domain(s) && !s->disk[0] && !s->kernel[0] && !host_emulated())
 		str_copy(s->kernel, sizeof(s->kernel), "stock");
 	return check_login(s, e);
 }

@@ -6,6 +6,11 @@
 #include <stdio.h>
 #include <sys/utsname.h>
 
+bool host_emulated(void)
+{
+	return getenv(HOST_EMULATED) != NULL;
+}
+
 void kernel_facts_own(struct kernel_facts *k)
 {
 	const char *init = getenv("TAUT_INIT_NS");
@@ -18,7 +23,7 @@ void kernel_facts_own(struct kernel_facts *k)
 	if (init)
 		str_u64(init, &k->init_ns);
 	k->ready_ns = time_since_boot_ns();
-	if (getenv("TAUT_EMULATED")) /* PID 1 of an emulated host says so to all that runs there */
+	if (host_emulated())
 		str_copy(k->accel, sizeof(k->accel), "tcg");
 }
 

@@ -289,6 +289,9 @@ struct kernel_facts {
 	uint64_t boot_ns, first_ns, init_ns, ready_ns;
 };
 
+/* Do we run on an emulated host?  Its PID 1 tells all that runs there, by this variable. */
+#define HOST_EMULATED "TAUT_EMULATED"
+bool host_emulated(void);
 /* Of the kernel that we run on: names, and ready_ns as of now (init_ns, and accel, where PID 1 has told us).
  */
 void kernel_facts_own(struct kernel_facts *k);
