@@ -85,34 +85,59 @@ static void judge(struct match *m, const struct report_options *options)
 	m->effects.judged = report_effects_judged(&m->effects);
 }
 
-static void match_arms(const struct report_cell *old, const struct report_cell *new,
-	const struct report_options *options, struct match **out, size_t *n)
+/* What both runs have: cells of the same name and workload, arms of the same name. */
+static void each_pair(const struct report *old, const struct report *new,
+	void (*fn)(const struct match *pair, void *arg), void *arg)
 {
-	for (size_t i = 0; i < old->arms_n; i++)
-		for (size_t k = 0; k < new->arms_n; k++) {
-			if (strcmp(old->arms[i].name, new->arms[k].name) || !old->arms[i].usable ||
-				!new->arms[k].usable)
-				continue;
-			*out = mem_grow(*out, *n + 1, sizeof(**out));
-			(*out)[*n] = (struct match){old, new, &old->arms[i], &new->arms[k], {0}};
-			judge(&(*out)[(*n)++], options);
+	for (size_t i = 0; i < old->cells_n * new->cells_n; i++) {
+		const struct report_cell *a = &old->cells[i / new->cells_n],
+					 *b = &new->cells[i % new->cells_n];
+
+		if (strcmp(a->cell.name, b->cell.name) || !a->workload || a->workload != b->workload)
+			continue;
+		for (size_t k = 0; k < a->arms_n * b->arms_n; k++) {
+			const struct report_arm *x = &a->arms[k / b->arms_n], *y = &b->arms[k % b->arms_n];
+			if (!strcmp(x->name, y->name))
+				fn(&(struct match){a, b, x, y, {0}}, arg);
 		}
+	}
 }
 
-/* All matches, malloc'd. */
+struct matching {
+	struct match *all;
+	size_t n;
+};
+
+static void add_match(const struct match *pair, void *arg)
+{
+	struct matching *m = arg;
+
+	if (!pair->old->usable || !pair->new->usable)
+		return;
+	m->all = mem_grow(m->all, m->n + 1, sizeof(*m->all));
+	m->all[m->n++] = *pair;
+}
+
+/* All that can be compared, malloc'd. */
 static struct match *matches(const struct report *old, const struct report *new, size_t *n)
 {
-	struct match *out = NULL;
+	struct matching m = {0};
 
-	*n = 0;
-	for (size_t i = 0; i < old->cells_n; i++)
-		for (size_t k = 0; k < new->cells_n; k++) {
-			const struct report_cell *a = &old->cells[i], *b = &new->cells[k];
+	each_pair(old, new, add_match, &m);
+	for (size_t i = 0; i < m.n; i++)
+		judge(&m.all[i], &new->options);
+	*n = m.n;
+	return m.all;
+}
 
-			if (!strcmp(a->cell.name, b->cell.name) && a->workload && a->workload == b->workload)
-				match_arms(a, b, &new->options, &out, n);
-		}
-	return out;
+static void add_not_compared(const struct match *pair, void *arg)
+{
+	struct buf *out = arg;
+
+	if (pair->old->usable && pair->new->usable)
+		return;
+	buf_add(out, "%s%s, %s (no usable trial in the %s run)", out->len ? "; " : "",
+		pair->old_cell->cell.name, pair->old->name, pair->old->usable ? "new" : "old");
 }
 
 static int nothing_in_common(const struct report *old, const struct report *new, struct err *e)
@@ -149,26 +174,6 @@ static void differences(const struct match *m, struct buf *out)
 	}
 }
 
-/* Arms that only one of the two can show. */
-static void not_compared(const struct report *old, const struct report *new, struct buf *out)
-{
-	for (size_t i = 0; i < old->cells_n; i++)
-		for (size_t k = 0; k < new->cells_n; k++) {
-			const struct report_cell *a = &old->cells[i], *b = &new->cells[k];
-
-			if (strcmp(a->cell.name, b->cell.name) != 0)
-				continue;
-			for (size_t x = 0; x < a->arms_n; x++)
-				for (size_t y = 0; y < b->arms_n; y++)
-					if (!strcmp(a->arms[x].name, b->arms[y].name) &&
-						!(a->arms[x].usable && b->arms[y].usable))
-						buf_add(out, "%s%s, %s (no usable trial in run %lld)",
-							out->len ? "; " : "", a->cell.name, a->arms[x].name,
-							(long long)(a->arms[x].usable ? new->run.id
-										      : old->run.id));
-		}
-}
-
 static bool all_exact(const struct match *all, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -201,7 +206,7 @@ static void match_section(const struct match *m, const struct report_style *styl
 		buf_add(out, "  All that was recorded is identical to the last bit.\n");
 	differences(m, &other);
 	if (other.len)
-		text_wrap(out, "  set differently: ", other.data);
+		text_wrap(out, "  differs in: ", other.data);
 }
 
 int report_compare_terminal(const struct report *old, const struct report *new,
@@ -228,7 +233,7 @@ int report_compare_terminal(const struct report *old, const struct report *new,
 	for (size_t i = 0; i < n; i++)
 		match_section(&all[i], style, out);
 	AUTO(buf_free) struct buf rest = {0};
-	not_compared(old, new, &rest);
+	each_pair(old, new, add_not_compared, &rest);
 	if (rest.len)
 		text_wrap(out, "not compared: ", rest.data);
 	return 0;
@@ -274,7 +279,7 @@ int report_compare_json(const struct report *old, const struct report *new, json
 	json_object_set_new(o, "old_machine", report_machine_json(old->environment));
 	json_object_set_new(o, "new_machine", report_machine_json(new->environment));
 	AUTO(buf_free) struct buf rest = {0};
-	not_compared(old, new, &rest);
+	each_pair(old, new, add_not_compared, &rest);
 	json_object_set_new(o, "not_compared", rest.len ? report_text(rest.data) : json_null());
 	json_object_set_new(o, "cells", cells);
 	*out = o;
@@ -295,7 +300,7 @@ enum err_exit report_compare_exit_code(const struct report *old, const struct re
 		open |= !all[i].effects.judged;
 	}
 	AUTO(buf_free) struct buf rest = {0};
-	not_compared(old, new, &rest);
+	each_pair(old, new, add_not_compared, &rest);
 	open |= rest.len > 0;
 	return !n ? EXIT_FAILED : open ? EXIT_NOT_ASSESSED : EXIT_DONE;
 }

@@ -83,7 +83,7 @@ bool text_same_values(const struct report_arm *a, const struct report_arm *b)
 	const struct hist *x = a->response ? a->response : a->service,
 			  *y = b->response ? b->response : b->service;
 
-	return (x && y && !memcmp(x, y, sizeof(*x))) || report_exact_identical(a, b);
+	return x && y && !memcmp(x, y, sizeof(*x));
 }
 
 /* Which arms were done more than once, and whether they came out the same. */

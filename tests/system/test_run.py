@@ -214,7 +214,7 @@ arms: { stock: {}, dead: { congestion: no-such-thing } }
         taut.run("run", spec).wants(1, "dead against stock: nothing to compare, dead has no usable trial",
                                     "left out  block 1, dead:")
         taut.run("run", spec).wants(1)
-        taut.run("compare", "1", "2").wants(0, "not compared: native/veth/tcp_rr, dead (no usable trial in run 1)")
+        taut.run("compare", "1", "2").wants(0, "not compared: native/veth/tcp_rr, dead (no usable trial in the old run)")
 
 
 main()
