@@ -121,11 +121,11 @@ int verb_lab(int argc, char **argv)
 		.parse = parse_lab,
 		.verb = &boot,
 		.takes = COMMON_QUIET,
-		.doc = "shell boots an emulated host with that kernel (stock) and gives a shell in it; it is "
-		       "gone "
-		       "when the shell ends. clean removes the processes, containers, cgroups and folders "
-		       "that "
-		       "a killed taut has left behind."};
+		.doc = "shell boots an emulated host with that kernel (stock) and gives a shell in it, or "
+		       "runs "
+		       "the script on standard input; it is gone when that ends, and the exit status is "
+		       "that one's. clean removes the processes, containers, cgroups and folders that a "
+		       "killed taut has left behind."};
 	const char *args[2] = {NULL, NULL};
 	size_t n = command_line_parse(&line, argc, argv, &common, args);
 

@@ -173,7 +173,7 @@ def _():
             needs((*GUEST, "--path", "vhost"), 1, "no /dev/vhost-net", "modprobe vhost_net")
         works = taut.measure("--target", "vm", "--accel", "kvm")
         if works.code:
-            works.wants(1, "KVM does not work here: ")
+            works.wants(1, "KVM does not work here: ", "try: taut run vm, or no accel")
 
 
 @test("impossible machines are refused by QEMU's own words: too many vCPUs, a CPU that does not exist, too much memory")
