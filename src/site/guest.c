@@ -132,8 +132,7 @@ int host_knobs_read(json_t **knobs, struct err *e)
 	return array_read(*knobs, NULL, knobs, e);
 }
 
-/* As frame_expect(), but the wait can be interrupted. */
-static int await(int fd, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e)
+int control_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
@@ -156,7 +155,7 @@ int guest_tune(int control_fd, const struct settings *settings, enum tune_stage 
 			stage == TUNE_HOST ? "host" : "live"),
 		deadline_ns, e);
 	if (rc == 0)
-		rc = await(control_fd, FRAME_TUNED, &body, deadline_ns, e);
+		rc = control_expect(control_fd, FRAME_TUNED, &body, deadline_ns, e);
 	if (rc == 0)
 		rc = guest_knobs_read(body, knobs, e);
 	json_decref(body);
@@ -169,7 +168,7 @@ int guest_verify(int control_fd, uint64_t deadline_ns, bool *all, json_t **knobs
 	int rc = frame_send(control_fd, FRAME_VERIFY, json_object(), deadline_ns, e);
 
 	if (rc == 0)
-		rc = await(control_fd, FRAME_VERIFIED, &body, deadline_ns, e);
+		rc = control_expect(control_fd, FRAME_VERIFIED, &body, deadline_ns, e);
 	const json_t *holds = json_object_get(body, "all");
 	if (rc == 0 && !json_is_boolean(holds))
 		rc = err_set(e, EPROTO, "the guest does not say whether its tuning holds");

@@ -5,6 +5,9 @@
 #include "tune/tune.h"
 #include "wire/wire.h"
 
+/* As frame_expect(), but until the frame begins the user can stop it: -EINTR. */
+int control_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e);
+
 /*
  * Has the agent in a guest plan and apply one stage.  `settings` are those of the trial; what of them
  * concerns the host is left out.  *knobs, NULL or from before, is replaced by all that is in force in the
@@ -19,7 +22,6 @@ int guest_untune(int control_fd, uint64_t deadline_ns, struct err *e);
 /* The body of TUNED or VERIFIED, as a guest sent it, replaces *knobs; -EPROTO when it is not as it must be.
  */
 int guest_knobs_read(const json_t *body, json_t **knobs, struct err *e);
-
 /* The same for those of a record that an emulated host has sent: both halves, which say where they are. */
 int host_knobs_read(json_t **knobs, struct err *e);
 

@@ -91,25 +91,6 @@ static int gone_while_tuned(struct session *s, struct err *e)
 	return agent_failed(s, NULL, e);
 }
 
-/* Sleeps until the fd can be read, taking samples; -EINTR when the user wants to stop. */
-static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
-{
-	while (!stop_flag) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		int n = poll(
-			&p, 1, (int)((s->site->options.exact ? NS_PER_S : WITNESS_PERIOD_NS) / NS_PER_MS));
-		if (s->witness) /* there is none before the ends are prepared */
-			witness_sample(s->witness);
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return err_sys(e, "cannot watch the control stream");
-		if (time_now_ns() >= deadline)
-			return err_set(e, ETIMEDOUT, "it did not finish in time");
-	}
-	return err_set(e, EINTR, "interrupted");
-}
-
 /* Tells one endpoint its plan and waits until it is ready; a server's ports are put into the plan. */
 static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struct err *e)
 {
@@ -117,10 +98,8 @@ static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struc
 	int fd = target_control(s->target, plan->server);
 	struct kernel_facts *guest = &s->record->guest;
 	json_t *body = NULL;
-	int rc = watch(s, fd, deadline, e);
+	int rc = control_expect(fd, FRAME_HELLO, &body, deadline, e);
 
-	if (rc == 0)
-		rc = frame_expect(fd, FRAME_HELLO, &body, deadline, e);
 	if (rc < 0)
 		return rc;
 	bool booted = plan->server && target_guest(s->target, guest, &s->started_ns);
@@ -133,9 +112,7 @@ static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struc
 	if (rc == 0)
 		rc = frame_send(fd, FRAME_PLAN, endpoint_plan_json(plan), deadline, e);
 	if (rc == 0)
-		rc = watch(s, fd, deadline, e);
-	if (rc == 0)
-		rc = frame_expect(fd, FRAME_READY, &body, deadline, e);
+		rc = control_expect(fd, FRAME_READY, &body, deadline, e);
 	if (rc < 0 || !plan->server) {
 		if (rc == 0)
 			json_decref(body);
@@ -166,6 +143,24 @@ static int prepare_endpoints(struct session *s, struct err *e)
 	if (rc == 0 && (rc = prepare_endpoint(s, &plan, e)) < 0)
 		rc = agent_failed(s, "client endpoint", e);
 	return rc;
+}
+
+/* Sleeps until the fd can be read, taking samples; -EINTR when the user wants to stop. */
+static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
+{
+	while (!stop_flag) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int n = poll(
+			&p, 1, (int)((s->site->options.exact ? NS_PER_S : WITNESS_PERIOD_NS) / NS_PER_MS));
+		witness_sample(s->witness);
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return err_sys(e, "cannot watch the control stream");
+		if (time_now_ns() >= deadline)
+			return err_set(e, ETIMEDOUT, "it did not finish in time");
+	}
+	return err_set(e, EINTR, "interrupted");
 }
 
 static int take_record(struct session *s, bool server, uint64_t deadline, struct err *e)
