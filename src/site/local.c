@@ -68,11 +68,16 @@ static int agent_failed(struct session *s, const char *who, struct err *e)
 	return -e->code;
 }
 
+static const char *end_name(bool server)
+{
+	return server ? "server endpoint" : "client endpoint";
+}
+
 /*
- * A process that was to be tuned has gone: an end that gives up says why, and that nobody has read yet.
- * Otherwise how it ended has to do.
+ * A step failed that concerns both ends.  When one of them has gone then that is why: what it said last,
+ * which nobody has read yet, or else how it ended.
  */
-static int gone_while_tuned(struct session *s, struct err *e)
+static int an_end_failed(struct session *s, struct err *e)
 {
 	for (int server = 0; server < 2; server++) {
 		struct pollfd p = {.fd = target_control(s->target, server), .events = POLLIN};
@@ -83,10 +88,10 @@ static int gone_while_tuned(struct session *s, struct err *e)
 				 ? frame_expect(p.fd, FRAME_READY, &body, time_now_ns() + NS_PER_S, &said)
 				 : 0;
 		json_decref(body);
-		if (rc != -EREMOTEIO)
-			continue;
-		*e = said;
-		return agent_failed(s, server ? "server endpoint" : "client endpoint", e);
+		if (rc == -EREMOTEIO)
+			*e = said;
+		if (rc == -EREMOTEIO || rc == -EPIPE)
+			return agent_failed(s, end_name(server), e);
 	}
 	return agent_failed(s, NULL, e);
 }
@@ -138,10 +143,10 @@ static int prepare_endpoints(struct session *s, struct err *e)
 	if (rc == 0 && str_copy(plan.address, sizeof(plan.address), target_address(s->target)))
 		rc = err_set(e, EINVAL, "cannot use an address of that length");
 	if (rc == 0 && (rc = prepare_endpoint(s, &plan, e)) < 0)
-		rc = agent_failed(s, "server endpoint", e);
+		rc = agent_failed(s, end_name(true), e);
 	plan.server = false;
 	if (rc == 0 && (rc = prepare_endpoint(s, &plan, e)) < 0)
-		rc = agent_failed(s, "client endpoint", e);
+		rc = agent_failed(s, end_name(false), e);
 	return rc;
 }
 
@@ -181,7 +186,7 @@ static int take_record(struct session *s, bool server, uint64_t deadline, struct
 			record, s->settings, server, time_now_ns() - s->begun_ns + SLACK_NS, e);
 	if (rc < 0 && rc != -EINTR) {
 		*record = (struct endpoint_record){0}; /* what cannot be true is not kept */
-		agent_failed(s, server ? "server endpoint" : "client endpoint", e);
+		agent_failed(s, end_name(server), e);
 	}
 	return rc;
 }
@@ -198,6 +203,8 @@ static int measure(struct session *s, struct err *e)
 
 	if (rc == 0)
 		rc = frame_send(target_control(s->target, false), FRAME_GO, json_object(), grace, e);
+	if (rc < 0)
+		rc = an_end_failed(s, e);
 	s->busy = true;
 	if (s->started_ns)
 		s->record->guest.first_ns = time_now_ns() - s->started_ns;
@@ -224,7 +231,7 @@ static int tune_guest(struct session *s, struct err *e)
 
 	for (int stage = TUNE_HOST; rc == 0 && settings_vm(s->settings) && stage <= TUNE_LIVE; stage++)
 		rc = guest_tune(fd, s->settings, (enum tune_stage)stage, deadline, &s->guest_knobs, e);
-	return rc < 0 ? agent_failed(s, "server endpoint", e) : 0;
+	return rc < 0 ? agent_failed(s, end_name(true), e) : 0;
 }
 
 /* Does all that is in force still hold, on both sides? */
@@ -234,11 +241,13 @@ static int verify(struct session *s, bool *all, struct err *e)
 	bool inside = true;
 	int rc = tune_verify(s->tune, all, e);
 
-	if (rc < 0 || !settings_vm(s->settings))
-		return rc;
+	if (rc < 0)
+		return an_end_failed(s, e);
+	if (!settings_vm(s->settings))
+		return 0;
 	rc = guest_verify(target_control(s->target, true), deadline, &inside, &s->guest_knobs, e);
 	*all = *all && inside;
-	return rc < 0 ? agent_failed(s, "server endpoint", e) : 0;
+	return rc < 0 ? agent_failed(s, end_name(true), e) : 0;
 }
 
 /* --- what the records mean --------------------------------------------------------------------- */
@@ -301,7 +310,7 @@ static int carry_out(struct session *s, struct err *e)
 	if (rc == 0)
 		rc = prepare_endpoints(s, e);
 	if (rc == 0 && (rc = tune_stage(s, TUNE_LIVE, e)) < 0)
-		gone_while_tuned(s, e);
+		an_end_failed(s, e);
 	if (rc == 0)
 		rc = tune_guest(s, e);
 	if (rc == 0)

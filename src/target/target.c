@@ -180,16 +180,14 @@ const char *target_runtime_version(const struct target *t)
 
 void target_ended(struct target *t, char *out, size_t size)
 {
-	AUTO(buf_free) struct buf said = {0};
+	AUTO(buf_free) struct buf client = {0}, server = {0};
 
 	if (t) {
-		endpoint_report(&t->client, &said);
-		endpoint_report(&t->server, &said);
+		endpoint_report(&t->client, &client);
+		endpoint_report(&t->server, &server);
 	}
-	snprintf(out, size, "%s", said.data ? str_trim(said.data) : "");
-	for (char *c = out; *c; c++)
-		if (*c == '\n')
-			*c = ';';
+	snprintf(out, size, "%s%s%s", client.data ? str_trim(client.data) : "",
+		client.data && server.data ? "; " : "", server.data ? str_trim(server.data) : "");
 }
 
 static void problem_add(struct buf *problems, const struct err *e)

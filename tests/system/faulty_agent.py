@@ -11,6 +11,7 @@ other it is the real agent.
   {"do": "exit", "code": N}            ends at once, with a word on stderr
   {"do": "chatter"}                    writes to stderr without end, and nothing else
   {"do": "frame", "type": T, "body": …}        this frame instead of HELLO, then silence
+  {"do": "die", "type": T, "after_ms": N}      the real agent, killed so long after a frame of this type
   {"do": "rewrite", "type": T, "set": {…}, "drop": […]}   the real agent, but frames of this type are changed
 """
 import ctypes
@@ -72,6 +73,9 @@ class Between:
                     agent.frame_send(self.agent.stream, kind, body)
                 else:
                     agent.frame_send(self.taut, kind, self.from_agent(kind, body))
+                    if self.fault["do"] == "die" and kind == self.fault["type"]:
+                        time.sleep(self.fault["after_ms"] / 1000)
+                        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def occupy(port):
@@ -109,7 +113,7 @@ def main():
     if role != fault["role"] or fault["do"] == "occupy":
         os.execv(os.environ["TAUT_TEST_AGENT"], [os.environ["TAUT_TEST_AGENT"], *sys.argv[1:]])
     try:
-        if fault["do"] in ("relay", "rewrite"):
+        if fault["do"] in ("relay", "rewrite", "die"):
             Between(fault, role).run()
         misbehave(fault)
     except (EOFError, OSError):

@@ -121,6 +121,12 @@ def _():
     check_equal(picture.settled(before), [], "differences of the machine")
 
 
+@test("an endpoint that is killed between being ready and being told to go is named, and by what it was killed")
+def _():
+    try_all([(BOTH, {"do": "die", "type": READY, "after_ms": ms}, ["endpoint:", "SIGKILL"])
+             for ms in (0, 0.3, 1, 2, 4, 8, 16)])
+
+
 @test("an endpoint that is stopped for ever runs into the trial's deadline")
 def _():
     before = picture.take()
@@ -149,7 +155,7 @@ arms: {stock: {}, same: {}}
         os.kill(endpoint(running, "taut-server"), signal.SIGKILL)
         result = running.wait(30).wants(0)
         check_equal(len(trials(taut)), 6, "stored trials")
-        lines = re.findall(r"^\[\d/6\] .* failed: server endpoint: .*$", result.out, re.M)
+        lines = re.findall(r"^\[\d/6\] .* failed: .*taut-server: killed by SIGKILL.*$", result.out, re.M)
         check_equal(len(lines), 1, f"lines of a failed trial in\n{result}\n")
         arms = taut.run("report", "--json").wants(0).json["cells"][0]["arms"].values()
         check_equal(sorted(arm["usable"] for arm in arms), [2, 3], "usable trials of the arms")
