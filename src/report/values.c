@@ -142,9 +142,8 @@ void report_trial_fill(struct report_trial *t, const struct trial_record *r)
 	fill_throughput(t, r);
 	if (w && w->datagrams && m->sent)
 		t->value[STAT_LOSS] = (double)m->lost / (double)m->sent;
-	if (w && w->kind == WORKLOAD_RR && stretch_ns > 0)
-		t->value[STAT_RATE] =
-			m->transactions ? (double)m->transactions * 1e9 / stretch_ns : trial_served_per_s(r);
+	if (w && w->kind == WORKLOAD_RR)
+		t->value[STAT_RATE] = trial_rate_per_s(r);
 	report_facts_fill(t, r);
 	t->digest = settings_exact(&r->settings) ? digest(r) : 0;
 	fill_usable(t, r, w);

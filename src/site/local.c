@@ -270,7 +270,6 @@ static void judge_outcome(struct trial_record *r)
 {
 	const struct endpoint_record *ends[] = {&r->client, &r->server}, *m = trial_measured(r);
 	const struct settings *s = &r->settings;
-	double stretch_s = (double)(m->ended_ns - m->started_ns) / 1e9;
 
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
 		if (ends[i]->mistake[0] && !r->reason[0]) {
@@ -278,18 +277,18 @@ static void judge_outcome(struct trial_record *r)
 			snprintf(r->reason, sizeof(r->reason), "%s endpoint: %s", i ? "server" : "client",
 				ends[i]->mistake);
 		}
-	if (r->outcome == TRIAL_DONE && !m->transactions && settings_open_loop(s) && r->server.transactions) {
+	if (r->outcome == TRIAL_DONE && !m->transactions && settings_open_loop(s) && m->sent) {
 		r->outcome = TRIAL_FAILED;
 		snprintf(r->reason, sizeof(r->reason),
 			"asked for %llu /s, achieved %.0f /s: so late that no request of the measured time "
 			"went out",
-			(unsigned long long)s->rate, trial_served_per_s(r));
+			(unsigned long long)s->rate, trial_rate_per_s(r));
 	} else if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes) {
 		r->outcome = TRIAL_FAILED;
 		str_copy(r->reason, sizeof(r->reason), "nothing came through");
 	}
-	if (settings_open_loop(s) && stretch_s > 0)
-		r->rate_missed = (double)m->transactions / stretch_s < RATE_LEAST * (double)s->rate;
+	if (settings_open_loop(s))
+		r->rate_missed = trial_rate_per_s(r) < RATE_LEAST * (double)s->rate;
 	judge_steadiness(r);
 }
 

@@ -76,13 +76,18 @@ double trial_throughput_bps(const struct trial_record *r)
 	return (double)m->bytes * 8 * 1e9 / (double)(m->ended_ns - m->started_ns);
 }
 
-double trial_served_per_s(const struct trial_record *r)
+double trial_rate_per_s(const struct trial_record *r)
 {
-	const struct endpoint_record *s = &r->server;
+	const struct endpoint_record *m = trial_measured(r);
+	uint64_t stretch_ns = m->ended_ns - m->started_ns, answered = m->transactions;
 
-	if (!s->transactions || s->ended_ns <= s->started_ns)
+	if (m->receiver || m->ended_ns <= m->started_ns)
 		return NAN;
-	return (double)s->transactions * 1e9 / (double)(s->ended_ns - s->started_ns);
+	if (settings_open_loop(&r->settings)) {
+		stretch_ns += r->settings.warmup_ns;
+		answered = m->sent - MIN(m->lost, m->sent);
+	}
+	return (double)answered * 1e9 / (double)stretch_ns;
 }
 
 static json_t *kernel_json(const struct kernel_facts *k)

@@ -327,7 +327,11 @@ static inline void auto_trial_record(struct trial_record **r)
 const struct endpoint_record *trial_measured(const struct trial_record *r);
 /* Mean throughput of the measured stretch in bits per second; NaN when it is no stream. */
 double trial_throughput_bps(const struct trial_record *r);
-/* What the server served in a second, warm-up included; NaN when it served nothing. */
-double trial_served_per_s(const struct trial_record *r);
+/*
+ * Transactions in a second; NaN when it is a stream.  An open loop that is late measures only the last of
+ * what it sends, since what is measured goes by when it was due: there, all requests that were answered
+ * count, and the warm-up's time with them.
+ */
+double trial_rate_per_s(const struct trial_record *r);
 json_t *trial_record_json(const struct trial_record *r);
 int trial_record_from_json(struct trial_record *r, const json_t *object, struct err *e);

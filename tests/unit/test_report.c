@@ -404,6 +404,7 @@ static void measure_shows_service_beside_response(void **state)
 
 	(void)state;
 	s.rate = 2000;
+	s.warmup_ns = 0;
 	AUTO(auto_trial_record) struct trial_record *r = open_record(&s, &shape, 0);
 	report_trial_terminal(r, &plain, &b);
 	if (getenv("SHOW"))

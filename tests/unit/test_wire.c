@@ -2,6 +2,7 @@
 /* wire: what comes from an agent is harmless to a terminal, and a record that cannot be true is refused. */
 #include "wire/wire.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -222,6 +223,27 @@ static void an_open_loop_has_lateness(void **state)
 	assert_int_equal(endpoint_record_check(r, &s, false, 10 * NS_PER_S, &e), 0);
 }
 
+/* Warm-up 1 s, stretch 2 s and 0.5 s more of sending: 700 000 answered in 3.5 s, of which 79 had been due
+ * late enough. */
+static void the_rate_of_a_late_open_loop_is_what_was_answered(void **state)
+{
+	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
+
+	(void)state;
+	settings_init(&r->settings);
+	r->settings.warmup_ns = NS_PER_S;
+	r->client.started_ns = 5 * NS_PER_S;
+	r->client.ended_ns = r->client.started_ns + 5 * NS_PER_S / 2;
+	r->client.transactions = 79;
+	r->client.sent = 700100;
+	r->client.lost = 100;
+	assert_float_equal(trial_rate_per_s(r), 79 / 2.5, 1e-9);
+	r->settings.rate = 2000000;
+	assert_float_equal(trial_rate_per_s(r), 200000, 1e-9);
+	r->client.ended_ns = r->client.started_ns;
+	assert_true(isnan(trial_rate_per_s(r)));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +251,7 @@ int main(void)
 		cmocka_unit_test(an_error_of_an_agent_is_harmless),
 		cmocka_unit_test(what_cannot_be_true_is_refused),
 		cmocka_unit_test(an_open_loop_has_lateness),
+		cmocka_unit_test(the_rate_of_a_late_open_loop_is_what_was_answered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
