@@ -223,12 +223,15 @@ static bool control_closed(const struct endpoint *ep)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLRDHUP | POLLERR));
 }
 
-/* Has our child ended?  When the stream is closed it is about to: then it gets a moment. */
+/*
+ * Has our child ended?  When the stream is closed it is about to: then it gets a moment.  A process that is
+ * killed loses its other sockets before that stream, so that the other end may complain first: a shorter one.
+ */
 static void check_end(struct endpoint *ep)
 {
 	if (ep->ended || ep->child.pid <= 0)
 		return;
-	uint64_t grace = control_closed(ep) ? boot_patience_ns(NS_PER_S / 2) : 0;
+	uint64_t grace = boot_patience_ns(control_closed(ep) ? NS_PER_S / 2 : NS_PER_S / 20);
 	ep->ended = child_wait(&ep->child, time_now_ns() + grace, &ep->status, NULL) == 1;
 }
 
