@@ -112,8 +112,7 @@ void report_arm_close(struct report_arm *arm, enum stat_kind kind)
 	arm->throughput_iqr = iqr_n ? stat_median(iqr, iqr_n) : NAN;
 
 	AUTO_FREE double *values = report_arm_values(arm, main, &n);
-	arm->bimodal_trials = stat_trials_bimodal(values, n);
-	arm->bimodal_values = latencies && stat_hist_bimodal(latencies);
+	arm->bimodal = stat_trials_bimodal(values, n) || (latencies && stat_hist_bimodal(latencies));
 }
 
 void report_arm_clear(struct report_arm *arm)

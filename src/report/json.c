@@ -154,6 +154,7 @@ static json_t *arm_json(const struct report_cell *cell, const struct report_arm 
 			json_object_set_new(
 				flags, report_flag_rows[f].name, json_integer((json_int_t)n.flag[f]));
 	json_object_set_new(o, "flagged_trials", flags);
+	json_object_set_new(o, "bimodal", json_boolean(arm->bimodal));
 	return o;
 }
 

@@ -185,7 +185,7 @@ static void raise_flags(const struct report *report, struct report_cell *cell)
 		report_arm_count(arm, &counts);
 		for (int f = 0; f < REPORT_FLAGS_N; f++)
 			cell->flag[f] |= counts.flag[f] > 0;
-		cell->flag[REPORT_BIMODAL] |= arm->bimodal_trials || arm->bimodal_values;
+		cell->flag[REPORT_BIMODAL] |= arm->bimodal;
 		cell->flag[REPORT_MIXED] |= arm->mixed;
 		/* The links of another host are not those that the environment tells of. */
 		if (cell->kind == STAT_STREAM && line_bps > 0 && !settings_lab(&arm->settings))

@@ -95,7 +95,7 @@ struct report_arm {
 	struct hist *service, *response, *lateness; /* merged over usable trials; NULL where there is none */
 	struct report_worst worst[WORST_MAX];       /* slowest first, over all usable trials */
 	size_t worst_n;
-	bool bimodal_trials, bimodal_values;
+	bool bimodal; /* the values of the trials, or of all transactions, fall into two groups */
 	struct report_knobs knobs;
 	struct report_facts facts;
 	bool emulated, mixed;              /* of any usable trial; its usable trials disagree about a fact */

@@ -111,6 +111,9 @@ static void add_flags(
 		if (!cell->flag[f])
 			continue;
 		buf_add(line, " · %s", report_flag_rows[f].name);
+		for (size_t i = 0, n = 0; f == REPORT_BIMODAL && i < cell->arms_n; i++)
+			if (cell->arms[i].bimodal)
+				buf_add(line, "%s%s", n++ ? ", " : " in ", cell->arms[i].name);
 		if (counts->flag[f])
 			buf_add(line, " in %zu of %zu trials", counts->flag[f], trials);
 		buf_add(line, " (%s)", report_flag_rows[f].help);

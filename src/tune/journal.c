@@ -14,6 +14,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -176,6 +177,26 @@ static void dir_close(DIR **dir)
 		closedir(*dir);
 }
 
+static bool journal_named(const char *name, const char *ending)
+{
+	size_t len = strlen(name), end = strlen(ending);
+
+	return str_starts(name, "journal-") && len > end && !strcmp(name + len - end, ending);
+}
+
+void tune_journals_sweep(const struct tune_host *host)
+{
+	AUTO(dir_close) DIR *dir = opendir(host->state);
+	uint64_t start;
+
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		long pid = strtol(entry->d_name + MIN(strlen(entry->d_name), strlen("journal-")), NULL, 10);
+		if (journal_named(entry->d_name, ".json.new") && pid > 0 && pid <= INT_MAX &&
+			task_start_time(host->root, (pid_t)pid, &start, NULL) < 0)
+			unlinkat(dirfd(dir), entry->d_name, 0);
+	}
+}
+
 int tune_journals_load(const struct tune_host *host, struct journal **out, size_t *n, struct err *e)
 {
 	AUTO(dir_close) DIR *dir = opendir(host->state);
@@ -186,10 +207,8 @@ int tune_journals_load(const struct tune_host *host, struct journal **out, size_
 	if (!dir && errno != ENOENT)
 		return err_sys(e, "cannot list %s", host->state);
 	for (struct dirent *entry; rc == 0 && dir && (entry = readdir(dir));) {
-		size_t len = strlen(entry->d_name);
-		if (!str_starts(entry->d_name, "journal-") || len < 5 ||
-			strcmp(entry->d_name + len - 5, ".json"))
-			continue; /* a ".new" was never completed, so nothing was written after it */
+		if (!journal_named(entry->d_name, ".json"))
+			continue;
 		AUTO_FREE char *path = str_format("%s/%s", host->state, entry->d_name);
 		journals = mem_grow(journals, count + 1, sizeof(*journals));
 		rc = load_one(path, &journals[count], e);

@@ -66,6 +66,7 @@ int tune_revert_leftover(const struct tune_host *host, struct buf *said, struct 
 
 	if ((rc = boot_id(host->root, boot, e)) < 0 || (rc = tune_journals_load(host, &journals, &n, e)) < 0)
 		return rc;
+	tune_journals_sweep(host);
 	for (size_t i = 0; i < n; i++) {
 		struct journal *journal = &journals[i];
 		struct err one = ERR_INIT;

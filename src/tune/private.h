@@ -296,3 +296,5 @@ char *tune_journal_path(const struct tune_host *host, pid_t pid, uint64_t sequen
 /* Every journal of the state folder, the newest of each owner first. */
 int tune_journals_load(const struct tune_host *host, struct journal **out, size_t *n, struct err *e);
 void tune_journals_free(struct journal *journals, size_t n);
+/* Removes journals that a taut was killed over: they are not complete, so nothing was written after them. */
+void tune_journals_sweep(const struct tune_host *host);

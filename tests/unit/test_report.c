@@ -286,6 +286,32 @@ static void trial_json_has_every_key_of_the_contract(void **state)
 	assert_int_equal(report_trial_exit_code(r), EXIT_FAILED);
 }
 
+/* Every other trial of tuned takes twice as long. */
+static void of_two_groups_the_arm_is_named(void **state)
+{
+	struct world *w = *state;
+	struct settings arms[2] = {settings_of("tcp_rr", "stock"), settings_of("tcp_rr", "low-latency")};
+	const struct report_style plain = {0};
+	struct report *r = NULL;
+	struct buf b = {0};
+
+	run_begin(w, "groups", 12);
+	int64_t cell = cell_add(w, "container/oci/bridge/tcp_rr", arms);
+	for (uint64_t block = 0; block < 12; block++)
+		for (uint64_t a = 0; a < 2; a++) {
+			const struct shape shape = {20000 * (1 + (a & block)), 40, 50, 20000, "steal"};
+			trial_add(w, cell, a ? "tuned" : "stock", block, rr_record(&arms[a], &shape, block));
+		}
+	CHECK(store_run_end(w->store, w->run, "done", &problem));
+	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
+	assert_false(r->cells[0].arms[0].bimodal);
+	assert_true(r->cells[0].arms[1].bimodal);
+	report_terminal(r, &plain, &b);
+	says(&b, "in tuned (two groups of values");
+	buf_free(&b);
+	report_free(r);
+}
+
 /* --- the terminal
  * -------------------------------------------------------------------------------------------------------- */
 
@@ -652,6 +678,7 @@ int main(void)
 		TEST(known_data_gives_known_verdicts),
 		TEST(an_incomplete_block_is_left_out_whole),
 		TEST(flags_are_raised),
+		TEST(of_two_groups_the_arm_is_named),
 		TEST(open_loop_latency_is_response_time),
 		TEST(a_tail_needs_transactions),
 		TEST(exit_codes_of_empty_runs),

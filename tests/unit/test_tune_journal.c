@@ -327,6 +327,26 @@ static void what_cannot_be_put_back_keeps_its_journal(void **state)
 	assert_text(world_picture(&left.w), left.before);
 	left_end(&left);
 }
+/* A taut that is killed while it writes has changed nothing yet, and what it wrote is litter. */
+static void a_journal_that_was_never_complete_is_removed(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_make(&w, WORLD_NONE, 2);
+	AUTO_FREE char *dead = str_format("%s/journal-999999999-1.json.new", w.host.state);
+	AUTO_FREE char *strange = str_format("%s/journal-x.json.new", w.host.state);
+	AUTO_FREE char *living = str_format("%s/journal-4242-7.json.new", w.host.state);
+	const char *const paths[] = {dead, strange, living};
+	world_task(&w, 4242, "taut", 0, "3");
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		assert_int_equal(file_write_synced(paths[i], "{", 1, 0600, NULL), 0);
+	assert_int_equal(tune_revert_leftover(&w.host, NULL, NULL), 0);
+	assert_int_equal(access(dead, F_OK), -1);
+	assert_int_equal(access(strange, F_OK), 0);
+	assert_int_equal(access(living, F_OK), 0);
+	world_end(&w);
+}
 
 int main(void)
 {
@@ -340,6 +360,7 @@ int main(void)
 		cmocka_unit_test(a_journal_that_others_can_write_is_not_trusted),
 		cmocka_unit_test(what_the_journal_cannot_hold_is_not_done),
 		cmocka_unit_test(what_cannot_be_put_back_keeps_its_journal),
+		cmocka_unit_test(a_journal_that_was_never_complete_is_removed),
 	};
 
 	return cmocka_run_group_tests_name("tune_journal", tests, NULL, NULL);
