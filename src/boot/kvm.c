@@ -2,11 +2,11 @@
 /*
  * KVM that opens is not KVM that works: on a machine that is a guest itself /dev/kvm may be there, make
  * virtual machines and CPUs, and never get a kernel out of its early boot.  So a small guest is booted, with
- * a deadline, and its first word decides.  The answer is kept in the cache and holds for this boot of the
- * host.  A no is of one kernel and one QEMU, for either may be why it did not boot; what kept a guest from
- * being tried at all is no answer.
+ * a deadline, and its first word decides.  The answer is kept (kvm_answer.c); what kept a guest from being
+ * tried at all is no answer.
  */
 #include "image.h"
+#include "kvm_answer.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -19,40 +19,6 @@
 uint64_t boot_patience_ns(uint64_t ns)
 {
 	return host_emulated() ? 8 * ns : ns;
-}
-
-static bool says(const json_t *known, const char *key, const char *text)
-{
-	const char *said = json_string_value(json_object_get(known, key));
-
-	return said && !strcmp(said, text);
-}
-
-static int read_answer(
-	const char *path, const char *boot, const char *with, bool *works, char *why, size_t size)
-{
-	json_t *known = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
-	const char *text = json_string_value(json_object_get(known, "why"));
-	bool yes = json_is_true(json_object_get(known, "works"));
-	bool valid = text && says(known, "boot_id", boot) && (yes || says(known, "with", with));
-
-	if (valid) {
-		*works = yes;
-		snprintf(why, size, "%s", text);
-	}
-	json_decref(known);
-	return valid ? 0 : -ENOENT;
-}
-
-static void keep_answer(const char *path, const char *boot, const char *with, bool works, const char *why)
-{
-	json_t *answer =
-		json_pack("{s:s, s:s, s:b, s:s}", "boot_id", boot, "with", with, "works", works, "why", why);
-	AUTO_FREE char *text = json_dumps(answer, JSON_INDENT(1));
-
-	json_decref(answer);
-	if (text)
-		file_write_synced(path, text, strlen(text), 0644, NULL);
 }
 
 /* Waits for the guest's first word; 0, or why it did not come. */
@@ -138,9 +104,10 @@ bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char
 	AUTO_FREE char *path = str_format("%s/kvm.json", cache);
 	AUTO_FREE char *folder = str_format("%s/probe-%d", cache, getpid());
 	AUTO_FREE char *with = str_format("kernel %s %s, QEMU %s", k->release, k->version, q.version);
-	if (read_answer(path, boot, with, &works, why, size) == 0)
-		return works;
-	int rc = dir_make(folder, 0700, &e);
+	int rc = kvm_answer(path, boot, with, why, size);
+	if (rc >= 0)
+		return rc > 0;
+	rc = dir_make(folder, 0700, &e);
 	AUTO_CLOSE int hold = rc < 0 ? rc : half_hold(folder, &e);
 	if (rc == 0 && (rc = MIN(hold, 0)) == 0)
 		rc = probe(k, agent, folder, mark, &tried, &e);
@@ -148,6 +115,6 @@ bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char
 	works = rc == 0;
 	snprintf(why, size, "%s", works ? "" : e.text);
 	if (tried && rc != -EINTR)
-		keep_answer(path, boot, with, works, why);
+		kvm_answer_keep(path, boot, with, works, why);
 	return works;
 }

@@ -3,6 +3,7 @@
 #include "boot/closure.h"
 #include "boot/cpio.h"
 #include "boot/image.h"
+#include "boot/kvm_answer.h"
 #include "test_boot_world.h"
 
 #include <archive.h>
@@ -299,6 +300,34 @@ static void test_half_made(void **state)
 	assert_string_equal(foreign, "");
 }
 
+/* --- what is known of KVM ---------------------------------------------------------------------- */
+
+static void test_answers(void **state)
+{
+	AUTO_FREE char *path = str_format("%s/answers.json", world);
+	char why[64];
+
+	(void)state;
+	assert_int_equal(kvm_answer(path, "today", "stock", why, sizeof(why)), -ENOENT);
+	kvm_answer_keep(path, "today", "stock", false, "no word");
+	assert_int_equal(kvm_answer(path, "today", "rt", why, sizeof(why)), -ENOENT);
+	kvm_answer_keep(path, "today", "rt", false, "a panic");
+	/* Kernels that take turns do not make each other forget. */
+	assert_int_equal(kvm_answer(path, "today", "stock", why, sizeof(why)), 0);
+	assert_string_equal(why, "no word");
+	assert_int_equal(kvm_answer(path, "today", "rt", why, sizeof(why)), 0);
+	assert_string_equal(why, "a panic");
+	/* One that worked is enough for all, until the next boot. */
+	kvm_answer_keep(path, "today", "rt", true, "");
+	assert_int_equal(kvm_answer(path, "today", "stock", why, sizeof(why)), 1);
+	assert_string_equal(why, "");
+	assert_int_equal(kvm_answer(path, "tomorrow", "rt", why, sizeof(why)), -ENOENT);
+	kvm_answer_keep(path, "tomorrow", "stock", false, "no word");
+	assert_int_equal(kvm_answer(path, "tomorrow", "rt", why, sizeof(why)), -ENOENT);
+	world_text("{\"boot_id\": \"today\", \"answers\": [1]}", "/answers.json");
+	assert_int_equal(kvm_answer(path, "today", "stock", why, sizeof(why)), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +340,8 @@ int main(void)
 		{"modules that were installed again make another image", test_modules_again, NULL, NULL,
 			NULL},
 		{"the images that were used last stay, the others go", test_kept, NULL, NULL, NULL},
+		{"what KVM did is known for each kernel, until the host boots", test_answers, NULL, NULL,
+			NULL},
 		{"what nobody holds is left over, in a cache of ours", test_half_made, NULL, NULL, NULL},
 	};
 
