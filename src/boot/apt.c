@@ -77,7 +77,7 @@ static int write_configuration(const struct apt *apt, struct err *e)
 
 int apt_prepare(struct apt *apt, struct err *e)
 {
-	static const char *const folders[] = {"state/lists/partial", "cache/archives/partial"};
+	static const char *const folders[] = {"state/lists/partial", "cache/archives/partial", "tmp"};
 	static const char *const programs[] = {"apt-get", "apt-cache", "env"};
 	const struct buf empty = {0};
 	char program[512];
@@ -197,13 +197,15 @@ static int command_run(struct apt *apt, const char *folder, const char *const *a
 	struct buf *said, struct err *e)
 {
 	AUTO_FREE char *configuration = str_format("%s/apt.conf", apt->folder);
-	const char *argv[ARGUMENTS_MAX + 8] = {
-		"env", "-C", folder, "LC_ALL=C.UTF-8", arguments[0], "-q", "-c", configuration};
+	AUTO_FREE char *temporary =
+		str_format("TMPDIR=%s/tmp", apt->folder); /* what a kill leaves goes too */
+	const char *argv[ARGUMENTS_MAX + 9] = {
+		"env", "-C", folder, "LC_ALL=C.UTF-8", temporary, arguments[0], "-q", "-c", configuration};
 	struct child child = CHILD_NONE;
 	struct spawn spawn = SPAWN_INIT;
 	int ends[2], status = 0;
 
-	for (size_t i = 1, n = 8; arguments[i] && n < ARRAY_LEN(argv) - 1; i++)
+	for (size_t i = 1, n = 9; arguments[i] && n < ARRAY_LEN(argv) - 1; i++)
 		argv[n++] = arguments[i];
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return err_sys(e, "cannot make a pipe");

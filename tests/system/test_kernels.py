@@ -142,12 +142,15 @@ def _():
     apt_here()
     with Cache() as taut:
         mark = taut.folder / "pids"
-        environment = fake_apt(taut, f"trap '' INT TERM HUP\nsleep 1000 & echo $$ $! > {mark}\nwait; wait")
-        running = taut.start("kernel", "fetch", "rt", environment=environment)
+        temporary = taut.folder / "tmp"
+        temporary.mkdir()
+        environment = fake_apt(taut, f"trap '' INT TERM HUP\ntouch $TMPDIR/half\nsleep 1000 & echo $$ $! > {mark}\nwait; wait")
+        running = taut.start("kernel", "fetch", "rt", environment={**environment, "TMPDIR": str(temporary)})
         pids = wait_until(lambda: mark.exists() and mark.read_text().split(), 20, "apt")
         running.process.send_signal(signal.SIGINT)
         running.wait(10).wants(130, "interrupted")
         check_equal(taut.left(), [], "left in the cache")
+        check_equal(os.listdir(temporary), [], "left among the temporary files")
         wait_until(lambda: not any(os.path.exists(f"/proc/{p}") for p in pids), 10, "the end of apt's processes")
 
 
@@ -268,11 +271,14 @@ def names_cache(pid, taut):
 
 def stop_at(taut, seconds, number):
     """A fetch that gets the signal then; apt dies with it."""
-    running = taut.start("kernel", "fetch", "cloud")
+    temporary = taut.folder / "tmp"
+    temporary.mkdir(exist_ok=True)
+    running = taut.start("kernel", "fetch", "cloud", environment={"TMPDIR": str(temporary)})
     time.sleep(seconds)
     running.process.send_signal(number)
     result = running.wait(30)
     wait_until(lambda: not any(names_cache(p, taut) for p in filter(str.isdigit, os.listdir("/proc"))), 10, "apt's end")
+    check_equal(os.listdir(temporary), [], f"left among the temporary files after {seconds:.2f} s")
     return result
 
 
