@@ -164,6 +164,7 @@ char *str_dup(const char *text);                        /* malloc'd; NULL for NU
 /* Copies with an end always written; -ENAMETOOLONG when it does not fit (and then out is ""). */
 int str_copy(char *out, size_t size, const char *text);
 bool str_starts(const char *text, const char *prefix);
+bool str_ends(const char *text, const char *ending);
 bool str_in(const char *text, const char *list); /* is text one of the words of "a|b|c"? */
 char *str_printable(char *text); /* in place: control characters, which drive terminals, become '?' */
 char *str_trim(char *text);      /* in place: without leading and trailing white space */

@@ -69,6 +69,13 @@ bool str_starts(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+bool str_ends(const char *text, const char *ending)
+{
+	size_t len = strlen(text), n = strlen(ending);
+
+	return len >= n && !strcmp(text + len - n, ending);
+}
+
 bool str_in(const char *text, const char *list)
 {
 	size_t n = strlen(text);

@@ -182,13 +182,6 @@ static bool config_has_all(const char *config, const char *options)
 	return all;
 }
 
-static bool ends_with(const char *text, const char *end)
-{
-	size_t n = strlen(text), len = strlen(end);
-
-	return n >= len && !strcmp(text + n - len, end);
-}
-
 static const char *flavour(const struct kernel *k)
 {
 	if (strstr(k->version, "PREEMPT_RT"))
@@ -196,7 +189,7 @@ static const char *flavour(const struct kernel *k)
 	if (strstr(k->release, "-cloud-"))
 		return "cloud";
 	for (size_t i = 0; i < ARRAY_LEN(stock_endings); i++)
-		if (ends_with(k->release, stock_endings[i]))
+		if (str_ends(k->release, stock_endings[i]))
 			return "stock";
 	return k->release[strspn(k->release, "0123456789.")] ? "other" : "stock";
 }

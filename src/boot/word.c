@@ -28,7 +28,7 @@ int kernel_word_parse(struct kernel_word *word, const char *which)
 
 	if (len >= sizeof(w.version))
 		return -EINVAL;
-	if (len > 6 && !strcmp(which + len - 6, "-amd64"))
+	if (len > 6 && str_ends(which, "-amd64"))
 		len -= 6;
 	const char *flavour = flavour_at_end(which, len);
 	if (flavour) {

@@ -63,7 +63,7 @@ int experiment_load(struct experiment *x, const char *which, const struct settin
 	size_t overrides_n, struct err *e)
 {
 	const char *names[16];
-	size_t len = strlen(which), n = 0;
+	size_t n = 0;
 
 	for (const struct builtin *b = builtins; b->name; b++) {
 		if (!strcmp(b->name, which))
@@ -72,8 +72,7 @@ int experiment_load(struct experiment *x, const char *which, const struct settin
 		if (n < ARRAY_LEN(names))
 			names[n++] = b->name;
 	}
-	if (strchr(which, '/') || (len > 5 && !strcmp(which + len - 5, ".yaml")) ||
-		(len > 4 && !strcmp(which + len - 4, ".yml")))
+	if (strchr(which, '/') || str_ends(which, ".yaml") || str_ends(which, ".yml"))
 		return load_file(x, which, overrides, overrides_n, e);
 	const char *near = str_closest(which, names, n);
 	err_usage(e,

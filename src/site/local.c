@@ -274,8 +274,7 @@ static void judge_outcome(struct trial_record *r)
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
 		if (ends[i]->mistake[0] && !r->reason[0]) {
 			r->outcome = TRIAL_FAILED;
-			snprintf(r->reason, sizeof(r->reason), "%s endpoint: %s", i ? "server" : "client",
-				ends[i]->mistake);
+			snprintf(r->reason, sizeof(r->reason), "%s: %s", end_name(i), ends[i]->mistake);
 		}
 	if (r->outcome == TRIAL_DONE && !m->transactions && settings_open_loop(s) && m->sent) {
 		r->outcome = TRIAL_FAILED;

@@ -179,9 +179,7 @@ static void dir_close(DIR **dir)
 
 static bool journal_named(const char *name, const char *ending)
 {
-	size_t len = strlen(name), end = strlen(ending);
-
-	return str_starts(name, "journal-") && len > end && !strcmp(name + len - end, ending);
+	return str_starts(name, "journal-") && str_ends(name, ending);
 }
 
 void tune_journals_sweep(const struct tune_host *host)
