@@ -209,9 +209,8 @@ static void report(struct bench *b, const char *kind)
 		difference[i] = b->recorded_ns[i] - b->bare_ns[i];
 		ratio[i] = b->recorded_ns[i] / b->bare_ns[i];
 	}
-	printf("%-6s %-5s  bare %7.0f ns  recorded %7.0f ns  difference %+6.0f ns (quartiles %+.0f .. %+.0f) "
-	       " "
-	       "ratio %.3f\n",
+	printf("%-6s %-5s  bare %7.0f ns  recorded %7.0f ns  difference %+6.0f ns (quartiles %+.0f .. "
+	       "%+.0f)  ratio %.3f\n",
 		b->workload, kind, quantile(b->bare_ns, b->rounds, 0.5),
 		quantile(b->recorded_ns, b->rounds, 0.5), quantile(difference, b->rounds, 0.5),
 		quantile(difference, b->rounds, 0.25), quantile(difference, b->rounds, 0.75),

@@ -203,8 +203,8 @@ int main(int argc, char **argv)
 	struct relay *r = mem_alloc(sizeof(*r));
 
 	if (argc < 6 || argc % 2 || !str_in(argv[1], "udp|tcp")) {
-		fprintf(stderr, "usage: taut-relay udp|tcp LISTEN-ADDRESS PORT TARGET-ADDRESS PORT [OPTION "
-				"VALUE]...\n");
+		fprintf(stderr,
+			"usage: taut-relay udp|tcp LISTEN-ADDRESS PORT TARGET-ADDRESS PORT [OPTION VALUE]...\n");
 		return EXIT_USAGE;
 	}
 	r->datagrams = !strcmp(argv[1], "udp");

@@ -111,8 +111,7 @@ int main(int argc, char **argv)
 	measure(seconds * NS_PER_S, &gaps, &long_n);
 	ended = true;
 	printf("{\"longest_ns\": %llu, \"median_ns\": %.0f, \"p99_ns\": %.0f, \"p99.99_ns\": %.0f, \"long\": "
-	       "%llu, "
-	       "\"reads\": %llu, \"computed\": %llu}\n",
+	       "%llu, \"reads\": %llu, \"computed\": %llu}\n",
 		(unsigned long long)gaps.max, hist_quantile(&gaps, 0.5), hist_quantile(&gaps, 0.99),
 		hist_quantile(&gaps, 0.9999), (unsigned long long)long_n, (unsigned long long)gaps.count,
 		(unsigned long long)count);

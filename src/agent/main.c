@@ -22,8 +22,7 @@ static const struct verb {
 static void print_help(void)
 {
 	printf("Usage: taut-agent VERB [ARGUMENT]\n\n"
-	       "The part of taut that runs inside containers and virtual machines.  taut starts it and "
-	       "talks\n"
+	       "The part of taut that runs inside containers and virtual machines.  taut starts it and talks\n"
 	       "to it over file descriptor 3; there is no use for it by hand.\n\nVerbs:\n");
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		printf("  %s %s\n      %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);

@@ -81,9 +81,7 @@ static void add_memory(struct words *w, const struct machine_options *o)
 	add(w, "%uM", o->memory_mib);
 	if (o->hugepages) {
 		add(w, "-object");
-		add(w,
-			"memory-backend-memfd,id=memory,size=%uM,hugetlb=on,hugetlbsize=2M,prealloc=on,share="
-			"on",
+		add(w, "memory-backend-memfd,id=memory,size=%uM,hugetlb=on,hugetlbsize=2M,prealloc=on,share=on",
 			o->memory_mib);
 		add_two(w, "-machine", "memory-backend=memory");
 	}

@@ -294,8 +294,8 @@ static const char *last_words(const struct machine *m, char *console, char *said
 	if (fatal || (*said && m->ended))
 		return fatal ? fatal : said;
 	if (!*console && m->ended && !m->status)
-		return "without a word, as it happens when a kernel has too little memory to unpack itself "
-		       "(try: more memory)";
+		return "without a word, as it happens when a kernel has too little memory to unpack itself (try: "
+		       "more memory)";
 	return last ? last + 1 : console;
 }
 
@@ -313,8 +313,7 @@ bool machine_ended(struct machine *m, bool closing, char *out, size_t size)
 		status_string(m->status, how, sizeof(how));
 	if (m->stale[0] && strstr(console, "Oops: int3: "))
 		snprintf(advice, sizeof(advice),
-			", over code that it had rewritten, as QEMU %s can emulate it (try: QEMU 8.1 or "
-			"newer)",
+			", over code that it had rewritten, as QEMU %s can emulate it (try: QEMU 8.1 or newer)",
 			m->stale);
 	const char *words = last_words(m, console, str_trim(said));
 	snprintf(out, size, "%s%s%s%s%.300s%s", m->ended ? "the machine has ended" : "",

@@ -56,8 +56,8 @@ int verb_tune(int argc, char **argv)
 		.args_min = 1,
 		.args_max = 1,
 		.takes = COMMON_QUIET,
-		.doc = "status says what tuning of a killed taut is still in force; revert puts it back, and "
-		       "leaves what somebody else has changed since."};
+		.doc = "status says what tuning of a killed taut is still in force; "
+		       "revert puts it back, and leaves what somebody else has changed since."};
 	const char *what = NULL;
 
 	command_line_parse(&line, argc, argv, &common, &what);
@@ -121,11 +121,9 @@ int verb_lab(int argc, char **argv)
 		.parse = parse_lab,
 		.verb = &boot,
 		.takes = COMMON_QUIET,
-		.doc = "shell boots an emulated host with that kernel (stock) and gives a shell in it, or "
-		       "runs "
-		       "the script on standard input; it is gone when that ends, and the exit status is "
-		       "that one's. clean removes the processes, containers, cgroups and folders that a "
-		       "killed taut has left behind."};
+		.doc = "shell boots an emulated host with that kernel (stock) and gives a shell in it, or runs the script on standard input; "
+		       "it is gone when that ends, and the exit status is that one's. "
+		       "clean removes the processes, containers, cgroups and folders that a killed taut has left behind."};
 	const char *args[2] = {NULL, NULL};
 	size_t n = command_line_parse(&line, argc, argv, &common, args);
 

@@ -204,11 +204,9 @@ int verb_kernel(int argc, char **argv)
 		.args_max = WORDS_MAX + 1,
 		.takes = COMMON_JSON | COMMON_QUIET,
 		.doc = "list shows the kernels that virtual machines and emulated hosts can be booted with: "
-		       "those "
-		       "installed and those fetched.  fetch gets Debian's kernels into the cache and "
-		       "installs "
-		       "nothing: stock, rt, cloud, a version such as 6.1, or both, as in 6.1-rt.  Without "
-		       "KERNEL: stock and rt."};
+		       "those installed and those fetched.  "
+		       "fetch gets Debian's kernels into the cache and installs nothing: "
+		       "stock, rt, cloud, a version such as 6.1, or both, as in 6.1-rt.  Without KERNEL: stock and rt."};
 	const char *args[WORDS_MAX + 1] = {NULL};
 	size_t n = command_line_parse(&line, argc, argv, &common, args);
 
@@ -223,8 +221,7 @@ int verb_kernel(int argc, char **argv)
 	for (size_t i = 1; i < n; i++)
 		if (!kernel_fetchable(args[i]))
 			usage_error(argv[0],
-				"cannot fetch '%s': it is no flavour and no version (try: stock, rt, "
-				"cloud, 6.1-rt)",
+				"cannot fetch '%s': it is no flavour and no version (try: stock, rt, cloud, 6.1-rt)",
 				args[i]);
 	return n > 1 ? fetch(&common, args + 1, n - 1) : fetch(&common, usual, ARRAY_LEN(usual));
 }

@@ -80,8 +80,7 @@ int verb_report(int argc, char **argv)
 	const struct command_line line = {.args_doc = "[RUN]",
 		.args_max = 1,
 		.takes = COMMON_JSON | COMMON_DB | COMMON_QUIET | COMMON_GATE,
-		.doc = "Show a stored run again.  RUN is an id, a name (its latest run) or last, which is "
-		       "the default."};
+		.doc = "Show a stored run again.  RUN is an id, a name (its latest run) or last, which is the default."};
 	const char *which = "last";
 
 	command_line_parse(&line, argc, argv, &v.common, &which);
@@ -99,8 +98,8 @@ int verb_export(int argc, char **argv)
 		.parse = parse_format,
 		.verb = &v,
 		.takes = COMMON_DB,
-		.doc = "Write the trials of a run for other programs.  RUN is an id, a name or last, which "
-		       "is the default."};
+		.doc = "Write the trials of a run for other programs.  "
+		       "RUN is an id, a name or last, which is the default."};
 	const char *which = "last";
 	size_t n = 1;
 
@@ -120,8 +119,8 @@ int verb_compare(int argc, char **argv)
 		.args_min = 2,
 		.args_max = 2,
 		.takes = COMMON_JSON | COMMON_DB | COMMON_QUIET | COMMON_GATE,
-		.doc = "Compare two stored runs.  They were not interleaved, so what changed on the machine "
-		       "between them is in the difference."};
+		.doc = "Compare two stored runs.  "
+		       "They were not interleaved, so what changed on the machine between them is in the difference."};
 	AUTO(auto_report) struct report *old = NULL;
 	AUTO(auto_report) struct report *new = NULL;
 	AUTO(buf_free) struct buf b = {0};

@@ -179,11 +179,8 @@ static void add_knobs(const json_t *knobs, struct buf *b)
 				buf_add(b, ": %s → %s\n", before ? before : "-", value ? value : "-");
 		}
 	}
-	buf_add(b, "\nHow the CPUs are set apart (cgroup v2 partition, v1 cpuset, affinity) is chosen when "
-		   "the target's "
-		   "cgroup exists;\nplacement and scheduling of the endpoints, and what concerns their "
-		   "links, follow when they "
-		   "exist.\n");
+	buf_add(b,
+		"\nHow the CPUs are set apart (cgroup v2 partition, v1 cpuset, affinity) is chosen when the target's cgroup exists;\nplacement and scheduling of the endpoints, and what concerns their links, follow when they exist.\n");
 }
 
 static void add_order(const json_t *order, struct buf *b)
@@ -313,8 +310,8 @@ int verb_run(int argc, char **argv)
 		.verb = &v,
 		.takes = COMMON_JSON | COMMON_DB | COMMON_QUIET | COMMON_YES | COMMON_PLAN | COMMON_BLOCKS |
 			 COMMON_GATE,
-		.doc = "Run an experiment: a built-in one (taut list experiments) or a YAML file, see "
-		       "taut-experiment(5)."};
+		.doc = "Run an experiment: "
+		       "a built-in one (taut list experiments) or a YAML file, see taut-experiment(5)."};
 	struct site_options chosen = {0};
 	struct experiment x = {0};
 	struct site *site = NULL;

@@ -227,8 +227,7 @@ int report_compare_terminal(const struct report *old, const struct report *new,
 		text_wrap(out, "", BANNER);
 		if (!json_equal(old->environment, new->environment))
 			text_wrap(out, "",
-				"The machine, its kernel or its state differ between the two (--json shows "
-				"both).");
+				"The machine, its kernel or its state differ between the two (--json shows both).");
 	}
 	for (size_t i = 0; i < n; i++)
 		match_section(&all[i], style, out);

@@ -63,12 +63,11 @@ int report_hlog(const struct report *r, struct store *store, const struct report
 			e, EINVAL, "cannot export run %lld as hlog without its store", (long long)r->run.id);
 	time_iso8601(r->run.started_ns, when, sizeof(when));
 	buf_add(out,
-		"#[Response times in ns of run %lld (%s); bins of 0.8 %% moved to the nearest of three "
-		"digits]\n",
+		"#[Response times in ns of run %lld (%s); bins of 0.8 %% moved to the nearest of three digits]\n",
 		(long long)r->run.id, r->run.name);
 	buf_add(out, "#[Histogram log format version 1.3]\n");
 	buf_add(out, "#[StartTime: %.3f (seconds since epoch), %s]\n", (double)r->run.started_ns / 1e9, when);
-	buf_add(out, "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_"
-		     "Histogram\"\n");
+	buf_add(out,
+		"\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n");
 	return store_trials_each(store, r->run.id, 0, line, &w, e);
 }

@@ -88,26 +88,22 @@ static void clocks(const struct report *r, struct buf *out)
 	if (emulated) {
 		buf_add(out, "\n");
 		text_wrap(out, "",
-			"The times of emulated machines are the emulation's, not those of any hardware: only "
-			"comparisons among them, inside this run, mean anything.");
+			"The times of emulated machines are the emulation's, not those of any hardware: "
+			"only comparisons among them, inside this run, mean anything.");
 	}
 	if (judged)
 		text_wrap(out, "",
 			"Of what ran under tcg only median and SD are judged, of a stream the throughput.");
 	if (exact)
 		text_wrap(out, "",
-			"On the exact clock one nanosecond is one executed instruction, and time in which "
-			"nothing is done is skipped.  One trial of an arm is the answer, and what differs is "
-			"a "
-			"fact: it comes out the same again.  It is one of this sequence of events: with "
-			"another count or warm-up other ticks and timers fall among them, which medians "
-			"hardly feel and rare percentiles do.  The clock does not know caches, memory "
-			"latency, "
-			"parallelism (there is one CPU) or devices; arms which partition or isolate CPUs "
-			"make "
-			"no sense on it.  Mean, SD, min and max are exact; medians and percentiles are read "
-			"from buckets at most 0.8 % wide.  Times are round trips; the first percentage is "
-			"(new − old)/old, 'of new' is (new − old)/new.");
+			"On the exact clock one nanosecond is one executed instruction, and time in which nothing is done is skipped.  "
+			"One trial of an arm is the answer, and what differs is a fact: it comes out the same again.  "
+			"It is one of this sequence of events: "
+			"with another count or warm-up other ticks and timers fall among them, which medians hardly feel and rare percentiles do.  "
+			"The clock does not know caches, memory latency, parallelism (there is one CPU) or devices; "
+			"arms which partition or isolate CPUs make no sense on it.  Mean, SD, min and max are exact; "
+			"medians and percentiles are read from buckets at most 0.8 % wide.  Times are round trips; "
+			"the first percentage is (new − old)/old, 'of new' is (new − old)/new.");
 }
 
 void report_legend(const struct report *r, const struct report_style *style, struct buf *out)
@@ -118,9 +114,8 @@ void report_legend(const struct report *r, const struct report_style *style, str
 	if (stall_hidden(r)) {
 		buf_add(out, "\n");
 		text_wrap(out, "note: ",
-			"a closed loop cannot show a stall in its percentiles: while the system stands "
-			"still, no request is "
-			"sent. See max, or run an open loop (rate).");
+			"a closed loop cannot show a stall in its percentiles: "
+			"while the system stands still, no request is sent. See max, or run an open loop (rate).");
 	}
 	if (!style->brief)
 		clocks(r, out);
@@ -129,16 +124,14 @@ void report_legend(const struct report *r, const struct report_style *style, str
 	buf_add(out, "\n");
 	text_wrap(out, "",
 		"Times are round trips. A figure is the median over an arm's trials of each trial's own; "
-		"'merged' is all their transactions in one histogram. change = (new − old)/old, of new = "
-		"(new − old)/new: −40 % and −66.7 % are the same change.");
+		"'merged' is all their transactions in one histogram. "
+		"change = (new − old)/old, of new = (new − old)/new: −40 % and −66.7 % are the same change.");
 	if (isfinite(least)) {
-		AUTO_FREE char *line = str_format("Intervals are of the median change over the complete "
-						  "blocks and cover %.1f %% or more. Verdicts need "
-						  "p < 0.05 after Holm over the judged metrics of a cell and "
-						  "pair of arms, and a change of the size that "
-						  "matters. Exploratory rows get none. False claims to be "
-						  "expected in this report: at most %.2g (%zu "
-						  "families of tests).",
+		AUTO_FREE char *line = str_format(
+			"Intervals are of the median change over the complete blocks and cover %.1f %% or more. "
+			"Verdicts need p < 0.05 after Holm over the judged metrics of a cell and pair of arms, and a change of the size that matters. "
+			"Exploratory rows get none. False claims to be expected in this report: "
+			"at most %.2g (%zu families of tests).",
 			least * 100, stat_false_claims_expected(r->families), r->families);
 		text_wrap(out, "", line);
 	}

@@ -144,12 +144,10 @@ static void latencies(const struct endpoint_record *m, const struct report_style
 	text_table_print(&t, 2, style, out);
 	if (m->has_lateness)
 		text_wrap(out, "  ",
-			"service: reply − request sent; response: reply − request due. Both are round "
-			"trips.");
+			"service: reply − request sent; response: reply − request due. Both are round trips.");
 	else if ((double)m->service.max > REPORT_STALL_FACTOR * report_quantile(&m->service, 0.999))
 		text_wrap(out, "  note: ",
-			"a closed loop cannot show a stall in its percentiles; see max, or run an open loop "
-			"(--rate).");
+			"a closed loop cannot show a stall in its percentiles; see max, or run an open loop (--rate).");
 }
 
 static void placement(const struct settings *s, struct buf *line)

@@ -331,8 +331,8 @@ int run_execute(struct experiment *x, struct store *store, struct site *site,
 	*run = wanted;
 	chosen.resume = options->resume && find_unfinished(&ex, &wanted);
 	if (options->resume && !chosen.resume)
-		log_warn("nothing to resume (another experiment or kernel boot, or a complete run): a new "
-			 "run begins");
+		log_warn(
+			"nothing to resume (another experiment or kernel boot, or a complete run): a new run begins");
 	if (chosen.resume)
 		rc = store_run_resume(store, run->id, run->spec_hash, e);
 	else

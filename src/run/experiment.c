@@ -76,8 +76,7 @@ int experiment_load(struct experiment *x, const char *which, const struct settin
 		return load_file(x, which, overrides, overrides_n, e);
 	const char *near = str_closest(which, names, n);
 	err_usage(e,
-		"cannot run '%s': no built-in experiment has this name, and a file has a '/' or ends in "
-		".yaml",
+		"cannot run '%s': no built-in experiment has this name, and a file has a '/' or ends in .yaml",
 		which);
 	return near ? err_try(e, "taut run %s", near) : err_try(e, "taut list experiments");
 }

@@ -245,8 +245,7 @@ static int take_name(struct reader *r, yaml_node_t *value, struct err *e)
 	if (!name || !*name || strlen(name) >= sizeof(r->x->name) || name[strspn(name, allowed)] ||
 		name[strspn(name, "0123456789")] == 0 || !strcmp(name, "last"))
 		return bad(r, value, e,
-			"name must be a word of letters, digits, '_', '.' and '-', not longer than %zu, "
-			"neither a number nor 'last'",
+			"name must be a word of letters, digits, '_', '.' and '-', not longer than %zu, neither a number nor 'last'",
 			sizeof(r->x->name) - 1);
 	return str_copy(r->x->name, sizeof(r->x->name), name);
 }

@@ -132,8 +132,7 @@ static int lab_add(struct lab *lab, const struct settings *s, struct err *e)
 	const struct kernel *other = guest_of_release(lab, k.release);
 	if (other)
 		return err_set(e, ENOTSUP,
-			"cannot give one emulated host both %s and %s as guest kernels: both call themselves "
-			"%s",
+			"cannot give one emulated host both %s and %s as guest kernels: both call themselves %s",
 			other->path, k.path, k.release);
 	if (lab->guests_n == GUESTS_MAX)
 		return err_set(

@@ -279,8 +279,7 @@ static void judge_outcome(struct trial_record *r)
 	if (r->outcome == TRIAL_DONE && !m->transactions && settings_open_loop(s) && m->sent) {
 		r->outcome = TRIAL_FAILED;
 		snprintf(r->reason, sizeof(r->reason),
-			"asked for %llu /s, achieved %.0f /s: so late that no request of the measured time "
-			"went out",
+			"asked for %llu /s, achieved %.0f /s: so late that no request of the measured time went out",
 			(unsigned long long)s->rate, trial_rate_per_s(r));
 	} else if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes) {
 		r->outcome = TRIAL_FAILED;

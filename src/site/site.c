@@ -12,8 +12,8 @@ static int refuse_leftover(struct site *site, struct err *e)
 	if (n <= 0)
 		return n;
 	err_refused(e,
-		"cannot measure: %d changes of an earlier taut are still in force on this machine, so "
-		"`stock` would be a lie",
+		"cannot measure: "
+		"%d changes of an earlier taut are still in force on this machine, so `stock` would be a lie",
 		n);
 	return err_try(e, "taut tune revert");
 }
@@ -84,8 +84,8 @@ static void warn_of_sharing(struct site *site, const struct settings *s)
 		!CPU_COUNT(&isolated) || s->vcpus <= (uint64_t)CPU_COUNT(&isolated))
 		return;
 	site->warned = true;
-	log_warn("%llu vCPUs have %d isolated CPU%s between them, and wait for each other: profile "
-		 "low-latency can make that machine slower (try: fewer vcpus, or isolate)",
+	log_warn("%llu vCPUs have %d isolated CPU%s between them, and wait for each other: "
+		 "profile low-latency can make that machine slower (try: fewer vcpus, or isolate)",
 		(unsigned long long)s->vcpus, CPU_COUNT(&isolated), CPU_COUNT(&isolated) == 1 ? "" : "s");
 }
 

@@ -63,8 +63,7 @@ int store_cell_skip(struct store *store, const struct store_cell *cell, struct e
 	if (rc < 0)
 		return rc;
 	if (db_run(store,
-		    "UPDATE cells SET skipped = 1, reason = ?, privilege = ? WHERE id = ?"
-		    " AND NOT EXISTS (SELECT 1 FROM trials WHERE cell = cells.id AND outcome = 0)",
+		    "UPDATE cells SET skipped = 1, reason = ?, privilege = ? WHERE id = ? AND NOT EXISTS (SELECT 1 FROM trials WHERE cell = cells.id AND outcome = 0)",
 		    "tii", cell->reason, (int64_t)cell->privilege, cell->id))
 		rc = db_error(store, e, "skip cell '%s'", cell->name);
 	else if (!sqlite3_changes(store->db))

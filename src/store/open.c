@@ -155,8 +155,7 @@ static int prepare_file(struct store *s, struct err *e)
 		if (version == store_schema_version)
 			return 0;
 		err_set(e, EROFS,
-			"cannot open '%s': its schema %lld is older than this taut's %d, and it cannot be "
-			"written",
+			"cannot open '%s': its schema %lld is older than this taut's %d, and it cannot be written",
 			s->path, (long long)version, store_schema_version);
 		return err_try(e, "a copy that you may write");
 	}

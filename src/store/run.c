@@ -61,12 +61,11 @@ int store_run_begin(struct store *store, struct store_run *run, const json_t *sp
 	if (rc < 0)
 		return rc;
 	rc = environment_add(store, environment, &env, e);
-	if (rc == 0 && db_run(store,
-			       "INSERT INTO runs (name, state, seed, blocks, started_ns, ended_ns, boot_id, "
-			       "spec_hash, spec, environment)"
-			       " VALUES (?, 'running', ?, ?, ?, 0, ?, ?, ?, ?)",
-			       "tiiittti", run->name, (int64_t)run->seed, (int64_t)run->blocks,
-			       (int64_t)started, run->boot_id, run->spec_hash, text, env))
+	if (rc == 0 &&
+		db_run(store,
+			"INSERT INTO runs (name, state, seed, blocks, started_ns, ended_ns, boot_id, spec_hash, spec, environment) VALUES (?, 'running', ?, ?, ?, 0, ?, ?, ?, ?)",
+			"tiiittti", run->name, (int64_t)run->seed, (int64_t)run->blocks, (int64_t)started,
+			run->boot_id, run->spec_hash, text, env))
 		rc = db_error(store, e, "save run '%s'", run->name);
 	int64_t id = sqlite3_last_insert_rowid(store->db);
 	rc = db_end(store, rc, e);
@@ -190,8 +189,8 @@ int store_runs_each(struct store *store, int (*fn)(const struct store_run *run, 
 	int step, rc;
 
 	if (db_prepare(store, &s,
-		    "SELECT " RUN_COLUMNS ", (SELECT count(*) FROM trials t JOIN cells c ON t.cell = c.id"
-		    " WHERE c.run = runs.id) FROM runs ORDER BY id DESC",
+		    "SELECT " RUN_COLUMNS
+		    ", (SELECT count(*) FROM trials t JOIN cells c ON t.cell = c.id WHERE c.run = runs.id) FROM runs ORDER BY id DESC",
 		    ""))
 		return db_error(store, e, "read runs");
 	while ((step = sqlite3_step(s)) == SQLITE_ROW) {
@@ -209,8 +208,7 @@ int store_run_documents(struct store *store, int64_t run, json_t **spec, json_t 
 	AUTO_STMT sqlite3_stmt *s = NULL;
 
 	if (db_prepare(store, &s,
-		    "SELECT spec, document FROM runs JOIN environments ON environment = environments.id "
-		    "WHERE runs.id = ?",
+		    "SELECT spec, document FROM runs JOIN environments ON environment = environments.id WHERE runs.id = ?",
 		    "i", run))
 		return db_error(store, e, "read run %lld", (long long)run);
 	int rc = sqlite3_step(s);

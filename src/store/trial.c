@@ -71,9 +71,7 @@ static int row_add(struct store *store, struct store_trial *t, const struct tria
 		windows[i] = bulk_take(json_object_get(json, ends[i].name));
 	AUTO_FREE char *text = db_json_text(json);
 	if (db_run(store,
-		    "INSERT INTO trials (cell, arm, block, position, outcome, verified, transactions, lost, "
-		    "started_ns,"
-		    " duration_ns, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    "INSERT INTO trials (cell, arm, block, position, outcome, verified, transactions, lost, started_ns, duration_ns, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		    "itiiiiiiiit", t->cell, t->arm, (int64_t)t->block, (int64_t)t->position,
 		    (int64_t)r->outcome, (int64_t)r->verified, (int64_t)m->transactions, (int64_t)m->lost,
 		    (int64_t)r->wall_started_ns, (int64_t)r->duration_ns, text))
@@ -101,8 +99,7 @@ static int place_check(const struct store *store, int64_t run, const struct stor
 	AUTO_STMT sqlite3_stmt *s = NULL;
 
 	if (db_prepare(store, &s,
-		    "SELECT state = 'running', EXISTS (SELECT 1 FROM arms WHERE cell = cells.id AND name = ?)"
-		    " FROM cells JOIN runs ON run = runs.id WHERE cells.id = ? AND run = ?",
+		    "SELECT state = 'running', EXISTS (SELECT 1 FROM arms WHERE cell = cells.id AND name = ?) FROM cells JOIN runs ON run = runs.id WHERE cells.id = ? AND run = ?",
 		    "tii", t->arm, t->cell, run))
 		return db_error(store, e, "save a trial");
 	int rc = sqlite3_step(s);
@@ -148,9 +145,7 @@ int store_block_drop(struct store *store, int64_t run, uint64_t block, struct er
 	if (rc < 0)
 		return rc;
 	if (db_run(store,
-		    "DELETE FROM trials WHERE block = ? AND cell IN (SELECT cells.id FROM cells JOIN runs ON "
-		    "run = runs.id"
-		    " WHERE run = ? AND state <> 'done')",
+		    "DELETE FROM trials WHERE block = ? AND cell IN (SELECT cells.id FROM cells JOIN runs ON run = runs.id WHERE run = ? AND state <> 'done')",
 		    "ii", (int64_t)block, run))
 		rc = db_error(
 			store, e, "drop block %llu of run %lld", (unsigned long long)block, (long long)run);
@@ -259,9 +254,7 @@ int store_trials_each(struct store *store, int64_t run, int64_t cell,
 	int step, rc;
 
 	if (db_prepare(store, &s,
-		    "SELECT trials.id, cell, arm, block, position, record FROM trials JOIN cells ON cell = "
-		    "cells.id"
-		    " WHERE run = ? AND ? IN (0, cell) ORDER BY block, position, trials.id",
+		    "SELECT trials.id, cell, arm, block, position, record FROM trials JOIN cells ON cell = cells.id WHERE run = ? AND ? IN (0, cell) ORDER BY block, position, trials.id",
 		    "ii", run, cell))
 		return db_error(store, e, "read trials of run %lld", (long long)run);
 	while ((step = sqlite3_step(s)) == SQLITE_ROW)

@@ -27,9 +27,7 @@ static int parse_stat(char *text, struct task *out)
 	/* Fields 3.. : state ppid pgrp session tty tpgid flags(9) … starttime(22) … rt_priority(40)
 	 * policy(41) */
 	if (sscanf(close + 1,
-		    " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu %*u "
-		    "%*d %*u"
-		    " %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %*d %u %u",
+		    " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %*d %u %u",
 		    &flags, &start, &priority, &policy) != 4)
 		return -EINVAL;
 	out->flags = flags;

@@ -368,7 +368,6 @@ int domain_channel(const char *name, const char *channel, char *path, size_t siz
 		"domain '%s' has no virtio channel %s, and a guest agent alone cannot carry a trial", name,
 		channel);
 	return err_try(e,
-		"login ssh:USER@HOST, or add <channel type='unix'><target type='virtio' "
-		"name='%s'/></channel>",
+		"login ssh:USER@HOST, or add <channel type='unix'><target type='virtio' name='%s'/></channel>",
 		channel);
 }

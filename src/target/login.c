@@ -45,13 +45,11 @@ char *login_script(size_t program_bytes, const char *rest)
 {
 	return str_format(
 		"umask 077; f=; trap 'rm -f \"$f\"' EXIT HUP INT TERM; "
-		"for d in /tmp /var/tmp /dev/shm \"$HOME\"; do "
-		"f=$(mktemp \"$d/taut-agent.XXXXXX\" 2>/dev/null) || continue; "
+		"for d in /tmp /var/tmp /dev/shm \"$HOME\"; "
+		"do f=$(mktemp \"$d/taut-agent.XXXXXX\" 2>/dev/null) || continue; "
 		"printf '#!/bin/sh\\nexit 0\\n' >\"$f\" && chmod 700 \"$f\" && \"$f\" 2>/dev/null && break; "
-		"rm -f \"$f\"; f=; done; "
-		"[ -n \"$f\" ] || { echo 'no folder there takes a program' >&2; exit 1; }; "
-		"head -c %zu >\"$f\"; [ $(wc -c <\"$f\") -eq %zu ] || exit 1; "
-		"exec \"$f\" %s",
+		"rm -f \"$f\"; f=; done; [ -n \"$f\" ] || { echo 'no folder there takes a program' >&2; exit 1; "
+		"}; head -c %zu >\"$f\"; [ $(wc -c <\"$f\") -eq %zu ] || exit 1; exec \"$f\" %s",
 		program_bytes, program_bytes, rest);
 }
 

@@ -111,10 +111,10 @@ static char *script_make(const struct target *t, size_t program_bytes)
 			target_prefix(t), (unsigned long long)t->settings.mtu);
 	AUTO_FREE char *rest = str_format("guest%s </dev/null", arguments);
 	AUTO_FREE char *become = login_script(program_bytes, rest);
-	return str_format("p=; for d in /sys/class/virtio-ports/*; do "
-			  "[ \"$(cat \"$d/name\" 2>/dev/null)\" = " PORT " ] && p=/dev/${d##*/}; done; "
-			  "[ -n \"$p\" ] || { echo 'no virtio port " PORT "' >&2; exit 1; }; "
-			  "exec 3<>\"$p\" <&3 || exit 1; %s",
+	return str_format(
+		"p=; for d in /sys/class/virtio-ports/*; do [ \"$(cat \"$d/name\" 2>/dev/null)\" = " PORT
+		" ] && p=/dev/${d##*/}; done; [ -n \"$p\" ] || { echo 'no virtio port " PORT
+		"' >&2; exit 1; }; exec 3<>\"$p\" <&3 || exit 1; %s",
 		become);
 }
 

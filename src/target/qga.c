@@ -154,8 +154,8 @@ int qga_sync(const struct qga *q, int gone, uint64_t deadline_ns, struct err *e)
 	} while (rc == -ETIMEDOUT && time_now_ns() < deadline_ns);
 	if (rc == -ETIMEDOUT)
 		return err_set(e, ETIMEDOUT,
-			"the guest does not say a word on the port of the QEMU guest agent (try: install "
-			"qemu-guest-agent in it)");
+			"the guest does not say a word on the port of the QEMU guest agent (try: "
+			"install qemu-guest-agent in it)");
 	return rc;
 }
 

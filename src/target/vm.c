@@ -134,8 +134,7 @@ static int vm_backing(const struct settings *s, struct machine_options *o, struc
 	if (!strcmp(s->backing, "hugepages") && !free)
 		return err_set(e, ENOMEM,
 			"cannot put %u MiB of guest memory on huge pages: not enough of them are free (try: "
-			"more "
-			"vm.nr_hugepages)",
+			"more vm.nr_hugepages)",
 			o->memory_mib);
 	o->hugepages = !strcmp(s->backing, "hugepages") || (!*s->backing && tuned && free);
 	o->lock_memory = !strcmp(s->backing, "locked") || (!*s->backing && tuned && may_lock(o->memory_mib));

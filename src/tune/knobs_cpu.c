@@ -22,8 +22,7 @@ static const struct knob rows[] = {
 		.executor = "file-list",
 		LOW_LATENCY(tune_value_off_isolated)},
 	{.id = "pm-qos-resume-latency",
-		.help = "The isolated CPUs enter no sleep state whose exit takes time; 'n/a' is zero "
-			"latency.",
+		.help = "The isolated CPUs enter no sleep state whose exit takes time; 'n/a' is zero latency.",
 		.risk = "more power, less turbo for the other CPUs",
 		.expand = EXPAND_CPU,
 		.object = "/sys/devices/system/cpu/cpu#/power/pm_qos_resume_latency_us",

@@ -4,14 +4,12 @@
 
 static const struct knob rows[] = {
 	{.id = "irq-default-affinity",
-		.help = "New interrupts start on the housekeeping CPUs. A cpuset partition does not change "
-			"this mask.",
+		.help = "New interrupts start on the housekeeping CPUs. A cpuset partition does not change this mask.",
 		.object = "/proc/irq/default_smp_affinity",
 		.executor = "file-mask",
 		LOW_LATENCY(tune_value_off_isolated)},
 	{.id = "irq-affinity",
-		.help = "Interrupts and their softirqs run on the housekeeping CPUs. Managed ones cannot "
-			"be moved.",
+		.help = "Interrupts and their softirqs run on the housekeeping CPUs. Managed ones cannot be moved.",
 		.risk = "a running irqbalance moves them back; masks are lost when a NIC goes down and up",
 		.expand = EXPAND_IRQ,
 		.object = "/proc/irq/#/smp_affinity",

@@ -37,8 +37,7 @@ static const struct knob rows[] = {
 		.executor = "file-mask",
 		LOW_LATENCY(tune_value_off_isolated)},
 	{.id = "link-rps",
-		.help = "The links of the target steer no packets to the isolated CPUs: an extra hop through "
-			"a softirq.",
+		.help = "The links of the target steer no packets to the isolated CPUs: an extra hop through a softirq.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_QUEUE,
 		.object = "/sys/class/net/@/queues/rx-#/rps_cpus",

@@ -289,8 +289,7 @@ static int plan_affinity(struct planning *p, const struct knob *knob, struct err
 
 static const struct knob rows[] = {
 	{.id = "partition-cgroup2",
-		.help = "The isolated CPUs become a cgroup v2 partition of the target: nothing else is "
-			"scheduled there.",
+		.help = "The isolated CPUs become a cgroup v2 partition of the target: nothing else is scheduled there.",
 		.risk = "the CPUs are taken from everybody else",
 		.expand = EXPAND_OWN,
 		.object = "cpuset.cpus.partition",
@@ -298,9 +297,8 @@ static const struct knob rows[] = {
 		LOW_LATENCY_TEXT(""),
 		.plan = plan_v2},
 	{.id = "partition-cgroup1",
-		.help = "The same with cgroup v1: the target's cpuset gets the isolated CPUs, unpinned tasks "
-			"move to one "
-			"with the rest.",
+		.help = "The same with cgroup v1: "
+			"the target's cpuset gets the isolated CPUs, unpinned tasks move to one with the rest.",
 		.risk = "the CPUs are taken from everybody else",
 		.expand = EXPAND_OWN,
 		.object = "cpuset.cpus",
@@ -308,8 +306,7 @@ static const struct knob rows[] = {
 		LOW_LATENCY_TEXT(""),
 		.plan = plan_v1},
 	{.id = "partition-affinity",
-		.help = "Where no cpuset can be had: unpinned tasks get the affinity of the housekeeping "
-			"CPUs.",
+		.help = "Where no cpuset can be had: unpinned tasks get the affinity of the housekeeping CPUs.",
 		.risk = "a task that pins itself can come back",
 		.expand = EXPAND_OWN,
 		.object = "tasks",

@@ -141,9 +141,7 @@ static const struct knob rows[] = {
 		.mandatory = true,
 		.anyone = true},
 	{.id = "endpoint-rttime",
-		.help = "An end, or the QEMU of its machine, that spins at a realtime priority for longer "
-			"than a "
-			"trial is ended.",
+		.help = "An end, or the QEMU of its machine, that spins at a realtime priority for longer than a trial is ended.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_PROCESS,
 		.roles = ENDPOINTS | ROLE_BIT(ROLE_VCPU),

@@ -169,9 +169,7 @@ static int plan_hugepages(struct planning *p, const struct knob *knob, struct er
 /* Applied in this order, undone backwards: a vCPU is the last to become realtime and the first to stop. */
 static const struct knob rows[] = {
 	{.id = "hugepages",
-		.help = "The memory of a virtual machine lies on huge pages: fewer TLB misses, which cost "
-			"twice "
-			"there.",
+		.help = "The memory of a virtual machine lies on huge pages: fewer TLB misses, which cost twice there.",
 		.risk = "the memory is taken from everybody else; a fragmented machine grants only a part",
 		.expand = EXPAND_OWN,
 		.object = HUGEPAGES "/nr_hugepages",
@@ -179,8 +177,7 @@ static const struct knob rows[] = {
 		LOW_LATENCY_TEXT(""),
 		.plan = plan_hugepages},
 	{.id = "vhost-cpu",
-		.help = "The threads that move a machine's packets (vhost) run on an isolated CPU, not on a "
-			"vCPU's where there is another.",
+		.help = "The threads that move a machine's packets (vhost) run on an isolated CPU, not on a vCPU's where there is another.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
 		.roles = ROLE_BIT(ROLE_VHOST),
@@ -196,9 +193,8 @@ static const struct knob rows[] = {
 		LOW_LATENCY(emulator_cpu),
 		.anyone = true},
 	{.id = "emulator-cpu",
-		.help = "The rest of QEMU runs on the housekeeping CPUs; where a cpuset keeps it with the "
-			"vCPUs, or "
-			"its main loop moves the packets, on an isolated one, apart from vCPUs where it can.",
+		.help = "The rest of QEMU runs on the housekeeping CPUs; "
+			"where a cpuset keeps it with the vCPUs, or its main loop moves the packets, on an isolated one, apart from vCPUs where it can.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
 		.roles = ROLE_BIT(ROLE_EMULATOR),
@@ -215,8 +211,7 @@ static const struct knob rows[] = {
 		.mandatory = true,
 		.anyone = true},
 	{.id = "vhost-sched",
-		.help = "vhost threads run under SCHED_FIFO, one above the client: a packet is passed on at "
-			"once.",
+		.help = "vhost threads run under SCHED_FIFO, one above the client: a packet is passed on at once.",
 		.risk = "see sched-rt-runtime",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
@@ -225,9 +220,8 @@ static const struct knob rows[] = {
 		LOW_LATENCY(packets_sched),
 		.anyone = true},
 	{.id = "emulator-sched",
-		.help = "What of QEMU shares the isolated CPUs runs under SCHED_FIFO above the vCPUs, which "
-			"wait "
-			"for it; its main loop as vhost where it moves the packets.",
+		.help = "What of QEMU shares the isolated CPUs runs under SCHED_FIFO above the vCPUs, which wait for it; "
+			"its main loop as vhost where it moves the packets.",
 		.risk = "see sched-rt-runtime",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
@@ -236,9 +230,7 @@ static const struct knob rows[] = {
 		LOW_LATENCY(emulator_sched),
 		.anyone = true},
 	{.id = "vcpu-sched",
-		.help = "vCPUs run under SCHED_FIFO, one below the client: a busy guest stops nothing that "
-			"it waits "
-			"for.",
+		.help = "vCPUs run under SCHED_FIFO, one below the client: a busy guest stops nothing that it waits for.",
 		.risk = "a guest that never halts keeps its CPU",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,

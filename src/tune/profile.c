@@ -8,8 +8,8 @@ static const struct {
 	[PROFILE_STOCK] = {"stock",
 		"the machine as found: nothing is written, but where you place an end yourself"},
 	[PROFILE_LOW_LATENCY] = {"low-latency",
-		"short and even latency: CPUs of its own for the measured work, interrupts and kernel work "
-		"elsewhere, realtime scheduling, no sleep states"},
+		"short and even latency: "
+		"CPUs of its own for the measured work, interrupts and kernel work elsewhere, realtime scheduling, no sleep states"},
 	[PROFILE_COMMAND] = {"command", "your own tuning: the shell commands of apply and revert"},
 };
 

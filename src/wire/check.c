@@ -19,8 +19,8 @@ static int check_pacing(struct settings *s, const struct workload_row *w, struct
 		return err_usage(e, "cannot run an open loop without a rate (try: rate 2000)");
 	if (!strcmp(s->pacing, "closed") && s->rate)
 		return err_usage(e,
-			"cannot give a closed loop a rate (%llu): its next request waits for the reply "
-			"(try: pacing open)",
+			"cannot give a closed loop a rate (%llu): its next request waits for the reply (try: "
+			"pacing open)",
 			(unsigned long long)s->rate);
 	if (s->rate && s->burst > 1)
 		return err_usage(e, "cannot use burst %llu in an open loop: its requests follow a schedule",
@@ -50,8 +50,8 @@ static int check_profile(const struct settings *s, struct err *e)
 	bool command = !strcmp(s->profile, "command");
 
 	if (command && (!s->apply[0] || !s->revert[0]))
-		return err_usage(e, "cannot use profile command without both apply and revert: what is done "
-				    "must be undone");
+		return err_usage(e,
+			"cannot use profile command without both apply and revert: what is done must be undone");
 	if (!command && (s->apply[0] || s->revert[0]))
 		return err_usage(
 			e, "cannot use apply or revert with profile '%s' (try: profile command)", s->profile);
@@ -84,12 +84,12 @@ static int check_login(struct settings *s, struct err *e)
 	const char *host = str_starts(s->login, "ssh:") ? s->login + strlen("ssh:") : NULL;
 
 	if (!settings_domain(s) && !s->disk[0])
-		return s->login[0] ? err_usage(e,
-					     "cannot use login '%s': a guest that taut makes has the agent "
-					     "in it (try: disk, "
-					     "or target vm:NAME)",
-					     s->login)
-				   : 0;
+		return s->login[0]
+			       ? err_usage(e,
+					 "cannot use login '%s': a guest that taut makes has the agent in it (try: "
+					 "disk, or target vm:NAME)",
+					 s->login)
+			       : 0;
 	if (!s->login[0])
 		str_copy(s->login, sizeof(s->login), "agent");
 	if (!host && strcmp(s->login, "agent"))
@@ -97,9 +97,9 @@ static int check_login(struct settings *s, struct err *e)
 	if (host && (!*host || *host == '-' || strpbrk(host, " \t\n'\"")))
 		return err_usage(e, "cannot use login '%s': it wants USER@HOST after ssh:", s->login);
 	if (host && s->disk[0])
-		return err_usage(e, "cannot log into a machine that boots from a disk by ssh: it is on a "
-				    "network of taut's own, "
-				    "where nobody knows its address (try: login agent)");
+		return err_usage(e,
+			"cannot log into a machine that boots from a disk by ssh: "
+			"it is on a network of taut's own, where nobody knows its address (try: login agent)");
 	return 0;
 }
 
@@ -122,13 +122,13 @@ static int check_vm(struct settings *s, struct err *e)
 		return rc;
 	if (!settings_domain(s) && s->queues > s->vcpus)
 		return err_usage(e,
-			"cannot give a machine %llu queues and %llu vCPUs: a queue without a CPU of "
-			"its own is not used (try: vcpus %llu)",
+			"cannot give a machine %llu queues and %llu vCPUs: "
+			"a queue without a CPU of its own is not used (try: vcpus %llu)",
 			(unsigned long long)s->queues, (unsigned long long)s->vcpus,
 			(unsigned long long)s->queues);
 	if (s->disk[0] && (s->kernel[0] || s->boot[0]))
-		return err_usage(e, "cannot give a VM both a disk and a kernel or boot arguments: the disk "
-				    "brings its own");
+		return err_usage(e,
+			"cannot give a VM both a disk and a kernel or boot arguments: the disk brings its own");
 	if (!settings_domain(s) && !s->path[0])
 		str_copy(s->path, sizeof(s->path), "virtio");
 	/* An emulated host has the kernels that it was given, and whichever that is will do. */
@@ -156,8 +156,7 @@ static int check_site(const struct settings *s, struct err *e)
 		return err_usage(e, "cannot use the exact clock on the local host (try: site lab:stock)");
 	if (settings_vm(s))
 		return err_usage(e,
-			"cannot use the exact clock with target %s: it knows one CPU, and a guest within "
-			"needs another",
+			"cannot use the exact clock with target %s: it knows one CPU, and a guest within needs another",
 			s->target);
 	if (strcmp(s->noise, "none"))
 		return err_usage(
@@ -192,8 +191,7 @@ int settings_check(struct settings *s, struct err *e)
 		return err_usage(e, "cannot attach a virtual machine by '%s' (try: %s)", s->attachment, only);
 	if (!settings_domain(s) && !strcmp(s->attachment, "host"))
 		return err_usage(e,
-			"cannot attach target %s by 'host': only a running domain is there already "
-			"(try: bridge)",
+			"cannot attach target %s by 'host': only a running domain is there already (try: bridge)",
 			s->target);
 	if (s->mtu && s->mtu < (s->ipv6 ? 1280u : 68u))
 		return err_usage(e, "cannot use MTU %llu: IPv%c needs at least %d",

@@ -146,8 +146,7 @@ static void test_abilities(void **state)
 		bool can;
 	} cases[] = {
 		{"6.12.1",
-			"CONFIG_VIRTIO=y\nCONFIG_VIRTIO_PCI=m\nCONFIG_VIRTIO_NET=m\nCONFIG_VIRTIO_CONSOLE="
-			"y\n",
+			"CONFIG_VIRTIO=y\nCONFIG_VIRTIO_PCI=m\nCONFIG_VIRTIO_NET=m\nCONFIG_VIRTIO_CONSOLE=y\n",
 			KERNEL_VIRTIO, true},
 		{"6.12.1", "CONFIG_VIRTIO=y\nCONFIG_VIRTIO_PCI=m\nCONFIG_VIRTIO_CONSOLE=y\n", KERNEL_VIRTIO,
 			false},

@@ -88,15 +88,14 @@ static void test_order(void **state)
 		"net/net_failover.ko.xz depends=failover",
 		"net/failover.ko.gz depends=", "virtio/virtio_ring.ko.zst depends=virtio",
 		"virtio/virtio.ko license=GPL",
-		"virtio/virtio_pci.ko.xz depends=virtio,virtio_ring|softdep=pre: early-one nothing sum post: "
-		"late",
+		"virtio/virtio_pci.ko.xz depends=virtio,virtio_ring|softdep=pre: early-one nothing sum post: late",
 		"early_one.ko depends=core", "late.ko depends=", "sum_generic.ko depends=", NULL};
 	static const char *const cases[][2] = {
 		{"virtio", "virtio"},
 		{"virtio_net", "failover net_failover virtio virtio_ring virtio_net"},
 		{"virtio-net", "failover net_failover virtio virtio_ring virtio_net"},
-		{"virtio_net virtio virtio_pci", "failover net_failover virtio virtio_ring virtio_net "
-						 "early_one sum_generic virtio_pci"},
+		{"virtio_net virtio virtio_pci",
+			"failover net_failover virtio virtio_ring virtio_net early_one sum_generic virtio_pci"},
 		{"virtio_pci virtio_pci", "early_one sum_generic virtio virtio_ring virtio_pci"},
 		{"core", ""},
 		{"core-thing early_one", "early_one"},
@@ -181,8 +180,8 @@ static void test_tables(void **state)
 
 	(void)state;
 	tree_make("tables", files, "");
-	world_text("\n\n/etc/abs.ko\nkernel/../../../etc/out.ko\nkernel/.ko\nreadme\n  kernel/a.ko  \nkernel/"
-		   "0123456789012345678901234567890123456789012345678901234567890123456789.ko\n",
+	world_text(
+		"\n\n/etc/abs.ko\nkernel/../../../etc/out.ko\nkernel/.ko\nreadme\n  kernel/a.ko  \nkernel/0123456789012345678901234567890123456789012345678901234567890123456789.ko\n",
 		"/tables/modules.order");
 	assert_string_equal(loaded("a abs out readme", true, &rc), "a");
 	tree_make("tables", files, "");

@@ -30,11 +30,9 @@ static void a_command_line_tells_accelerator_path_and_mac(void **state)
 		{ROW("qemu\0-accel\0kvm\0-netdev\0{\"type\":\"tap\",\"vhost\":true}\0" NIC(
 			 "52:54:00:00:00:01")),
 			"kvm", "vhost", "52:54:00:00:00:01"},
-		{ROW("qemu\0-machine\0pc,accel=kvm\0-netdev\0tap,fd=3,id=n\0-device\0virtio-net-pci,netdev=n,"
-		     "mac=52:54:00:00:00:02,bus=pci.0\0"),
+		{ROW("qemu\0-machine\0pc,accel=kvm\0-netdev\0tap,fd=3,id=n\0-device\0virtio-net-pci,netdev=n,mac=52:54:00:00:00:02,bus=pci.0\0"),
 			"kvm", "virtio", "52:54:00:00:00:02"},
-		{ROW("qemu\0-accel\0tcg\0-netdev\0tap,fd=3,id=n,vhost=on\0-device\0e1000,mac=52:54:00:00:00:"
-		     "03\0"),
+		{ROW("qemu\0-accel\0tcg\0-netdev\0tap,fd=3,id=n,vhost=on\0-device\0e1000,mac=52:54:00:00:00:03\0"),
 			"tcg", "", "52:54:00:00:00:03"},
 		{ROW("qemu\0-netdev\0user,id=n\0" NIC("52:54:00:00:00:04")), "tcg", "", "52:54:00:00:00:04"},
 		/* Two devices: which one it will be nobody knows. */
@@ -79,8 +77,7 @@ static void the_socket_of_a_channel_stands_in_the_xml(void **state)
 		"<channel type='unix'>\n  <source mode='bind' path='/run/control'/>\n"
 		"  <target type='virtio' name='taut.control'/>\n</channel>\n"
 		"<channel type='unix'><target type='virtio' name='without'/></channel>\n"
-		"<channel type='unix'><source path='/run/a&amp;b'/><target type='virtio' "
-		"name='odd'/></channel>\n"
+		"<channel type='unix'><source path='/run/a&amp;b'/><target type='virtio' name='odd'/></channel>\n"
 		"<disk><source path='/no'/><target name='disk'/></disk></devices></domain>";
 	char path[64];
 

@@ -36,40 +36,31 @@ static void test_parse(void **state)
 		{false, "deb http://m/debian bookworm main\n", "http://m/debian bookworm|\n"},
 		{false, "deb\thttp://m/debian  bookworm-updates\tcontrib main # why\n",
 			"http://m/debian bookworm-updates|\n"},
-		{false,
-			"  deb [arch=amd64 signed-by=/a.gpg,/b.gpg trusted=yes lang=de] https://m bookworm "
-			"main",
+		{false, "  deb [arch=amd64 signed-by=/a.gpg,/b.gpg trusted=yes lang=de] https://m bookworm main",
 			"https://m bookworm|Signed-By: /a.gpg /b.gpg;Trusted: yes;\n"},
 		{false, "deb [ check-valid-until=no ] file:/srv/m bookworm-security main\n",
 			"file:/srv/m bookworm-security|Check-Valid-Until: no;\n"},
 		{false,
-			"#deb http://m bookworm main\ndeb-src http://m bookworm main\ndeb http://m bookworm "
-			"contrib\n"
-			"deb http://m bookworm-proposed main\ndeb http://m trixie main\ndeb http://m "
-			"bookworm/ main\n"
+			"#deb http://m bookworm main\ndeb-src http://m bookworm main\ndeb http://m bookworm contrib\n"
+			"deb http://m bookworm-proposed main\ndeb http://m trixie main\ndeb http://m bookworm/ main\n"
 			"deb http://m xbookworm main\ndeb http://m bookworm mainly\ndeb http://m bookworm\n"
 			"deb http://m\ndeb\ndeb \ndeb [signed-by=/a http://m bookworm main\nrubbish\n"
 			"deb cdrom:[Debian]/ bookworm main\ndeb http://m # bookworm main\n",
 			""},
-		{false,
-			"deb http://m bookworm main\ndeb http://m bookworm main contrib\ndeb http://n "
-			"bookworm main\n",
+		{false, "deb http://m bookworm main\ndeb http://m bookworm main contrib\ndeb http://n bookworm main\n",
 			"http://m bookworm|\nhttp://n bookworm|\n"},
 		{true,
-			"Types: deb\nURIs: http://m/debian\nSuites: bookworm bookworm-updates\nComponents: "
-			"main\n"
+			"Types: deb\nURIs: http://m/debian\nSuites: bookworm bookworm-updates\nComponents: main\n"
 			"Signed-By: /k.gpg\n",
-			"http://m/debian bookworm|Signed-By: /k.gpg;\nhttp://m/debian "
-			"bookworm-updates|Signed-By: "
+			"http://m/debian bookworm|Signed-By: /k.gpg;\nhttp://m/debian bookworm-updates|Signed-By: "
 			"/k.gpg;\n"},
 		{true,
-			"# a comment\n\n\ntypes: deb-src deb\nUris: http://m\n  https://n\nSUITES:\n "
-			"bookworm-backports\n"
+			"# a comment\n\n\ntypes: deb-src deb\nUris: "
+			"http://m\n  https://n\nSUITES:\n bookworm-backports\n"
 			"Components:\n contrib\n main\nArchitectures: i386\nEnabled: yes\n",
 			"http://m https://n bookworm-backports|\n"},
 		{true,
-			"Types: deb\nURIs: http://m\nSuites: bookworm\nComponents: main\nSigned-By:\n "
-			"-----BEGIN\n .\n"
+			"Types: deb\nURIs: http://m\nSuites: bookworm\nComponents: main\nSigned-By:\n -----BEGIN\n .\n"
 			" abc\n# said in between\n -----END\nTargets: Packages\n Contents\n",
 			"http://m bookworm|Signed-By:; -----BEGIN; .; abc; -----END;\n"},
 		{true,
@@ -119,11 +110,9 @@ static void test_machine(void **state)
 	assert_string_equal(out.data,
 		"Types: deb\nURIs: http://m\nSuites: bookworm\nComponents: main\nArchitectures: amd64\n"
 		"Signed-By: /k\n\n"
-		"Types: deb\nURIs: http://m\nSuites: bookworm-backports\nComponents: main\nArchitectures: "
-		"amd64\n"
+		"Types: deb\nURIs: http://m\nSuites: bookworm-backports\nComponents: main\nArchitectures: amd64\n"
 		"Signed-By: /k\n\n"
-		"Types: deb\nURIs: http://s\nSuites: bookworm-security\nComponents: main\nArchitectures: "
-		"amd64\n\n");
+		"Types: deb\nURIs: http://s\nSuites: bookworm-security\nComponents: main\nArchitectures: amd64\n\n");
 	out.len = 0;
 	sources_write(&s, false, &out);
 	assert_null(strstr(out.data, "backports"));
@@ -137,9 +126,9 @@ static void test_own_backports(void **state)
 
 	(void)state;
 	world_text("ID=\"debian\"\nVERSION_CODENAME=bookworm", "/m2/etc/os-release");
-	world_text("Types: deb\nURIs: http://m\nSuites: bookworm\nComponents: main\n\nTypes: deb\nURIs: "
-		   "http://b\n"
-		   "Suites: bookworm-backports\nComponents: main\n",
+	world_text(
+		"Types: deb\nURIs: http://m\nSuites: bookworm\nComponents: main\n\nTypes: deb\nURIs: http://b\n"
+		"Suites: bookworm-backports\nComponents: main\n",
 		"/m2/etc/apt/sources.list.d/debian.sources");
 	ok(read_here(&s, "m2", &e));
 	assert_true(sources_have_backports(&s));

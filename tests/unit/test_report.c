@@ -213,23 +213,18 @@ static void run_json_has_every_key_of_the_contract(void **state)
 	has_keys(json_object_get(j, "machine"), "kernel preempt cpus hypervisor");
 	assert_int_equal(json_array_size(json_object_get(j, "cells")), 3);
 	json_array_foreach (json_object_get(j, "cells"), i, cell) {
-		has_keys(cell, "id target runtime attachment path workload pacing rate_per_s request_bytes "
-			       "reply_bytes "
-			       "size_bytes flows site host_kernel guest_kernel accel clock noise arms "
-			       "effects flags");
+		has_keys(cell,
+			"id target runtime attachment path workload pacing rate_per_s request_bytes reply_bytes size_bytes flows site host_kernel guest_kernel accel clock noise arms effects flags");
 		json_object_foreach (json_object_get(cell, "arms"), name, arm) {
-			has_keys(arm, "settings trials transactions lost verified latency_ns throughput_bps "
-				      "rate_per_s "
-				      "trial_values");
+			has_keys(arm,
+				"settings trials transactions lost verified latency_ns throughput_bps rate_per_s trial_values");
 			has_keys(json_object_get(arm, "settings"), "profile");
 			has_keys(json_object_get(arm, "latency_ns"),
 				"mean median sd iqr p90 p99 p99.9 p99.99 min max");
 			has_keys(json_object_get(arm, "throughput_bps"), "median sd iqr");
 		}
 		has_keys(json_array_get(json_object_get(cell, "effects"), 0),
-			"metric baseline arm primary n_blocks ratio ci95 ci90 coverage p p_holm verdict "
-			"reason change "
-			"change_of_new mde");
+			"metric baseline arm primary n_blocks ratio ci95 ci90 coverage p p_holm verdict reason change change_of_new mde");
 	}
 	const json_t *skipped = json_array_get(json_object_get(j, "skipped"), 0);
 	assert_string_equal(json_string_value(json_object_get(skipped, "cell")), "vm/bridge/vhost/tcp_rr");
@@ -268,10 +263,8 @@ static void trial_json_has_every_key_of_the_contract(void **state)
 	json_t *j = report_trial_json(r);
 
 	(void)state;
-	has_keys(j, "schema pacing offered_per_s achieved_per_s service_ns response_ns lateness_ns lost "
-		    "timeouts reordered "
-		    "dead_flows retransmits cpu_ns steal_ns context_switches worst windows effective_knobs "
-		    "settings");
+	has_keys(j,
+		"schema pacing offered_per_s achieved_per_s service_ns response_ns lateness_ns lost timeouts reordered dead_flows retransmits cpu_ns steal_ns context_switches worst windows effective_knobs settings");
 	has_keys(json_object_get(j, "cpu_ns"), "client server system");
 	const json_t *worst = json_array_get(json_object_get(j, "worst"), 0);
 	has_keys(worst, "at_ns service_ns response_ns during");
@@ -661,8 +654,8 @@ static void hlog_has_a_line_for_every_usable_trial_with_latencies(void **state)
 
 	CHECK(report_format_find("hlog")->write(r, w->store, &(struct report_style){0}, &b, &problem));
 	says(&b, "#[Histogram log format version 1.3]\n");
-	says(&b, "\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_"
-		 "Histogram\"\n");
+	says(&b,
+		"\"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n");
 	for (const char *at = b.data; (at = strstr(at, "\nTag=container/oci/bridge/")); at++)
 		lines++;
 	assert_int_equal(lines, 23 + 24);

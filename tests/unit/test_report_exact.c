@@ -126,8 +126,8 @@ static void words_are_of_facts(void **state)
 	reads(&b, "one nanosecond is one executed instruction");
 	reads(&b, "caches, memory latency,");
 	reads(&b, "partition or isolate");
-	reads(&b, "boot stock: 3.10 s of its own time to the agent's first word (kernel 2.90 s, PID 1 "
-		  "200 ms)");
+	reads(&b,
+		"boot stock: 3.10 s of its own time to the agent's first word (kernel 2.90 s, PID 1 200 ms)");
 	says(&b, "2 of 2 trials usable");
 	for (size_t i = 0; i < ARRAY_LEN(never); i++)
 		says_not(&b, never[i]);
@@ -202,8 +202,8 @@ static void further_trials_show_whether_it_repeats(void **state)
 	assert_false(report_exact_identical(&r->cells[0].arms[1], NULL));
 	assert_int_equal(effect_of(&r->cells[0], STAT_LATENCY_SD)->verdict, STAT_NOT_ASSESSED);
 	report_terminal(r, &plain, &b);
-	reads(&b, "stock: 2 trials, identical to the last bit · tuned: 2 trials, NOT identical: they differ "
-		  "in");
+	reads(&b,
+		"stock: 2 trials, identical to the last bit · tuned: 2 trials, NOT identical: they differ in");
 	says(&b, "not assessed: not repeatable");
 	says_not(&b, "between  ");
 	json_t *j = report_json(r);

@@ -265,8 +265,8 @@ static void a_host_kernel_by_arm_reads_well(void **state)
 	if (getenv("SHOW"))
 		fprintf(stderr, "%s", b.data);
 	says(&b, "machine   host by arm, emulated (tcg)\n");
-	reads(&b, "arms stock: site lab:stock, host 6.12 · tuned: site lab:rt, host_boot \"preempt=full "
-		  "quiet\", host 6.12-rt");
+	reads(&b, "arms stock: site lab:stock, host 6.12 · tuned: "
+		  "site lab:rt, host_boot \"preempt=full quiet\", host 6.12-rt");
 	reads(&b, "only comparisons among them, inside this run, mean");
 	buf_free(&b);
 }
@@ -286,8 +286,8 @@ static void it_is_shown_where_the_boot_time_goes(void **state)
 	assert_true(json_real_value(json_object_get(boot, "init_to_ready")) == 0.2e9);
 	json_decref(j);
 	report_terminal(r, &plain, &b);
-	reads(&b, "boot stock: 4.10 s from exec to the agent's first word (QEMU and firmware 1.00 s, "
-		  "kernel 2.90");
+	reads(&b,
+		"boot stock: 4.10 s from exec to the agent's first word (QEMU and firmware 1.00 s, kernel 2.90");
 	reads(&b, "PID 1 200 ms), first transaction at 4.60 s");
 	buf_free(&b);
 }

@@ -324,13 +324,10 @@ static void a_record_from_before_there_were_virtual_machines_is_read(void **stat
 	int64_t run = run_make(store, "old"), cell = cell_make(store, run);
 	CHECK(trial_put(store, run, cell, 0, "stock"));
 	store_close(steal_ptr(&store));
-	sql(w->file, "UPDATE trials SET record = json_remove(record, '$.host', '$.guest', '$.console',"
-		     " '$.settings.host_boot', '$.settings.clock', '$.settings.kernel', '$.settings.boot',"
-		     " '$.settings.accel', '$.settings.vcpus', '$.settings.memory', '$.settings.queues',"
-		     " '$.settings.cpu_model', '$.settings.backing', '$.settings.disk', '$.settings.login')");
-	sql(w->file, "UPDATE arms SET settings = json_remove(settings, '$.host_boot', '$.clock', '$.kernel',"
-		     " '$.boot', '$.accel', '$.vcpus', '$.memory', '$.queues', '$.cpu_model', '$.backing',"
-		     " '$.disk', '$.login')");
+	sql(w->file,
+		"UPDATE trials SET record = json_remove(record, '$.host', '$.guest', '$.console', '$.settings.host_boot', '$.settings.clock', '$.settings.kernel', '$.settings.boot', '$.settings.accel', '$.settings.vcpus', '$.settings.memory', '$.settings.queues', '$.settings.cpu_model', '$.settings.backing', '$.settings.disk', '$.settings.login')");
+	sql(w->file,
+		"UPDATE arms SET settings = json_remove(settings, '$.host_boot', '$.clock', '$.kernel', '$.boot', '$.accel', '$.vcpus', '$.memory', '$.queues', '$.cpu_model', '$.backing', '$.disk', '$.login')");
 	CHECK(store_open(&store, w->file, &error));
 	CHECK(store_trials_each(store, run, cell, see_old_record, &seen, &error));
 	CHECK(store_cells_each(store, run, see_cell, &cells, &error));

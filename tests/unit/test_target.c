@@ -372,14 +372,15 @@ static void what_this_build_cannot_make_is_named(void **state)
 		struct kind kind;
 		const char *text;
 	} rows[] = {
-		{{"unikernel", "", ""}, "cannot use target 'unikernel': this build cannot make it, known are "
-					"native, container, vm, vm with a disk, vm:NAME"},
-		{{"container", "docker", ""}, "target container: cannot use runtime 'docker': this build "
-					      "cannot make it, known are netns, oci"},
-		{{"native", "oci", ""}, "target native: cannot use runtime 'oci': this build cannot make it, "
-					"known are netns"},
-		{{"native", "", "macvlan"}, "cannot use attachment 'macvlan': this build cannot make it, "
-					    "known are veth, bridge, host"},
+		{{"unikernel", "", ""},
+			"cannot use target 'unikernel': "
+			"this build cannot make it, known are native, container, vm, vm with a disk, vm:NAME"},
+		{{"container", "docker", ""},
+			"target container: cannot use runtime 'docker': this build cannot make it, known are netns, oci"},
+		{{"native", "oci", ""},
+			"target native: cannot use runtime 'oci': this build cannot make it, known are netns"},
+		{{"native", "", "macvlan"},
+			"cannot use attachment 'macvlan': this build cannot make it, known are veth, bridge, host"},
 	};
 
 	(void)state;

@@ -303,8 +303,7 @@ static void a_task_that_dies_meanwhile_is_no_mistake(void **state)
 		/* A zombie: still in /proc, in no cgroup, its mask of no meaning. */
 		world_put(&w, "/sys/fs/cgroup/cpuset/taut-housekeeping/tasks", "5000001\n");
 		world_put(&w, "/proc/5000300/task/5000300/stat",
-			"5000300 (x) Z 1 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 1300 0 0 0 0 0 0 0 0 0 0 0 0 0 "
-			"0 0 0 0 0 0 0 0 0\n");
+			"5000300 (x) Z 1 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 1300 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n");
 		world_put(&w, "/proc/5000300/task/5000300/status", "Name:\tx\nCpus_allowed:\t3\n");
 		must(tune_verify(tune, &all, &e), &e);
 		assert_true(all);

@@ -256,8 +256,7 @@ static void a_task_that_got_the_number_of_another_is_left_alone(void **state)
 	leave(&left);
 	world_task_forget(&left.w, 5000501);
 	world_put(&left.w, "/proc/5000501/task/5000501/stat",
-		"5000501 (new) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 8888 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 "
-		"0 7 1 0 0 0\n");
+		"5000501 (new) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 8888 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 7 1 0 0 0\n");
 	world_put(&left.w, "/proc/5000501/task/5000501/status", "Name:\tnew\nCpus_allowed:\t2\n");
 	assert_int_equal(tune_revert_leftover(&left.w.host, NULL, NULL), 0);
 	assert_int_equal(task_read(left.w.host.root, 5000501, 5000501, &task, NULL), 0);

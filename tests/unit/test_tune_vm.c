@@ -101,13 +101,9 @@ static const struct way ways[] = {
 		-1,
 		"client 1 fifo:50, vcpu 1 fifo:49, vhost 1 fifo:51, iothread 1 fifo:50, emulator 1 fifo:50"},
 	{"vCPUs leave nothing: helpers go to the first", 4, 3, 2, NULL, "low-latency", "", -1, -1,
-		"client 1 fifo:50, vcpu 1 fifo:49, vcpu 2 fifo:49, vcpu 3 fifo:49, vhost 1 fifo:51, vhost 1 "
-		"fifo:51, "
-		"iothread 0 other:0, emulator 0 other:0"},
+		"client 1 fifo:50, vcpu 1 fifo:49, vcpu 2 fifo:49, vcpu 3 fifo:49, vhost 1 fifo:51, vhost 1 fifo:51, iothread 0 other:0, emulator 0 other:0"},
 	{"vCPUs that share a CPU must not be realtime", 2, 2, 1, NULL, "low-latency", "", -1, -1,
-		"client 1 fifo:50, vcpu 1 other:0, vcpu 1 other:0, vhost 1 fifo:51, iothread 0 other:0, "
-		"emulator 0 "
-		"other:0"},
+		"client 1 fifo:50, vcpu 1 other:0, vcpu 1 other:0, vhost 1 fifo:51, iothread 0 other:0, emulator 0 other:0"},
 	{"one CPU: nothing to place, and no guest that could keep it", 1, 1, 1, NULL, "low-latency", "", -1,
 		-1,
 		"client 0 fifo:50, vcpu 0 other:0, vhost 0 fifo:51, iothread 0 other:0, emulator 0 other:0"},
@@ -118,11 +114,9 @@ static const struct way ways[] = {
 	{"fifo:1 leaves nothing for vCPUs", 4, 1, 1, NULL, "low-latency", "fifo:1", -1, -1,
 		"client 2 fifo:1, vcpu 1 other:0, vhost 3 fifo:2, iothread 0 other:0, emulator 0 other:0"},
 	{"stock places what the user places", 4, 1, 1, NULL, "stock", "fifo:98", -1, 3,
-		"client 0-3 fifo:98, vcpu 3 fifo:97, vhost 0-3 other:0, iothread 0-3 other:0, emulator 0-3 "
-		"other:0"},
+		"client 0-3 fifo:98, vcpu 3 fifo:97, vhost 0-3 other:0, iothread 0-3 other:0, emulator 0-3 other:0"},
 	{"stock as it is", 4, 1, 1, NULL, "stock", "", -1, -1,
-		"client 0-3 other:0, vcpu 0-3 other:0, vhost 0-3 other:0, iothread 0-3 other:0, emulator 0-3 "
-		"other:0"},
+		"client 0-3 other:0, vcpu 0-3 other:0, vhost 0-3 other:0, iothread 0-3 other:0, emulator 0-3 other:0"},
 };
 
 static void try_way(const struct way *way, enum world_kind kind)
@@ -223,10 +217,9 @@ static void a_cpuset_without_the_wanted_cpu_is_an_answer(void **state)
 static void put_thread(
 	const struct world *w, int tid, unsigned start, int policy, int priority, const char *mask)
 {
-	AUTO_FREE char *stat =
-		str_format("%d (worker) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %u 0 0 0 0 0 0 0 0 "
-			   "0 0 0 0 0 0 0 0 0 %d %d 0 0 0\n",
-			tid, start, priority, policy);
+	AUTO_FREE char *stat = str_format(
+		"%d (worker) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %u 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 %d %d 0 0 0\n",
+		tid, start, priority, policy);
 	AUTO_FREE char *status = str_format("Name:\tx\nPPid:\t1\nCpus_allowed:\t%s\n", mask);
 	const int processes[] = {WORLD_TID + 600, tid};
 

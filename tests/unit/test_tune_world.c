@@ -48,8 +48,7 @@ static void put_stat(const struct world *w, int tid, const struct fields *f)
 	char path[64], text[512];
 
 	snprintf(text, sizeof(text),
-		"%d (%s) S 1 1 1 0 -1 %u 0 0 0 0 0 0 0 0 20 0 1 0 %llu 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 %u "
-		"%u 0 0 0\n",
+		"%d (%s) S 1 1 1 0 -1 %u 0 0 0 0 0 0 0 0 20 0 1 0 %llu 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 %u %u 0 0 0\n",
 		tid, f->comm, f->flags, f->start, f->priority, f->policy);
 	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
 	world_put(w, path, text);

@@ -65,9 +65,7 @@ static void tree_make(struct tree *t, const struct thread *threads, size_t n)
 		char path[96], text[512];
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", threads[i].pid, threads[i].tid);
 		snprintf(text, sizeof(text),
-			"%d (%s) S 1 1 1 0 -1 %u 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 "
-			"0 0 "
-			"0 0 0 0\n",
+			"%d (%s) S 1 1 1 0 -1 %u 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
 			threads[i].tid, threads[i].comm, threads[i].flags, threads[i].tid + 1000000);
 		put(t, path, text);
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/status", threads[i].pid, threads[i].tid);
