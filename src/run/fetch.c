@@ -13,12 +13,11 @@ struct fetching {
 
 const char *run_lacks(const struct settings *s, size_t which)
 {
-	const char *const words[] = {settings_lab(s), s->kernel};
+	const char *const words[] = {settings_lab(s), s->kernel[0] ? s->kernel : "stock"};
 	struct kernel k;
 
 	/* Whether KVM works here is seen before anything is fetched; on an emulated host it does. */
-	if (which == 1 &&
-		(!settings_vm(s) || !s->kernel[0] || (!strcmp(s->accel, "kvm") && !settings_lab(s))))
+	if (which == 1 && (!settings_boots(s) || (!strcmp(s->accel, "kvm") && !settings_lab(s))))
 		return NULL;
 	const char *word = words[which];
 	if (!word || kernel_find(&k, word, NULL) == 0 || !kernel_fetchable(word))

@@ -222,10 +222,3 @@ int endpoint_record_from_json(struct endpoint_record *r, const json_t *object, s
 	}
 	return 0;
 }
-
-const char *role_name(enum role role)
-{
-	static const char *const names[] = {"client", "server", "vcpu", "emulator", "iothread", "vhost"};
-
-	return (size_t)role < ARRAY_LEN(names) ? names[role] : "unknown";
-}

@@ -6,7 +6,7 @@
  *
  * Texts are what a user writes ("200ms", "128K", "fifo:50"); JSON holds base units (ns, bytes, counts).
  */
-#include "wire.h"
+#include "spec.h"
 
 #include <math.h>
 #include <sched.h>
@@ -290,6 +290,11 @@ bool settings_open_loop(const struct settings *s)
 bool settings_vm(const struct settings *s)
 {
 	return !strcmp(s->target, "vm") || settings_domain(s);
+}
+
+bool settings_boots(const struct settings *s)
+{
+	return settings_vm(s) && !settings_domain(s) && !s->disk[0];
 }
 
 const char *settings_domain(const struct settings *s)

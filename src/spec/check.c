@@ -3,7 +3,7 @@
  * What settings mean together: fills what follows from the rest and refuses combinations that make no sense,
  * so that nobody measures something else than they asked for.
  */
-#include "wire.h"
+#include "spec.h"
 
 #include <sched.h>
 
@@ -131,9 +131,6 @@ static int check_vm(struct settings *s, struct err *e)
 			"cannot give a VM both a disk and a kernel or boot arguments: the disk brings its own");
 	if (!settings_domain(s) && !s->path[0])
 		str_copy(s->path, sizeof(s->path), "virtio");
-	/* An emulated host has the kernels that it was given, and whichever that is will do. */
-	if (!settings_domain(s) && !s->disk[0] && !s->kernel[0] && !host_emulated())
-		str_copy(s->kernel, sizeof(s->kernel), "stock");
 	return check_login(s, e);
 }
 

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * spec: what a trial is asked to be.  Settings are the words that a user writes, one row each; workloads are
+ * rows as well; the subject is what tuning has to know of a target that stands.
+ *
+ * Plain values, open to every room.  Nothing here looks at the machine.
+ */
+#pragma once
+
+#include "base/base.h"
+
+#include <jansson.h>
+
+/* --- workloads: the rows that everybody sees; engine/ holds one file for each ------------------ */
+
+enum workload_kind { WORKLOAD_RR, WORKLOAD_STREAM };
+
+#define WORKLOADS(ROW)                                                                                       \
+	/*  name        kind             datagrams  reverse  help */                                         \
+	ROW(tcp_rr, WORKLOAD_RR, false, false, "TCP request and reply on one connection")                    \
+	ROW(udp_rr, WORKLOAD_RR, true, false, "UDP request and reply, losses counted")                       \
+	ROW(tcp_stream, WORKLOAD_STREAM, false, false, "TCP bulk data, client to server")                    \
+	ROW(tcp_maerts, WORKLOAD_STREAM, false, true, "TCP bulk data, server to client")
+
+struct workload_row {
+	const char *name;
+	enum workload_kind kind;
+	bool datagrams; /* UDP */
+	bool reverse;   /* the server sends, the client receives and measures */
+	const char *help;
+};
+extern const struct workload_row workload_rows[];
+extern const size_t workload_rows_n;
+const struct workload_row *workload_find(const char *name); /* NULL when there is none */
+
+#define FLOWS_MAX 64
+
+/* --- settings: everything a trial depends on --------------------------------------------------- */
+
+enum setting_type {
+	SETTING_WORD,     /* char[], one of `choices` when they are given */
+	SETTING_COUNT,    /* uint64_t */
+	SETTING_BYTES,    /* uint64_t, "64K" */
+	SETTING_DURATION, /* uint64_t ns, "200ms" */
+	SETTING_BOOL,     /* bool */
+	SETTING_CPU,      /* int64_t, −1: wherever the scheduler likes */
+};
+
+#define SETTING_WORD_MAX 192
+
+/* One row: the name of the field, the flag and the key; type; default; limits; choices; unit or form; help.
+ */
+struct setting_row {
+	const char *key; /* YAML and --set key; the flag of `measure` is "--" with '-' for '_' */
+	enum setting_type type;
+	size_t offset;
+	const char *initial;
+	uint64_t min, max;
+	const char *choices;
+	const char *form; /* for help: "N", "TIME", "BYTES" */
+	const char *help;
+};
+
+struct settings {
+	char target[SETTING_WORD_MAX], runtime[SETTING_WORD_MAX], attachment[SETTING_WORD_MAX];
+	char path[SETTING_WORD_MAX], site[SETTING_WORD_MAX];
+	char workload[SETTING_WORD_MAX], pacing[SETTING_WORD_MAX], congestion[SETTING_WORD_MAX];
+	char sched[SETTING_WORD_MAX], noise[SETTING_WORD_MAX];
+	char clock[SETTING_WORD_MAX], kernel[SETTING_WORD_MAX], boot[SETTING_WORD_MAX];
+	char host_boot[SETTING_WORD_MAX], accel[SETTING_WORD_MAX], cpu_model[SETTING_WORD_MAX];
+	char backing[SETTING_WORD_MAX], disk[SETTING_WORD_MAX], login[SETTING_WORD_MAX];
+	char profile[SETTING_WORD_MAX], apply[SETTING_WORD_MAX], revert[SETTING_WORD_MAX],
+		isolate[SETTING_WORD_MAX];
+	uint64_t rate, transactions, flows, burst, busy_poll_us, mtu, port;
+	uint64_t request_bytes, reply_bytes, size_bytes;
+	uint64_t vcpus, queues, memory_bytes;
+	uint64_t duration_ns, max_duration_ns, warmup_ns, timeout_ns;
+	bool nodelay, ipv6;
+	int64_t client_cpu, server_cpu;
+};
+
+extern const struct setting_row setting_rows[];
+extern const size_t setting_rows_n;
+
+void settings_init(struct settings *s); /* all defaults */
+const struct setting_row *setting_find(const char *key);
+/* Parses, checks type and range; EXIT_USAGE with key, value and what would be right. */
+int setting_set(struct settings *s, const char *key, const char *value, struct err *e);
+/* The value as a user would write it; returns out. */
+char *setting_text(const struct settings *s, const struct setting_row *row, char *out, size_t size);
+bool setting_equal(const struct settings *a, const struct settings *b, const struct setting_row *row);
+/* Fills what follows from the rest (runtime and attachment of a target) and refuses combinations that make no
+ * sense. */
+int settings_check(struct settings *s, struct err *e);
+/* "other" → SCHED_OTHER 0; "fifo:N" → SCHED_FIFO N. */
+int sched_parse(const char *text, int *policy, int *priority, struct err *e);
+bool settings_open_loop(const struct settings *s); /* rate > 0 */
+bool settings_vm(const struct settings *s);        /* target vm or vm:NAME */
+bool settings_boots(const struct settings *s);     /* taut boots a kernel for the machine that it makes */
+/* NAME of the target vm:NAME, a domain that runs already; NULL for any other target. */
+const char *settings_domain(const struct settings *s);
+bool settings_exact(const struct settings *s); /* on the exact clock */
+/* The kernel of an emulated host ("stock" for a bare "lab"); NULL for the local site. */
+const char *settings_lab(const struct settings *s);
+json_t *settings_json(const struct settings *s);
+int settings_from_json(struct settings *s, const json_t *object, struct err *e);
+
+/* --- the subject: what tuning needs to know of a target ---------------------------------------- */
+
+enum role { ROLE_CLIENT, ROLE_SERVER, ROLE_VCPU, ROLE_EMULATOR, ROLE_IOTHREAD, ROLE_VHOST };
+const char *role_name(enum role role);
+
+#define SUBJECT_THREADS_MAX 256
+#define SUBJECT_CGROUPS_MAX 8
+#define SUBJECT_LINKS_MAX   8
+
+struct subject_thread {
+	enum role role;
+	int pid, tid; /* as the host sees them */
+	uint64_t start;
+};
+
+struct subject_link {
+	char name[16];
+	int netns_fd; /* borrowed; −1: the host's namespace */
+};
+
+struct subject {
+	struct subject_thread threads[SUBJECT_THREADS_MAX];
+	size_t threads_n;
+	/* cgroups that endpoints live in, relative to the mount of each hierarchy: "/taut-123/client" */
+	char cgroups[SUBJECT_CGROUPS_MAX][160];
+	size_t cgroups_n;
+	char cgroup_root[160]; /* the one above them all: "/taut-123"; "" where there is none */
+	struct subject_link links[SUBJECT_LINKS_MAX];
+	size_t links_n;
+};
