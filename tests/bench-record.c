@@ -41,7 +41,7 @@ static struct endpoint_plan make_plan(const struct bench *b)
 	struct endpoint_plan plan = {.address = "127.0.0.1", .token = "00112233445566778899aabbccddeeff"};
 
 	settings_init(&plan.settings);
-	strcpy(plan.settings.workload, b->workload);
+	plan.settings.workload = b->workload;
 	plan.settings.transactions = b->transactions;
 	plan.settings.max_duration_ns = 600 * NS_PER_S;
 	plan.settings.warmup_ns = 0;

@@ -161,6 +161,9 @@ char *time_format_ns(double ns, char *out, size_t size);
 
 char *str_format(const char *format, ...) PRINTF(1, 2); /* malloc'd, never NULL */
 char *str_dup(const char *text);                        /* malloc'd; NULL for NULL */
+/* One copy of each text, kept as long as the program runs: equal texts are the same pointer, and nobody owns
+ * it.  For words of settings, of which there are few.  Not for threads that measure. */
+const char *str_keep(const char *text);
 /* Copies with an end always written; -ENAMETOOLONG when it does not fit (and then out is ""). */
 int str_copy(char *out, size_t size, const char *text);
 bool str_starts(const char *text, const char *prefix);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <search.h>
 #include <stdio.h>
 
 static void out_of_memory(void)
@@ -212,6 +213,24 @@ static void buf_room(struct buf *b, size_t more)
 		return;
 	b->room = MAX(b->room * 2, b->len + more + 64);
 	b->data = mem_grow(b->data, b->room, 1);
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+const char *str_keep(const char *text)
+{
+	static void *kept; /* a tree that only grows */
+	char *copy = str_dup(text);
+	char **there = tsearch(copy, &kept, compare_texts);
+
+	if (!there)
+		out_of_memory();
+	if (*there != copy)
+		free(copy);
+	return *there;
 }
 
 void buf_put(struct buf *b, const void *data, size_t len)

@@ -87,12 +87,13 @@ static error_t parse_lab(int key, char *value, void *verb)
 static int lab_shell(const char *kernel, const char *boot, struct common *common)
 {
 	AUTO_CLOSE int lock = -1;
+	AUTO_FREE char *site = str_format("lab:%s", kernel);
 	struct settings s;
 	struct err e = ERR_INIT;
 	char state[256];
 
 	settings_init(&s);
-	snprintf(s.site, sizeof(s.site), "lab:%s", kernel);
+	s.site = str_keep(site);
 	int rc = run_fetch(&s, 1, say_doing, common, &e), status = 0;
 	progress_line(NULL);
 	if (rc == 0)

@@ -151,7 +151,7 @@ static int nothing_in_common(const struct report *old, const struct report *new,
 /* What is set or was found differently on the two sides, "request 1 → 64"; "" when nothing is. */
 static void differences(const struct match *m, struct buf *out)
 {
-	char a[SETTING_WORD_MAX + 32], b[SETTING_WORD_MAX + 32];
+	char a[SETTING_NUMBER_MAX], b[SETTING_NUMBER_MAX];
 
 	for (size_t i = 0; i < setting_rows_n; i++) {
 		const struct setting_row *row = &setting_rows[i];

@@ -78,7 +78,7 @@ static void cell_head(const struct report_cell *cell, const struct report_style 
 static void arms_line(const struct report_cell *cell, struct buf *out)
 {
 	struct buf line = {0};
-	char text[SETTING_WORD_MAX + 32];
+	char number[SETTING_NUMBER_MAX];
 
 	for (size_t i = 0; i < cell->arms_n; i++) {
 		bool any = false;
@@ -87,7 +87,8 @@ static void arms_line(const struct report_cell *cell, struct buf *out)
 		for (size_t k = 0; k < setting_rows_n; k++) {
 			if (report_setting_common(cell, &setting_rows[k]))
 				continue;
-			setting_text(&cell->arms[i].settings, &setting_rows[k], text, sizeof(text));
+			const char *text = setting_text(
+				&cell->arms[i].settings, &setting_rows[k], number, sizeof(number));
 			if (!*text)
 				continue;
 			const char *quote = strpbrk(text, " ,") ? "\"" : "";

@@ -35,8 +35,8 @@ void guest_settings(const struct settings *of_trial, struct settings *out)
 {
 	settings_init(out);
 	if (strcmp(of_trial->profile, "command")) /* the commands are the host's */
-		str_copy(out->profile, sizeof(out->profile), of_trial->profile);
-	str_copy(out->sched, sizeof(out->sched), of_trial->sched);
+		out->profile = of_trial->profile;
+	out->sched = of_trial->sched;
 	out->duration_ns = of_trial->duration_ns;
 	out->max_duration_ns = of_trial->max_duration_ns;
 	out->warmup_ns = of_trial->warmup_ns;

@@ -32,7 +32,7 @@ struct lab {
 	struct machine *machine;
 	int control; /* −1 on the exact clock */
 	char folder[256];
-	char boot[SETTING_WORD_MAX];
+	const char *boot;
 	struct kernel kernel;
 	struct kernel guests[GUESTS_MAX];
 	size_t guests_n;
@@ -168,14 +168,15 @@ static int inner_settings(const struct settings *s, struct settings *inner, stru
 	int rc;
 
 	*inner = *s;
-	str_copy(inner->site, sizeof(inner->site), "local");
-	str_copy(inner->clock, sizeof(inner->clock), "real");
-	inner->host_boot[0] = 0;
+	inner->site = "local";
+	inner->clock = "real";
+	inner->host_boot = "";
 	if (!settings_vm(s))
 		return 0;
 	if ((rc = kernel_find(&k, s->kernel, e)) < 0)
 		return rc;
-	return str_copy(inner->kernel, sizeof(inner->kernel), k.release);
+	inner->kernel = str_keep(k.release);
+	return 0;
 }
 
 static int lab_document(const struct settings *s, json_t **out, struct err *e)
@@ -280,7 +281,7 @@ static int lab_boot(struct site *site, struct lab *lab, const struct settings *s
 	int ends[2] = {-1, -1}, rc = lab_kernel(s, &lab->kernel, e);
 	struct qemu q;
 
-	str_copy(lab->boot, sizeof(lab->boot), s->host_boot);
+	lab->boot = s->host_boot;
 	if (rc == 0)
 		rc = lab_add(lab, s, e);
 	for (size_t i = 0; rc == 0 && !settings_exact(s) && i < site->group_n; i++)
@@ -408,6 +409,7 @@ static int carry_out(struct site *site, const struct settings *s, struct trial_r
 		lab_stop(&site->lab);
 		site->lab = mem_alloc(sizeof(*site->lab));
 		site->lab->control = -1;
+		site->lab->boot = "";
 		rc = lab_boot(site, site->lab, s, e);
 	}
 	if (rc == 0)

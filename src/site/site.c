@@ -99,7 +99,7 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 		rc = target_check(s, e);
 	/* Within an emulated host any kernel will do that it was given, so none is named there. */
 	if (rc == 0 && settings_boots(s) && !s->kernel[0] && !host_emulated())
-		str_copy(s->kernel, sizeof(s->kernel), "stock");
+		s->kernel = "stock";
 	if (rc == 0)
 		rc = check_kernels(s, e);
 	if (rc == 0 && !tune_profile_known(s->profile)) {

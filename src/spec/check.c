@@ -25,7 +25,8 @@ static int check_pacing(struct settings *s, const struct workload_row *w, struct
 	if (s->rate && s->burst > 1)
 		return err_usage(e, "cannot use burst %llu in an open loop: its requests follow a schedule",
 			(unsigned long long)s->burst);
-	return str_copy(s->pacing, sizeof(s->pacing), s->rate ? "open" : "closed");
+	s->pacing = s->rate ? "open" : "closed";
+	return 0;
 }
 
 static int check_sizes(const struct settings *s, const struct workload_row *w, struct err *e)
@@ -91,7 +92,7 @@ static int check_login(struct settings *s, struct err *e)
 					 s->login)
 			       : 0;
 	if (!s->login[0])
-		str_copy(s->login, sizeof(s->login), "agent");
+		s->login = "agent";
 	if (!host && strcmp(s->login, "agent"))
 		return err_usage(e, "cannot use login '%s': it is agent or ssh:USER@HOST", s->login);
 	if (host && (!*host || *host == '-' || strpbrk(host, " \t\n'\"")))
@@ -130,7 +131,7 @@ static int check_vm(struct settings *s, struct err *e)
 		return err_usage(e,
 			"cannot give a VM both a disk and a kernel or boot arguments: the disk brings its own");
 	if (!settings_domain(s) && !s->path[0])
-		str_copy(s->path, sizeof(s->path), "virtio");
+		s->path = "virtio";
 	return check_login(s, e);
 }
 
@@ -175,12 +176,11 @@ int settings_check(struct settings *s, struct err *e)
 		return near ? err_try(e, "%s", near) : err_try(e, "tcp_rr, udp_rr, tcp_stream or tcp_maerts");
 	}
 	if (!strcmp(s->target, "container") && !s->runtime[0])
-		str_copy(s->runtime, sizeof(s->runtime), "oci");
+		s->runtime = "oci";
 	if (!s->attachment[0])
-		str_copy(s->attachment, sizeof(s->attachment),
-			settings_domain(s)            ? "host"
-			: strcmp(s->target, "native") ? "bridge"
-						      : "veth");
+		s->attachment = (settings_domain(s)            ? "host"
+				 : strcmp(s->target, "native") ? "bridge"
+							       : "veth");
 	if ((rc = check_vm(s, e)) < 0 || (rc = check_site(s, e)) < 0)
 		return rc;
 	const char *only = settings_domain(s) ? "host" : settings_vm(s) ? "bridge" : s->attachment;

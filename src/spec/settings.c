@@ -140,14 +140,12 @@ static int parse_bool(const char *text, bool *out)
 	return 0;
 }
 
-static int set_word(char *out, const struct setting_row *row, const char *value, struct err *e)
+static int set_word(const char **out, const struct setting_row *row, const char *value, struct err *e)
 {
 	if (row->choices && !(*value ? str_in(value, row->choices) : row->choices[0] == '|'))
 		return err_usage(e, "cannot set %s to '%s': it is one of %s", row->key, value, row->form);
-	if (strlen(value) >= SETTING_WORD_MAX)
-		return err_usage(e, "cannot set %s: '%.40s…' is longer than %d characters", row->key, value,
-			SETTING_WORD_MAX - 1);
-	return str_copy(out, SETTING_WORD_MAX, value);
+	*out = str_keep(value);
+	return 0;
 }
 
 /* "64M": what can be typed. */
@@ -247,14 +245,13 @@ void settings_init(struct settings *s)
 			abort(); /* a default that its own row refuses */
 }
 
-char *setting_text(const struct settings *s, const struct setting_row *row, char *out, size_t size)
+const char *setting_text(const struct settings *s, const struct setting_row *row, char *out, size_t size)
 {
 	const void *p = member_const(s, row);
 
 	switch (row->type) {
 	case SETTING_WORD:
-		snprintf(out, size, "%s", (const char *)p);
-		break;
+		return *(const char *const *)p;
 	case SETTING_COUNT:
 	case SETTING_BYTES:
 		snprintf(out, size, "%llu", *(const unsigned long long *)p);
@@ -277,7 +274,7 @@ char *setting_text(const struct settings *s, const struct setting_row *row, char
 
 bool setting_equal(const struct settings *a, const struct settings *b, const struct setting_row *row)
 {
-	char x[SETTING_WORD_MAX + 32], y[SETTING_WORD_MAX + 32];
+	char x[SETTING_NUMBER_MAX], y[SETTING_NUMBER_MAX];
 
 	return !strcmp(setting_text(a, row, x, sizeof(x)), setting_text(b, row, y, sizeof(y)));
 }
@@ -338,7 +335,7 @@ json_t *settings_json(const struct settings *s)
 	for (size_t i = 0; i < setting_rows_n; i++) {
 		const struct setting_row *row = &setting_rows[i];
 		const void *p = member_const(s, row);
-		json_t *value = row->type == SETTING_WORD   ? json_string(p)
+		json_t *value = row->type == SETTING_WORD   ? json_string(*(const char *const *)p)
 				: row->type == SETTING_BOOL ? json_boolean(*(const bool *)p)
 							    : json_integer(*(const int64_t *)p);
 		json_object_set_new(object, row->key, value);

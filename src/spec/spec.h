@@ -38,15 +38,13 @@ const struct workload_row *workload_find(const char *name); /* NULL when there i
 /* --- settings: everything a trial depends on --------------------------------------------------- */
 
 enum setting_type {
-	SETTING_WORD,     /* char[], one of `choices` when they are given */
+	SETTING_WORD,     /* const char *, one of `choices` when they are given */
 	SETTING_COUNT,    /* uint64_t */
 	SETTING_BYTES,    /* uint64_t, "64K" */
 	SETTING_DURATION, /* uint64_t ns, "200ms" */
 	SETTING_BOOL,     /* bool */
 	SETTING_CPU,      /* int64_t, −1: wherever the scheduler likes */
 };
-
-#define SETTING_WORD_MAX 192
 
 /* One row: the name of the field, the flag and the key; type; default; limits; choices; unit or form; help.
  */
@@ -61,16 +59,16 @@ struct setting_row {
 	const char *help;
 };
 
+/*
+ * A plain value: copy it as you like.  Words are never NULL and of any length; they are kept by str_keep(),
+ * so that nobody owns them.
+ */
 struct settings {
-	char target[SETTING_WORD_MAX], runtime[SETTING_WORD_MAX], attachment[SETTING_WORD_MAX];
-	char path[SETTING_WORD_MAX], site[SETTING_WORD_MAX];
-	char workload[SETTING_WORD_MAX], pacing[SETTING_WORD_MAX], congestion[SETTING_WORD_MAX];
-	char sched[SETTING_WORD_MAX], noise[SETTING_WORD_MAX];
-	char clock[SETTING_WORD_MAX], kernel[SETTING_WORD_MAX], boot[SETTING_WORD_MAX];
-	char host_boot[SETTING_WORD_MAX], accel[SETTING_WORD_MAX], cpu_model[SETTING_WORD_MAX];
-	char backing[SETTING_WORD_MAX], disk[SETTING_WORD_MAX], login[SETTING_WORD_MAX];
-	char profile[SETTING_WORD_MAX], apply[SETTING_WORD_MAX], revert[SETTING_WORD_MAX],
-		isolate[SETTING_WORD_MAX];
+	const char *target, *runtime, *attachment, *path, *site;
+	const char *workload, *pacing, *congestion, *sched, *noise;
+	const char *clock, *kernel, *boot, *host_boot, *accel, *cpu_model;
+	const char *backing, *disk, *login;
+	const char *profile, *apply, *revert, *isolate;
 	uint64_t rate, transactions, flows, burst, busy_poll_us, mtu, port;
 	uint64_t request_bytes, reply_bytes, size_bytes;
 	uint64_t vcpus, queues, memory_bytes;
@@ -86,8 +84,10 @@ void settings_init(struct settings *s); /* all defaults */
 const struct setting_row *setting_find(const char *key);
 /* Parses, checks type and range; EXIT_USAGE with key, value and what would be right. */
 int setting_set(struct settings *s, const char *key, const char *value, struct err *e);
-/* The value as a user would write it; returns out. */
-char *setting_text(const struct settings *s, const struct setting_row *row, char *out, size_t size);
+/* The value as a user would write it: a word itself, else in `out`. */
+const char *setting_text(const struct settings *s, const struct setting_row *row, char *out, size_t size)
+	__attribute__((warn_unused_result));
+#define SETTING_NUMBER_MAX 32 /* bytes of a value that is no word */
 bool setting_equal(const struct settings *a, const struct settings *b, const struct setting_row *row);
 /* Fills what follows from the rest (runtime and attachment of a target) and refuses combinations that make no
  * sense. */

@@ -63,7 +63,7 @@ pid_t target_running(struct settings *s)
 	if (!settings_domain(s) || domain_find(&domain, settings_domain(s), NULL) < 0)
 		return 0;
 	if (!s->path[0])
-		str_copy(s->path, sizeof(s->path), domain.path);
+		s->path = str_keep(domain.path);
 	return domain.pid;
 }
 

@@ -58,9 +58,9 @@ static int way_try(const struct oci_way *way, struct err *e)
 	char said[320];
 
 	settings_init(&s);
-	str_copy(s.target, sizeof(s.target), "container");
-	str_copy(s.runtime, sizeof(s.runtime), runtime_oci.name);
-	str_copy(s.attachment, sizeof(s.attachment), attachment_veth.name);
+	s.target = "container";
+	s.runtime = runtime_oci.name;
+	s.attachment = attachment_veth.name;
 	int rc = target_create(&t, &s, e);
 	if (rc < 0)
 		return rc;

@@ -156,15 +156,15 @@ static inline void fuzz_setting(const uint8_t *data, size_t size)
 {
 	AUTO_FREE char *text = mem_alloc(size + 1);
 	struct settings s;
-	char out[SETTING_WORD_MAX + 32];
+	char out[SETTING_NUMBER_MAX];
 	cpus set;
 
 	memcpy(text, data, size);
 	settings_init(&s);
 	for (size_t i = 0; i < setting_rows_n; i++)
 		if (setting_set(&s, setting_rows[i].key, text, NULL) == 0) {
-			setting_text(&s, &setting_rows[i], out, sizeof(out));
-			int rc = setting_set(&s, setting_rows[i].key, out, NULL);
+			const char *shown = setting_text(&s, &setting_rows[i], out, sizeof(out));
+			int rc = setting_set(&s, setting_rows[i].key, shown, NULL);
 			assert(rc == 0);
 		}
 	settings_check(&s, NULL);

@@ -33,7 +33,7 @@ static void pair_init(struct pair *p, const char *workload)
 
 	memset(p, 0, sizeof(*p));
 	settings_init(s);
-	strcpy(s->workload, workload);
+	s->workload = workload;
 	s->transactions = 2000;
 	s->warmup_ns = 20 * NS_PER_MS;
 	s->max_duration_ns = 20 * NS_PER_S;
@@ -658,12 +658,12 @@ static void test_errors_name_what_is_wrong(void **state)
 	close(taken);
 
 	p.server_plan.settings.port = 0;
-	strcpy(p.server_plan.settings.congestion, "nonesuch");
+	p.server_plan.settings.congestion = "nonesuch";
 	assert_int_equal(engine_prepare(&engine, &p.server_plan, time_now_ns() + NS_PER_S, &e), -ENOENT);
 	assert_non_null(strstr(e.text, "'nonesuch'"));
 	assert_non_null(strstr(e.advice, "cubic"));
 
-	p.server_plan.settings.congestion[0] = 0;
+	p.server_plan.settings.congestion = "";
 	strcpy(p.server_plan.address, "localhost");
 	assert_int_equal(engine_prepare(&engine, &p.server_plan, time_now_ns() + NS_PER_S, &e), -EINVAL);
 
@@ -738,7 +738,7 @@ static void test_settings_are_read_back(void **state)
 
 	(void)state;
 	pair_init(&p, "tcp_rr");
-	strcpy(p.server_plan.settings.congestion, "reno");
+	p.server_plan.settings.congestion = "reno";
 	p.server_plan.settings.transactions = 100;
 	p.server_plan.settings.rate = 1000;
 	run(&p);

@@ -139,11 +139,11 @@ static void a_guest_is_told_nothing_of_the_host(void **state)
 
 	(void)state;
 	settings_init(&s);
-	str_copy(s.target, sizeof(s.target), "vm");
-	str_copy(s.profile, sizeof(s.profile), "low-latency");
-	str_copy(s.isolate, sizeof(s.isolate), "1,3");
-	str_copy(s.backing, sizeof(s.backing), "hugepages");
-	str_copy(s.sched, sizeof(s.sched), "fifo:7");
+	s.target = "vm";
+	s.profile = "low-latency";
+	s.isolate = "1,3";
+	s.backing = "hugepages";
+	s.sched = "fifo:7";
 	s.client_cpu = 1;
 	s.server_cpu = 3;
 	s.max_duration_ns = 5;
@@ -156,8 +156,8 @@ static void a_guest_is_told_nothing_of_the_host(void **state)
 	assert_string_equal(inside.backing, "");
 	assert_int_equal(inside.client_cpu, -1);
 	assert_int_equal(inside.server_cpu, -1);
-	str_copy(s.profile, sizeof(s.profile), "command");
-	str_copy(s.apply, sizeof(s.apply), "rm -rf /");
+	s.profile = "command";
+	s.apply = "rm -rf /";
 	guest_settings(&s, &inside);
 	assert_string_equal(inside.profile, "stock");
 	assert_string_equal(inside.apply, "");

@@ -353,15 +353,15 @@ static void what_is_not_said_follows(void **state)
 
 	(void)state;
 	settings_init(&s);
-	str_copy(s.target, sizeof(s.target), "vm:web");
+	s.target = "vm:web";
 	assert_int_equal(settings_check(&s, NULL), 0);
 	assert_string_equal(s.attachment, "host");
 	assert_string_equal(s.login, "agent");
 	assert_string_equal(s.path, ""); /* the domain decides */
 	assert_string_equal(s.kernel, "");
 	settings_init(&s);
-	str_copy(s.target, sizeof(s.target), "vm");
-	str_copy(s.disk, sizeof(s.disk), "/a");
+	s.target = "vm";
+	s.disk = "/a";
 	assert_int_equal(settings_check(&s, NULL), 0);
 	assert_string_equal(s.attachment, "bridge");
 	assert_string_equal(s.login, "agent");

@@ -54,7 +54,7 @@ static void fill_open(struct world *w, uint64_t blocks)
 
 	for (int a = 0; a < 2; a++) {
 		arms[a].rate = 2000;
-		str_copy(arms[a].pacing, sizeof(arms[a].pacing), "open");
+		arms[a].pacing = "open";
 	}
 	int64_t cell = cell_add(w, "container/oci/bridge/udp_rr/open-2000", arms);
 	for (uint64_t b = 0; b < blocks; b++)

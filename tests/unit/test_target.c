@@ -52,9 +52,9 @@ static char skip_reason[1024];
 static void settings_make(struct settings *s, const struct kind *k)
 {
 	settings_init(s);
-	str_copy(s->target, sizeof(s->target), k->target);
-	str_copy(s->runtime, sizeof(s->runtime), k->runtime);
-	str_copy(s->attachment, sizeof(s->attachment), k->attachment);
+	s->target = k->target;
+	s->runtime = k->runtime;
+	s->attachment = k->attachment;
 	s->ipv6 = k->ipv6;
 	s->mtu = k->mtu;
 }

@@ -12,7 +12,7 @@ static struct settings settings_of(const char *profile)
 	struct settings s;
 
 	settings_init(&s);
-	str_copy(s.profile, sizeof(s.profile), profile);
+	s.profile = profile;
 	return s;
 }
 
@@ -505,16 +505,18 @@ static void the_users_commands_are_run_and_undone(void **state)
 	world_make(&w, WORLD_NONE, 2);
 	world_enter(&w);
 	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, NULL, &e), -EINVAL);
-	snprintf(s.apply, sizeof(s.apply), "echo on > %s/theirs; sleep 100 &", w.path);
-	snprintf(s.revert, sizeof(s.revert), "rm %s/theirs", w.path);
+	AUTO_FREE char *apply = str_format("echo on > %s/theirs; sleep 100 &", w.path);
+	s.apply = str_keep(apply);
+	AUTO_FREE char *revert = str_format("rm %s/theirs", w.path);
+	s.revert = str_keep(revert);
 	must(tune_open(&tune, &w.host, &e), &e);
 	must(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, NULL, &e), &e);
 	must(tune_apply(tune, plan, &e), &e);
 	assert_text(world_get(&w, "/theirs"), "on");
 	must(tune_revert(tune, &e), &e);
 	assert_text(world_get(&w, "/theirs"), "absent");
-	str_copy(s.apply, sizeof(s.apply), "echo no such profile; exit 3");
-	str_copy(s.revert, sizeof(s.revert), "true");
+	s.apply = "echo no such profile; exit 3";
+	s.revert = "true";
 	must(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, NULL, &e), &e);
 	assert_true(tune_apply(tune, plan, &e) < 0);
 	assert_non_null(strstr(e.text, "exit status 3: no such profile"));
@@ -602,7 +604,7 @@ static void try_settings(struct world *w, const struct subject *subject, unsigne
 	m /= 2;
 	w->host.privileged = m % 2;
 	m /= 2;
-	str_copy(s.sched, sizeof(s.sched), scheds[m % 3]);
+	s.sched = scheds[m % 3];
 	m /= 3;
 	s.client_cpu = MIN(places[m % 3], w->cpus - 1);
 	m /= 3;

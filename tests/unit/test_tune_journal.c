@@ -26,11 +26,13 @@ static int live(struct world *w, const char *profile, const struct subject *subj
 	struct tune *tune;
 
 	settings_init(&s);
-	str_copy(s.profile, sizeof(s.profile), profile);
+	s.profile = profile;
 	if (subject->threads_n > 1 && subject->threads[1].role == ROLE_VCPU)
-		str_copy(s.target, sizeof(s.target), "vm");
-	snprintf(s.apply, sizeof(s.apply), "echo on > %s/theirs", w->path);
-	snprintf(s.revert, sizeof(s.revert), "rm -f %s/theirs", w->path);
+		s.target = "vm";
+	AUTO_FREE char *apply = str_format("echo on > %s/theirs", w->path);
+	s.apply = str_keep(apply);
+	AUTO_FREE char *revert = str_format("rm -f %s/theirs", w->path);
+	s.revert = str_keep(revert);
 	world_enter(w);
 	if (tune_open(&tune, &w->host, NULL))
 		return 1;
@@ -296,9 +298,10 @@ static void what_the_journal_cannot_hold_is_not_done(void **state)
 	world_make(&w, WORLD_NONE, 2);
 	world_enter(&w);
 	settings_init(&s);
-	str_copy(s.profile, sizeof(s.profile), "command");
-	snprintf(s.apply, sizeof(s.apply), "echo \xe9 > %s/theirs", w.path);
-	str_copy(s.revert, sizeof(s.revert), "true");
+	s.profile = "command";
+	AUTO_FREE char *apply = str_format("echo \xe9 > %s/theirs", w.path);
+	s.apply = str_keep(apply);
+	s.revert = "true";
 	assert_int_equal(tune_open(&tune, &w.host, &e), 0);
 	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &nobody, &e), 0);
 	assert_int_equal(tune_apply(tune, plan, &e), -EINVAL);

@@ -321,7 +321,7 @@ static void apply_stage(struct machine *m, struct tune *tune, enum tune_stage st
 	struct settings s;
 
 	settings_init(&s);
-	str_copy(s.profile, sizeof(s.profile), "low-latency");
+	s.profile = "low-latency";
 	must(tune_plan_make(&plan, &m->host, stage, &s, &m->subject, &e), &e);
 	must(tune_apply(tune, plan, &e), &e);
 }
@@ -532,8 +532,8 @@ static void a_link_in_a_namespace_is_reached(void **state)
 	m.subject.links[0] = (struct subject_link){"lo", netns};
 	m.subject.links_n = 1;
 	settings_init(&s);
-	str_copy(s.profile, sizeof(s.profile), "low-latency");
-	str_copy(s.isolate, sizeof(s.isolate), "1");
+	s.profile = "low-latency";
+	s.isolate = "1";
 	must(tune_open(&tune, &m.host, &e), &e);
 	must(tune_plan_make(&plan, &m.host, TUNE_LIVE, &s, &m.subject, &e), &e);
 	must(tune_apply(tune, plan, &e), &e);

@@ -13,8 +13,8 @@ static struct settings settings_of(const char *profile)
 	struct settings s;
 
 	settings_init(&s);
-	str_copy(s.target, sizeof(s.target), "vm");
-	str_copy(s.profile, sizeof(s.profile), profile);
+	s.target = "vm";
+	s.profile = profile;
 	return s;
 }
 
@@ -128,7 +128,7 @@ static void try_way(const struct way *way, enum world_kind kind)
 	struct world w;
 	bool all = false;
 
-	str_copy(s.sched, sizeof(s.sched), way->sched);
+	s.sched = way->sched;
 	s.client_cpu = way->client_cpu;
 	s.server_cpu = way->server_cpu;
 	world_make(&w, kind, way->cpus);
@@ -174,7 +174,7 @@ static void realtime_is_limited_for_our_machine_and_not_for_the_users(void **sta
 		struct err e = ERR_INIT;
 		struct tune *tune;
 		struct world w;
-		str_copy(s.target, sizeof(s.target), targets[i]);
+		s.target = targets[i];
 		world_make(&w, WORLD_V2, 4);
 		world_enter(&w);
 		world_machine(&w, subject, 2, 1);
@@ -252,7 +252,7 @@ static void threads_that_were_made_meanwhile_are_put_back(void **state)
 	struct world w;
 
 	(void)state;
-	str_copy(s.target, sizeof(s.target), "vm:theirs");
+	s.target = "vm:theirs";
 	world_make(&w, WORLD_V2, 4);
 	world_enter(&w);
 	world_machine(&w, subject, 1, 0);
@@ -291,7 +291,7 @@ static void the_backing_follows_profile_and_wish(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct settings s = settings_of(rows[i].profile);
-		str_copy(s.backing, sizeof(s.backing), rows[i].backing);
+		s.backing = rows[i].backing;
 		if (tune_wants_backing(&s) != rows[i].want)
 			fail_msg("%s with backing '%s': %d, not %d", rows[i].profile, rows[i].backing,
 				tune_wants_backing(&s), rows[i].want);
@@ -329,8 +329,8 @@ static void huge_pages_are_asked_for_as_far_as_they_lack(void **state)
 		struct err e = ERR_INIT;
 		struct tune *tune;
 		struct world w;
-		str_copy(s.target, sizeof(s.target), rows[i].target);
-		str_copy(s.backing, sizeof(s.backing), rows[i].backing);
+		s.target = rows[i].target;
+		s.backing = rows[i].backing;
 		s.memory_bytes = rows[i].memory_mib << 20;
 		world_make(&w, WORLD_NONE, 2);
 		world_enter(&w);
