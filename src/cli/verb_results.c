@@ -176,7 +176,8 @@ static void list_settings(struct buf *b)
 
 static void list_profiles(struct buf *b)
 {
-	tune_profiles_each(add_row, b);
+	for (size_t i = 0; i < PROFILES_N; i++)
+		add_row(profile_rows[i].name, profile_rows[i].help, b);
 }
 
 static void add_knob(const char *id, const char *help, void *arg)

@@ -26,7 +26,7 @@ static double known(uint64_t ns)
 
 static void fill_boot(double *boot_ns, const struct trial_record *r)
 {
-	const struct kernel_facts *k = settings_vm(&r->settings) ? &r->guest : &r->host;
+	const struct kernel_facts *k = target_of(&r->settings)->machine ? &r->guest : &r->host;
 	bool outside = !settings_exact(&r->settings);
 
 	boot_ns[REPORT_BOOT_EXEC_TO_READY] = outside ? known(k->boot_ns) : NAN;
@@ -38,11 +38,11 @@ static void fill_boot(double *boot_ns, const struct trial_record *r)
 
 void report_facts_fill(struct report_trial *t, const struct trial_record *r)
 {
-	const struct kernel_facts *runs = settings_vm(&r->settings) ? &r->guest : &r->host;
+	const struct kernel_facts *runs = target_of(&r->settings)->machine ? &r->guest : &r->host;
 
 	str_copy(t->facts.host_kernel, sizeof(t->facts.host_kernel), r->host.kernel);
 	str_copy(t->facts.host_accel, sizeof(t->facts.host_accel), r->host.accel);
-	if (settings_vm(&r->settings))
+	if (target_of(&r->settings)->machine)
 		str_copy(t->facts.guest_kernel, sizeof(t->facts.guest_kernel), r->guest.kernel);
 	str_copy(t->facts.accel, sizeof(t->facts.accel), runs->accel);
 	t->emulated = !strcmp(runs->accel, "tcg") || !strcmp(r->host.accel, "tcg");

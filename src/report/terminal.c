@@ -168,7 +168,7 @@ static void knobs(const struct report_cell *cell, struct buf *out)
 	for (size_t a = 0; a < cell->arms_n; a++) {
 		const struct report_knobs *k = &cell->arms[a].knobs;
 
-		if (!k->effective && !k->unchanged && !strcmp(cell->arms[a].settings.profile, "stock"))
+		if (!k->effective && !k->unchanged && !profile_of(&cell->arms[a].settings)->writes)
 			continue;
 		buf_add(&line, "%s%s: %zu knobs effective, %zu as found", line.len ? " · " : "",
 			cell->arms[a].name, k->effective, k->unchanged);

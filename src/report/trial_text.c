@@ -156,15 +156,15 @@ static void placement(const struct settings *s, struct buf *line)
 		const char *name;
 		int64_t cpu;
 	} ends[] = {{"client", s->client_cpu}, {"server", s->server_cpu}};
-	bool tuned = strcmp(s->profile, "low-latency") == 0;
+	const struct profile_row *profile = profile_of(s);
 
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
 		if (ends[i].cpu >= 0)
 			buf_add(line, ", %s on CPU %lld", ends[i].name, (long long)ends[i].cpu);
 		else
 			buf_add(line, ", %s %s", ends[i].name,
-				tuned ? "placed by the profile" : "not pinned");
-	buf_add(line, ", sched %s", *s->sched ? s->sched : tuned ? "by the profile" : "other");
+				profile->isolates ? "placed by the profile" : "not pinned");
+	buf_add(line, ", sched %s", *s->sched ? s->sched : profile->realtime ? "by the profile" : "other");
 }
 
 static void conditions(const struct trial_record *r, struct buf *out)

@@ -42,8 +42,8 @@ static double estimate_trial_ns(const struct settings *s)
 	if (settings_exact(s))
 		return 20e9;
 	if (settings_lab(s)) /* a share of the host's boot, and everything is slower */
-		return 10e9 + 2 * measured + (settings_vm(s) ? 12e9 : 0);
-	return measured + (double)s->warmup_ns + (settings_vm(s) ? 6e9 : 150e6);
+		return 10e9 + 2 * measured + (target_of(s)->machine ? 12e9 : 0);
+	return measured + (double)s->warmup_ns + (target_of(s)->machine ? 6e9 : 150e6);
 }
 
 uint64_t run_estimate_ns(const struct experiment *x)

@@ -17,7 +17,7 @@ const char *run_lacks(const struct settings *s, size_t which)
 	struct kernel k;
 
 	/* Whether KVM works here is seen before anything is fetched; on an emulated host it does. */
-	if (which == 1 && (!settings_boots(s) || (!strcmp(s->accel, "kvm") && !settings_lab(s))))
+	if (which == 1 && (!target_of(s)->boots || (!strcmp(s->accel, "kvm") && !settings_lab(s))))
 		return NULL;
 	const char *word = words[which];
 	if (!word || kernel_find(&k, word, NULL) == 0 || !kernel_fetchable(word))

@@ -34,7 +34,7 @@ static const struct {
 void guest_settings(const struct settings *of_trial, struct settings *out)
 {
 	settings_init(out);
-	if (strcmp(of_trial->profile, "command")) /* the commands are the host's */
+	if (!profile_of(of_trial)->commands)
 		out->profile = of_trial->profile;
 	out->sched = of_trial->sched;
 	out->duration_ns = of_trial->duration_ns;

@@ -66,7 +66,7 @@ static int lab_kernel(const struct settings *s, struct kernel *k, struct err *e)
 	if (rc == 0 && k->configured && !k->can[KERNEL_CONTAINERS])
 		return err_set(e, ENOTSUP,
 			"kernel %s cannot hold containers: it lacks namespaces, veth or bridges", k->release);
-	if (rc == 0 && settings_vm(s) && k->configured && !k->can[KERNEL_KVM])
+	if (rc == 0 && target_of(s)->machine && k->configured && !k->can[KERNEL_KVM])
 		return err_set(
 			e, ENOTSUP, "kernel %s cannot host virtual machines: it has no KVM", k->release);
 	if (rc == 0 && !strcmp(s->path, "vhost") && k->configured && !k->can[KERNEL_VHOST])
@@ -83,7 +83,7 @@ int lab_possible(const struct settings *s, struct err *e)
 
 	if (rc == 0)
 		rc = lab_kernel(s, &k, e);
-	if (rc == 0 && settings_vm(s))
+	if (rc == 0 && target_of(s)->machine)
 		rc = kernel_find(&k, s->kernel, e);
 	if (rc == 0)
 		rc = target_agent(agent, sizeof(agent), e);
@@ -94,7 +94,7 @@ int lab_possible(const struct settings *s, struct err *e)
 
 static unsigned parts_of(const struct settings *s)
 {
-	return (settings_vm(s) ? IMAGE_VM : 0u) | (strcmp(s->noise, "none") ? IMAGE_NOISE : 0u);
+	return (target_of(s)->machine ? IMAGE_VM : 0u) | (strcmp(s->noise, "none") ? IMAGE_NOISE : 0u);
 }
 
 /* Builds of one's own may share a release. */
@@ -125,7 +125,7 @@ static int lab_add(struct lab *lab, const struct settings *s, struct err *e)
 	int rc;
 
 	lab->parts |= parts_of(s);
-	if (!settings_vm(s))
+	if (!target_of(s)->machine)
 		return 0;
 	if ((rc = kernel_find(&k, s->kernel, e)) < 0 || has_guest(lab, &k))
 		return rc;
@@ -156,7 +156,8 @@ static bool lab_serves(const struct lab *lab, const struct settings *s)
 		strcmp(lab->boot, s->host_boot) || (parts_of(s) & ~lab->parts) ||
 		kernel_find(&host, settings_lab(s), NULL) < 0 || !same_kernel(&host, &lab->kernel))
 		return false;
-	return !settings_vm(s) || (kernel_find(&guest, s->kernel, NULL) == 0 && has_guest(lab, &guest));
+	return !target_of(s)->machine ||
+	       (kernel_find(&guest, s->kernel, NULL) == 0 && has_guest(lab, &guest));
 }
 
 /* --- boot -------------------------------------------------------------------------------------- */
@@ -171,7 +172,7 @@ static int inner_settings(const struct settings *s, struct settings *inner, stru
 	inner->site = "local";
 	inner->clock = "real";
 	inner->host_boot = "";
-	if (!settings_vm(s))
+	if (!target_of(s)->machine)
 		return 0;
 	if ((rc = kernel_find(&k, s->kernel, e)) < 0)
 		return rc;
@@ -194,10 +195,10 @@ static int lab_document(const struct settings *s, json_t **out, struct err *e)
 
 static unsigned lab_memory(const struct site *site, const struct lab *lab, const struct settings *s)
 {
-	uint64_t guest = settings_vm(s) ? s->memory_bytes : 0;
+	uint64_t guest = target_of(s)->machine ? s->memory_bytes : 0;
 
 	for (size_t i = 0; i < site->group_n; i++)
-		if (settings_vm(site->group[i]))
+		if (target_of(site->group[i])->machine)
 			guest = MAX(guest, site->group[i]->memory_bytes);
 	return HOST_MIB + (lab->parts & IMAGE_VM ? HOST_VM_MIB : 0u) + (unsigned)(guest >> 20);
 }

@@ -136,8 +136,9 @@ static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struc
 
 static int prepare_endpoints(struct session *s, struct err *e)
 {
-	struct endpoint_plan plan = {
-		.server = true, .lock_memory = tune_wants_memory_lock(s->settings), .settings = *s->settings};
+	struct endpoint_plan plan = {.server = true,
+		.lock_memory = profile_of(s->settings)->locks_memory,
+		.settings = *s->settings};
 	int rc = rng_token(plan.token, e);
 
 	if (rc == 0 && str_copy(plan.address, sizeof(plan.address), target_address(s->target)))
@@ -229,7 +230,7 @@ static int tune_guest(struct session *s, struct err *e)
 	uint64_t deadline = time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS);
 	int fd = target_control(s->target, true), rc = 0;
 
-	for (int stage = TUNE_HOST; rc == 0 && settings_vm(s->settings) && stage <= TUNE_LIVE; stage++)
+	for (int stage = TUNE_HOST; rc == 0 && target_of(s->settings)->machine && stage <= TUNE_LIVE; stage++)
 		rc = guest_tune(fd, s->settings, (enum tune_stage)stage, deadline, &s->guest_knobs, e);
 	return rc < 0 ? agent_failed(s, end_name(true), e) : 0;
 }
@@ -243,7 +244,7 @@ static int verify(struct session *s, bool *all, struct err *e)
 
 	if (rc < 0)
 		return an_end_failed(s, e);
-	if (!settings_vm(s->settings))
+	if (!target_of(s->settings)->machine)
 		return 0;
 	rc = guest_verify(target_control(s->target, true), deadline, &inside, &s->guest_knobs, e);
 	*all = *all && inside;
@@ -334,7 +335,7 @@ static int take_down(struct session *s, struct err *e)
 
 	/* A guest of taut's own just ends; a user's goes on.  An agent that is still measuring hears nothing
 	 * but the end of its stream, and puts back by itself. */
-	if (s->guest_knobs && !s->busy && strcmp(s->settings->target, "vm") &&
+	if (s->guest_knobs && !s->busy && !target_of(s->settings)->made &&
 		guest_untune(target_control(s->target, true), time_now_ns() + HANDSHAKE_NS, &problem) < 0)
 		log_warn("%s", err_string(&problem, text, sizeof(text)));
 	if (s->tune) {
@@ -378,7 +379,7 @@ int site_trial_local(
 	if (rc < 0) {
 		record->outcome = TRIAL_FAILED;
 		snprintf(record->reason, sizeof(record->reason), "%s", err_string(&why, text, sizeof(text)));
-		if (settings_vm(settings) &&
+		if (target_of(settings)->machine &&
 			why.code == EREMOTEIO) /* what a guest refuses ends its trial alone */
 			why.exit = EXIT_FAILED;
 		if (why.exit == EXIT_USAGE || why.exit == EXIT_REFUSED || why.code == ENOSPC) {

@@ -62,7 +62,8 @@ static int check_cpu(const struct site *site, const char *what, int64_t cpu, str
 /* A word that can be no kernel.  One that only is not here is a reason to skip, see site_probe(). */
 static int check_kernels(const struct settings *s, struct err *e)
 {
-	const char *const words[] = {settings_lab(s), settings_vm(s) && s->kernel[0] ? s->kernel : NULL};
+	const char *const words[] = {
+		settings_lab(s), target_of(s)->machine && s->kernel[0] ? s->kernel : NULL};
 	struct err why = ERR_INIT;
 	struct kernel k;
 
@@ -79,7 +80,7 @@ static void warn_of_sharing(struct site *site, const struct settings *s)
 {
 	cpus isolated, housekeeping;
 
-	if (site->warned || strcmp(s->target, "vm") || strcmp(s->profile, "low-latency") ||
+	if (site->warned || !target_of(s)->machine || !target_of(s)->made || !profile_of(s)->isolates ||
 		tune_partition(&site->host, s->isolate, &isolated, &housekeeping, NULL) < 0 ||
 		!CPU_COUNT(&isolated) || s->vcpus <= (uint64_t)CPU_COUNT(&isolated))
 		return;
@@ -98,11 +99,11 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 	if (rc == 0)
 		rc = target_check(s, e);
 	/* Within an emulated host any kernel will do that it was given, so none is named there. */
-	if (rc == 0 && settings_boots(s) && !s->kernel[0] && !host_emulated())
+	if (rc == 0 && target_of(s)->boots && !s->kernel[0] && !host_emulated())
 		s->kernel = "stock";
 	if (rc == 0)
 		rc = check_kernels(s, e);
-	if (rc == 0 && !tune_profile_known(s->profile)) {
+	if (rc == 0 && profile_find(s->profile) < 0) {
 		err_usage(e, "cannot use profile '%s': there is no such profile", s->profile);
 		return err_try(e, "stock, low-latency or command");
 	}
@@ -116,7 +117,7 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 	if (rc == 0 && s->isolate[0] &&
 		(rc = tune_partition(&site->host, s->isolate, &isolated, &housekeeping, e)) < 0)
 		e->exit = EXIT_USAGE;
-	if (rc == 0 && strcmp(s->profile, "stock"))
+	if (rc == 0 && profile_of(s)->writes)
 		rc = tune_allowed(&site->host, running, site->options.yes, e);
 	if (rc == 0)
 		warn_of_sharing(site, s);

@@ -287,7 +287,7 @@ void witness_testify(const struct witness *w, struct trial_record *record)
 {
 	/* A guest's clock is its own; the client's is that of the samples. */
 	const struct endpoint_record *m =
-		settings_vm(&record->settings) ? &record->client : trial_measured(record);
+		target_of(&record->settings)->machine ? &record->client : trial_measured(record);
 	const struct sample *a = last_before(w, m->started_ns), *b = first_after(w, m->ended_ns);
 	struct cause causes[CAUSES] = {
 		{"cpu quota", offsetof(struct sample, throttled_ns), 0},

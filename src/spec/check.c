@@ -48,7 +48,7 @@ static int check_sizes(const struct settings *s, const struct workload_row *w, s
 
 static int check_profile(const struct settings *s, struct err *e)
 {
-	bool command = !strcmp(s->profile, "command");
+	bool command = profile_of(s)->commands;
 
 	if (command && (!s->apply[0] || !s->revert[0]))
 		return err_usage(e,
@@ -112,16 +112,16 @@ static int check_vm(struct settings *s, struct err *e)
 	struct settings initial;
 
 	settings_init(&initial);
-	for (size_t i = 0; !settings_vm(s) && i < ARRAY_LEN(own); i++)
+	for (size_t i = 0; !target_of(s)->machine && i < ARRAY_LEN(own); i++)
 		if (!setting_equal(s, &initial, setting_find(own[i])))
 			return err_usage(e, "cannot use %s with target %s: only a virtual machine has one",
 				own[i], s->target);
-	if (!settings_vm(s))
+	if (!target_of(s)->machine)
 		return 0;
 	int rc = settings_domain(s) ? check_domain(s, e) : 0;
 	if (rc < 0)
 		return rc;
-	if (!settings_domain(s) && s->queues > s->vcpus)
+	if (target_of(s)->made && s->queues > s->vcpus)
 		return err_usage(e,
 			"cannot give a machine %llu queues and %llu vCPUs: "
 			"a queue without a CPU of its own is not used (try: vcpus %llu)",
@@ -130,7 +130,7 @@ static int check_vm(struct settings *s, struct err *e)
 	if (s->disk[0] && (s->kernel[0] || s->boot[0]))
 		return err_usage(e,
 			"cannot give a VM both a disk and a kernel or boot arguments: the disk brings its own");
-	if (!settings_domain(s) && !s->path[0])
+	if (target_of(s)->made && !s->path[0])
 		s->path = "virtio";
 	return check_login(s, e);
 }
@@ -152,7 +152,7 @@ static int check_site(const struct settings *s, struct err *e)
 		return 0;
 	if (!lab)
 		return err_usage(e, "cannot use the exact clock on the local host (try: site lab:stock)");
-	if (settings_vm(s))
+	if (target_of(s)->machine)
 		return err_usage(e,
 			"cannot use the exact clock with target %s: it knows one CPU, and a guest within needs another",
 			s->target);
@@ -160,6 +160,32 @@ static int check_site(const struct settings *s, struct err *e)
 		return err_usage(
 			e, "cannot use noise '%s' on the exact clock: nothing else runs there", s->noise);
 	return 0;
+}
+
+/* What a target has by default. */
+static int check_target(struct settings *s, struct err *e)
+{
+	enum target_kind kind;
+	int rc = settings_target(s, &kind, e);
+
+	if (rc < 0)
+		return rc;
+	if (!s->runtime[0] && target_rows[kind].runtime_written)
+		s->runtime = target_rows[kind].runtime;
+	if (!s->attachment[0])
+		s->attachment = target_rows[kind].attachment;
+	return 0;
+}
+
+static int check_attachment(const struct settings *s, struct err *e)
+{
+	const struct target_row *row = target_of(s);
+
+	if (str_in(s->attachment, row->attachments))
+		return 0;
+	err_usage(
+		e, "cannot attach %s by '%s': it has one of %s", row->help, s->attachment, row->attachments);
+	return err_try(e, "%s", row->attachment);
 }
 
 int settings_check(struct settings *s, struct err *e)
@@ -175,21 +201,12 @@ int settings_check(struct settings *s, struct err *e)
 		err_usage(e, "cannot run workload '%s': there is no such workload", s->workload);
 		return near ? err_try(e, "%s", near) : err_try(e, "tcp_rr, udp_rr, tcp_stream or tcp_maerts");
 	}
-	if (!strcmp(s->target, "container") && !s->runtime[0])
-		s->runtime = "oci";
-	if (!s->attachment[0])
-		s->attachment = (settings_domain(s)            ? "host"
-				 : strcmp(s->target, "native") ? "bridge"
-							       : "veth");
+	if ((rc = check_target(s, e)) < 0)
+		return rc;
 	if ((rc = check_vm(s, e)) < 0 || (rc = check_site(s, e)) < 0)
 		return rc;
-	const char *only = settings_domain(s) ? "host" : settings_vm(s) ? "bridge" : s->attachment;
-	if (strcmp(s->attachment, only))
-		return err_usage(e, "cannot attach a virtual machine by '%s' (try: %s)", s->attachment, only);
-	if (!settings_domain(s) && !strcmp(s->attachment, "host"))
-		return err_usage(e,
-			"cannot attach target %s by 'host': only a running domain is there already (try: bridge)",
-			s->target);
+	if ((rc = check_attachment(s, e)) < 0)
+		return rc;
 	if (s->mtu && s->mtu < (s->ipv6 ? 1280u : 68u))
 		return err_usage(e, "cannot use MTU %llu: IPv%c needs at least %d",
 			(unsigned long long)s->mtu, s->ipv6 ? '6' : '4', s->ipv6 ? 1280 : 68);

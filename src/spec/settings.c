@@ -284,16 +284,6 @@ bool settings_open_loop(const struct settings *s)
 	return s->rate > 0;
 }
 
-bool settings_vm(const struct settings *s)
-{
-	return !strcmp(s->target, "vm") || settings_domain(s);
-}
-
-bool settings_boots(const struct settings *s)
-{
-	return settings_vm(s) && !settings_domain(s) && !s->disk[0];
-}
-
 const char *settings_domain(const struct settings *s)
 {
 	return str_starts(s->target, "vm:") ? s->target + strlen("vm:") : NULL;

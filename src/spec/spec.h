@@ -95,8 +95,6 @@ int settings_check(struct settings *s, struct err *e);
 /* "other" → SCHED_OTHER 0; "fifo:N" → SCHED_FIFO N. */
 int sched_parse(const char *text, int *policy, int *priority, struct err *e);
 bool settings_open_loop(const struct settings *s); /* rate > 0 */
-bool settings_vm(const struct settings *s);        /* target vm or vm:NAME */
-bool settings_boots(const struct settings *s);     /* taut boots a kernel for the machine that it makes */
 /* NAME of the target vm:NAME, a domain that runs already; NULL for any other target. */
 const char *settings_domain(const struct settings *s);
 bool settings_exact(const struct settings *s); /* on the exact clock */
@@ -104,6 +102,44 @@ bool settings_exact(const struct settings *s); /* on the exact clock */
 const char *settings_lab(const struct settings *s);
 json_t *settings_json(const struct settings *s);
 int settings_from_json(struct settings *s, const json_t *object, struct err *e);
+
+/* --- targets and profiles: rows ---------------------------------------------------------------- */
+
+enum target_kind { TARGET_NATIVE, TARGET_CONTAINER, TARGET_VM, TARGET_DISK, TARGET_DOMAIN, TARGETS_N };
+
+/* What holds the server, and what goes with it.  Combinations and defaults stand here and nowhere else. */
+struct target_row {
+	const char *name;        /* as a message calls it */
+	const char *help;        /* what a message says of it when an attachment does not fit */
+	const char *runtime;     /* when none is named */
+	const char *attachment;  /* when none is named */
+	const char *attachments; /* "veth|bridge": those that it can have */
+	bool runtime_written;    /* the runtime by default becomes part of the settings */
+	bool machine;            /* the server is in a virtual machine */
+	bool made;               /* taut makes it, and may end it; else it runs already and is somebody's */
+	bool boots;              /* taut chooses the kernel that it boots */
+};
+extern const struct target_row target_rows[TARGETS_N];
+/* EXIT_USAGE for a word that is none. */
+int settings_target(const struct settings *s, enum target_kind *out, struct err *e);
+/* The same of settings that have been checked. */
+const struct target_row *target_of(const struct settings *s);
+
+enum profile { PROFILE_STOCK, PROFILE_LOW_LATENCY, PROFILE_COMMAND, PROFILES_N };
+
+/* What a profile means beyond the values that knobs have for it. */
+struct profile_row {
+	const char *name, *help;
+	bool writes;       /* the machine is changed */
+	bool isolates;     /* CPUs are set apart for the measured work, and ends are placed there */
+	bool realtime;     /* ends are realtime tasks */
+	bool locks_memory; /* of the ends; and a machine's memory is held by huge pages or locked */
+	bool commands;     /* is the user's own two commands, which are the host's business alone */
+};
+extern const struct profile_row profile_rows[PROFILES_N];
+int profile_find(const char *name); /* an enum profile, or -EINVAL */
+/* Of settings that have been checked. */
+const struct profile_row *profile_of(const struct settings *s);
 
 /* --- the subject: what tuning needs to know of a target ---------------------------------------- */
 

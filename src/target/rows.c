@@ -12,18 +12,6 @@ const struct attachment_row *const attachment_rows[] = {
 	&attachment_veth, &attachment_bridge, &attachment_host};
 const size_t attachment_rows_n = ARRAY_LEN(attachment_rows);
 
-/* The runtime of a target for which none is named. */
-static const struct {
-	const char *name;
-	const struct runtime_row *runtime;
-} targets[] = {
-	{"native", &runtime_netns},
-	{"container", &runtime_oci},
-	{"vm", &runtime_vm},
-	{"vm with a disk", &runtime_disk},
-	{"vm:NAME", &runtime_libvirt},
-};
-
 #define NAMES_MAX 16
 
 /* EXIT_USAGE: "cannot use runtime 'x': this build cannot make it, known are a, b". */
@@ -38,41 +26,20 @@ static int unknown(const char *what, const char *word, const char *const *names,
 	return near ? err_try(e, "%s", near) : -EINVAL;
 }
 
-static int target_row(const char *word, size_t *row, struct err *e)
-{
-	const char *names[ARRAY_LEN(targets)];
-
-	for (*row = 0; *row < ARRAY_LEN(targets); ++*row) {
-		if (!strcmp(targets[*row].name, word))
-			return 0;
-		names[*row] = targets[*row].name;
-	}
-	return unknown("target", word, names, ARRAY_LEN(names), e);
-}
-
-/* The word of the table. */
-static const char *kind(const struct settings *s)
-{
-	if (settings_domain(s))
-		return "vm:NAME";
-	return settings_vm(s) && s->disk[0] ? "vm with a disk" : s->target;
-}
-
 static int runtime_find(const struct settings *s, const struct runtime_row **out, struct err *e)
 {
-	const char *names[ARRAY_LEN(runtime_rows)], *target = kind(s);
-	size_t row, n = 0;
+	const char *names[ARRAY_LEN(runtime_rows)];
+	enum target_kind kind;
+	size_t n = 0;
+	int rc = settings_target(s, &kind, e);
 
-	int rc = target_row(target, &row, e);
 	if (rc < 0)
 		return rc;
-	if (!s->runtime[0]) {
-		*out = targets[row].runtime;
-		return 0;
-	}
+	const char *target = target_rows[kind].name,
+		   *wanted = s->runtime[0] ? s->runtime : target_rows[kind].runtime;
 	for (size_t i = 0; i < runtime_rows_n; i++) {
 		bool able = str_in(target, runtime_rows[i]->targets);
-		if (able && !strcmp(runtime_rows[i]->name, s->runtime)) {
+		if (able && !strcmp(runtime_rows[i]->name, wanted)) {
 			*out = runtime_rows[i];
 			return 0;
 		}

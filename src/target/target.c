@@ -145,7 +145,9 @@ unsigned target_prefix(const struct target *t)
 
 uint64_t target_patience_ns(const struct settings *s, uint64_t ns)
 {
-	uint64_t boot_ns = settings_domain(s) || !settings_vm(s) ? 0 : s->disk[0] ? DISK_BOOT_NS : BOOT_NS;
+	uint64_t boot_ns = settings_domain(s) || !target_of(s)->machine ? 0
+			   : s->disk[0]                                 ? DISK_BOOT_NS
+									: BOOT_NS;
 
 	return boot_patience_ns(MAX(ns, boot_ns));
 }

@@ -125,7 +125,7 @@ static bool may_lock(uint64_t mib)
 
 static int vm_backing(const struct settings *s, struct machine_options *o, struct err *e)
 {
-	bool tuned = !strcmp(s->profile, "low-latency"), whole = o->memory_mib % HUGEPAGES_MIB == 0;
+	bool tuned = profile_of(s)->locks_memory, whole = o->memory_mib % HUGEPAGES_MIB == 0;
 	bool free = whole && hugepages_free(o->memory_mib);
 
 	if (!strcmp(s->backing, "hugepages") && !whole)

@@ -94,7 +94,7 @@ static enum answer endpoint_rttime(const struct asked *asked, char *out, size_t 
 
 	if (!tune_sched_wanted(asked->p, &policy, &priority) || policy != SCHED_FIFO)
 		return ANSWER_NONE;
-	if (vcpu && strcmp(s->target, "vm")) {
+	if (vcpu && !target_of(s)->made) {
 		str_copy(out, size, "it is your own machine: the limit would end it");
 		return ANSWER_SKIP;
 	}

@@ -73,7 +73,7 @@ static enum answer vcpu_sched(const struct asked *asked, char *out, size_t size)
 		str_copy(out, size, "several vCPUs on one CPU would wait for each other for ever");
 		return ANSWER_SKIP;
 	}
-	if (tune_fifo_wanted(p) && p->profile == PROFILE_LOW_LATENCY && CPU_COUNT(&p->isolated) == 0) {
+	if (tune_fifo_wanted(p) && profile_rows[p->profile].realtime && CPU_COUNT(&p->isolated) == 0) {
 		str_copy(out, size, "a busy guest would keep the only CPU for itself");
 		return ANSWER_SKIP;
 	}
@@ -88,7 +88,7 @@ enum tune_backing tune_wants_backing(const struct settings *settings)
 		return TUNE_BACKING_HUGEPAGES;
 	if (!strcmp(settings->backing, "locked"))
 		return TUNE_BACKING_LOCKED;
-	if (!strcmp(settings->backing, "ram") || !tune_wants_memory_lock(settings))
+	if (!strcmp(settings->backing, "ram") || !profile_of(settings)->locks_memory)
 		return TUNE_BACKING_RAM;
 	return TUNE_BACKING_BEST;
 }
@@ -145,7 +145,7 @@ static int plan_hugepages(struct planning *p, const struct knob *knob, struct er
 	char text[256];
 
 	(void)e;
-	if (strcmp(p->settings->target, "vm") ||
+	if (!target_of(p->settings)->machine || !target_of(p->settings)->made ||
 		(backing != TUNE_BACKING_BEST && backing != TUNE_BACKING_HUGEPAGES))
 		return 0;
 	struct entry *entry = tune_entry_add(p->plan, knob->id, knob->executor, knob->object);

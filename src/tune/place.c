@@ -114,7 +114,7 @@ enum answer tune_value_place(const struct asked *asked, char *out, size_t size)
 	char list[1024];
 	cpus allowed;
 
-	if (!placed && p->profile != PROFILE_LOW_LATENCY)
+	if (!placed && !profile_rows[p->profile].isolates)
 		return ANSWER_NONE;
 	if (cpu < 0) {
 		str_copy(out, size, "only one CPU is online");

@@ -292,7 +292,7 @@ static int check_cpu(const struct tune_host *host, const char *key, int64_t cpu,
 
 static int prepare(struct planning *p, struct err *e)
 {
-	int rc = tune_profile_find(p->settings->profile), policy, priority;
+	int rc = profile_find(p->settings->profile), policy, priority;
 
 	if (rc < 0)
 		return err_usage(e, "cannot tune by '%s': no such profile", p->settings->profile);
@@ -303,7 +303,8 @@ static int prepare(struct planning *p, struct err *e)
 	if (*p->settings->sched && (rc = sched_parse(p->settings->sched, &policy, &priority, e)) < 0)
 		return rc;
 	p->housekeeping = p->host->online;
-	if (p->profile != PROFILE_LOW_LATENCY || (CPU_COUNT(&p->host->online) == 1 && !*p->settings->isolate))
+	if (!profile_rows[p->profile].isolates ||
+		(CPU_COUNT(&p->host->online) == 1 && !*p->settings->isolate))
 		return 0;
 	return tune_partition(p->host, p->settings->isolate, &p->isolated, &p->housekeeping, e);
 }

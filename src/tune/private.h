@@ -161,9 +161,6 @@ int tune_root_of(const struct tune_host *host, const char **path);
 
 /* --- planning ---------------------------------------------------------------------------------- */
 
-enum profile { PROFILE_STOCK, PROFILE_LOW_LATENCY, PROFILE_COMMAND, PROFILES };
-int tune_profile_find(const char *name); /* an enum profile, or -EINVAL */
-
 struct planning {
 	const struct tune_host *host;
 	const struct settings *settings;
@@ -223,9 +220,9 @@ struct knob {
 	unsigned roles;
 	const char *object;
 	const char *executor;
-	struct value value[PROFILES]; /* an empty one: this profile leaves it alone */
-	bool mandatory;               /* its failure fails the plan */
-	bool anyone;                  /* needs no root */
+	struct value value[PROFILES_N]; /* an empty one: this profile leaves it alone */
+	bool mandatory;                 /* its failure fails the plan */
+	bool anyone;                    /* needs no root */
 	int (*plan)(struct planning *p, const struct knob *knob, struct err *e);
 };
 

@@ -52,9 +52,7 @@ struct tune;      /* the changes in force that one process has made: a stack of 
 
 /* --- profiles and the CPU partition ------------------------------------------------------------ */
 
-bool tune_profile_known(const char *name); /* "stock", "low-latency", "command" */
-/* Calls fn for every profile and every knob row, for help and documentation. */
-void tune_profiles_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
+/* Calls fn for every knob row, for help and documentation. */
 void tune_knobs_each(void (*fn)(const char *id, const char *help, void *arg), void *arg);
 /*
  * Splits the online CPUs: `isolate` is a list, "" means all but the first core (its SMT siblings with it;
@@ -63,8 +61,6 @@ void tune_knobs_each(void (*fn)(const char *id, const char *help, void *arg), vo
  */
 int tune_partition(
 	const struct tune_host *host, const char *isolate, cpus *isolated, cpus *housekeeping, struct err *e);
-/* Shall the endpoints lock their memory (endpoint_plan.lock_memory)? */
-bool tune_wants_memory_lock(const struct settings *settings);
 /*
  * May this machine be tuned?  EXIT_REFUSED when others' VMs or containers run on it (and !yes); the process
  * `but` (0: none) is the one to be tuned, and no stranger.

@@ -39,7 +39,7 @@ bool tune_sched_wanted(const struct planning *p, int *policy, int *priority)
 		return sched_parse(p->settings->sched, policy, priority, NULL) == 0;
 	*policy = SCHED_FIFO;
 	*priority = FIFO_PRIORITY;
-	return p->profile == PROFILE_LOW_LATENCY;
+	return profile_rows[p->profile].realtime;
 }
 
 bool tune_fifo_wanted(const struct planning *p)

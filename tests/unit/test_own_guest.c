@@ -314,7 +314,7 @@ static void settings_of_a_guest_of_ones_own_make_sense_together(void **state)
 		{{"target=vm:web", "site=lab"}, "emulated host"},
 		{{"target=vm", "disk=a", "site=lab"}, "emulated host"},
 		{{"target=vm", "attachment=host"}, "try: bridge"},
-		{{"target=container", "attachment=host"}, "running domain"},
+		{{"target=container", "attachment=host"}, "one of veth|bridge"},
 		{{"target=vm", "login=agent"}, "has the agent in it"},
 		{{"target=vm", "disk=a", "login=ssh:root@x"}, "login agent"},
 		{{"target=vm", "disk=a", "kernel=rt"}, "both"},

@@ -374,7 +374,7 @@ static void what_this_build_cannot_make_is_named(void **state)
 	} rows[] = {
 		{{"unikernel", "", ""},
 			"cannot use target 'unikernel': "
-			"this build cannot make it, known are native, container, vm, vm with a disk, vm:NAME"},
+			"this build cannot make it, known are native, container, vm and vm:NAME"},
 		{{"container", "docker", ""},
 			"target container: cannot use runtime 'docker': this build cannot make it, known are netns, oci"},
 		{{"native", "oci", ""},
