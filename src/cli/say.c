@@ -36,7 +36,7 @@ void say_doing(const char *doing, void *common)
 	if (c->quiet)
 		return;
 	/* Where there is no line to be written over, what takes long is said once. */
-	if (!terminal_understands(STDERR_FILENO) && str_starts(doing, RUN_FETCHING))
+	if (!terminal_understands(STDERR_FILENO) && str_starts(doing, SITE_FETCHING))
 		say_note("%s", doing);
 	progress_line(doing);
 }

@@ -94,7 +94,7 @@ static int lab_shell(const char *kernel, const char *boot, struct common *common
 
 	settings_init(&s);
 	s.site = str_keep(site);
-	int rc = run_fetch(&s, 1, say_doing, common, &e), status = 0;
+	int rc = site_prepare(&s, 1, say_doing, common, &e), status = 0;
 	progress_line(NULL);
 	if (rc == 0)
 		rc = state_dir(state, sizeof(state), &e);

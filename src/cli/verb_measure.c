@@ -79,7 +79,7 @@ static int measure(struct measure_verb *v)
 	int code;
 
 	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */
-	if (!v->common.dry_run && run_fetch(&v->settings, 1, say_doing, &v->common, &e) < 0)
+	if (!v->common.dry_run && site_prepare(&v->settings, 1, say_doing, &v->common, &e) < 0)
 		return e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
 	progress_line(NULL);
 	privilege_prepare();

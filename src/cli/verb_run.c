@@ -110,8 +110,9 @@ static json_t *lacking(const struct experiment *x)
 	json_t *words = json_array(), *seen = json_object();
 
 	for (size_t c = 0; c < x->cells_n; c++)
-		for (size_t i = 0; i < x->arms_n * RUN_KERNELS; i++) {
-			const char *word = run_lacks(&x->cells[c].settings[i / RUN_KERNELS], i % RUN_KERNELS);
+		for (size_t i = 0; i < x->arms_n * SITE_KERNELS; i++) {
+			const char *word =
+				site_lacks(&x->cells[c].settings[i / SITE_KERNELS], i % SITE_KERNELS);
 			if (!word || json_object_get(seen, word))
 				continue;
 			json_object_set_new(seen, word, json_true());
@@ -330,7 +331,7 @@ int verb_run(int argc, char **argv)
 	x.blocks = v.common.blocks ? v.common.blocks : x.blocks;
 	x.seed = v.common.seed ? v.common.seed : x.seed;
 	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */
-	if (!v.common.dry_run && run_fetch_all(&x, say_doing, &v.common, &e) < 0) {
+	if (!v.common.dry_run && run_prepare(&x, say_doing, &v.common, &e) < 0) {
 		code = e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
 		goto out;
 	}

@@ -83,7 +83,7 @@ void report_facts_close(struct report_arm *arm, const json_t *environment)
 {
 	const char *kernel = json_string_value(json_object_get(environment, "kernel"));
 	struct report_facts local = {0};
-	bool outside = strcmp(arm->settings.site, "local") != 0;
+	bool outside = host_of(&arm->settings)->emulated;
 
 	if (kernel && !outside)
 		snprintf(local.host_kernel, sizeof(local.host_kernel), "%s", kernel);

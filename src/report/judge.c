@@ -188,7 +188,7 @@ static void raise_flags(const struct report *report, struct report_cell *cell)
 		cell->flag[REPORT_BIMODAL] |= arm->bimodal;
 		cell->flag[REPORT_MIXED] |= arm->mixed;
 		/* The links of another host are not those that the environment tells of. */
-		if (cell->kind == STAT_STREAM && line_bps > 0 && !settings_lab(&arm->settings))
+		if (cell->kind == STAT_STREAM && line_bps > 0 && !host_of(&arm->settings)->emulated)
 			cell->flag[REPORT_LINE_RATE] |=
 				arm->figure[STAT_THROUGHPUT] >=
 				LINE_RATE_SHARE * ceiling_bps(arm, cell->workload->datagrams, line_bps);

@@ -82,7 +82,7 @@ static void clocks(const struct report *r, struct buf *out)
 			const struct report_arm *arm = &r->cells[c].arms[a];
 
 			exact |= settings_exact(&arm->settings);
-			emulated |= arm->emulated || settings_lab(&arm->settings);
+			emulated |= arm->emulated || host_of(&arm->settings)->emulated;
 			judged |= arm->emulated && !settings_exact(&arm->settings);
 		}
 	if (emulated) {

@@ -44,7 +44,7 @@ void report_machines(const struct report_cell *cell, struct buf *out)
 	bool plain = true;
 
 	for (size_t i = 0; i < cell->arms_n; i++)
-		plain &= !settings_lab(&cell->arms[i].settings) &&
+		plain &= !host_of(&cell->arms[i].settings)->emulated &&
 			 !target_of(&cell->arms[i].settings)->machine;
 	for (size_t i = 0; !plain && i < ARRAY_LEN(machines); i++) {
 		const char *kernel = shared(cell, machines[i].kernel),

@@ -39,11 +39,7 @@ static double estimate_trial_ns(const struct settings *s)
 		measured = (double)s->transactions / rate * 1e9;
 		measured = MIN(measured, (double)s->max_duration_ns);
 	}
-	if (settings_exact(s))
-		return 20e9;
-	if (settings_lab(s)) /* a share of the host's boot, and everything is slower */
-		return 10e9 + 2 * measured + (target_of(s)->machine ? 12e9 : 0);
-	return measured + (double)s->warmup_ns + (target_of(s)->machine ? 6e9 : 150e6);
+	return site_trial_cost_ns(s, measured);
 }
 
 uint64_t run_estimate_ns(const struct experiment *x)
@@ -74,15 +70,6 @@ static uint64_t time_left_ns(const struct execution *ex)
 
 /* --- before the first trial -------------------------------------------------------------------- */
 
-/* Would a kernel be fetched for it first? */
-static bool lacks_kernel(const struct settings *s)
-{
-	for (size_t which = 0; which < RUN_KERNELS; which++)
-		if (run_lacks(s, which))
-			return true;
-	return false;
-}
-
 int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e)
 {
 	for (size_t c = 0; c < x->cells_n; c++) {
@@ -93,9 +80,19 @@ int run_probe(struct experiment *x, struct site *site, bool planning, struct err
 		for (size_t a = 0; !cell->skipped && a < x->arms_n; a++)
 			cell->skipped = site_probe(site, &cell->settings[a], cell->reason,
 						sizeof(cell->reason), &cell->privilege) == TARGET_NO &&
-					!(planning && lacks_kernel(&cell->settings[a]));
+					!(planning && site_lacks_any(&cell->settings[a]));
 	}
 	return 0;
+}
+
+int run_prepare(
+	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t c = 0; rc == 0 && c < x->cells_n; c++)
+		rc = site_prepare(x->cells[c].settings, x->arms_n, progress, arg, e);
+	return rc;
 }
 
 static int describe_run(const struct experiment *x, struct store_run *run, json_t **spec, struct err *e)
@@ -272,7 +269,7 @@ static void begin_group(struct execution *ex, size_t arm)
 
 	ex->group = mem_grow(ex->group, ex->x->cells_n, sizeof(void *));
 	for (size_t c = 0; c < ex->x->cells_n; c++)
-		if (!ex->x->cells[c].skipped && settings_lab(&ex->x->cells[c].settings[arm]))
+		if (!ex->x->cells[c].skipped && host_of(&ex->x->cells[c].settings[arm])->emulated)
 			ex->group[n++] = &ex->x->cells[c].settings[arm];
 	site_group(ex->site, ex->group, n);
 }

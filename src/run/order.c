@@ -23,7 +23,7 @@ void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t
 static bool emulated(const struct experiment *x, size_t c)
 {
 	for (size_t a = 0; a < x->arms_n; a++)
-		if (settings_lab(&x->cells[c].settings[a]))
+		if (host_of(&x->cells[c].settings[a])->emulated)
 			return true;
 	return false;
 }
@@ -35,7 +35,7 @@ static size_t arm_steps(const struct experiment *x, size_t arm, bool lab, struct
 
 	for (size_t c = 0; c < x->cells_n; c++)
 		if (!x->cells[c].skipped && emulated(x, c) &&
-			(settings_lab(&x->cells[c].settings[arm]) != NULL) == lab) {
+			host_of(&x->cells[c].settings[arm])->emulated == lab) {
 			out[n] = (struct run_step){c, arm, lab && n == 0};
 			n++;
 		}

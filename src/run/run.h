@@ -86,20 +86,8 @@ struct run_step {
 	bool boot; /* the first one on a fresh emulated host */
 };
 size_t run_steps(const struct experiment *x, uint64_t seed, uint64_t block, struct run_step *out);
-#define RUN_KERNELS 2
-/* With this begins what is said when a kernel is fetched. */
-#define RUN_FETCHING "fetching kernel "
-/* The word of a kernel that a trial needs, has not got and can have (which: 0 of its host, 1 of its guest),
- * or NULL. */
-const char *run_lacks(const struct settings *s, size_t which);
-/*
- * Fetches the kernels that trials need, have not got and can have; what cannot be had is said as a warning,
- * and the cell will be skipped.  Not for local trials that ask for KVM: whether that works is seen first.
- * -EINTR when stopped.
- */
-int run_fetch(const struct settings *trials, size_t n, void (*progress)(const char *doing, void *arg),
-	void *arg, struct err *e);
-int run_fetch_all(
+/* site_prepare() for every trial. */
+int run_prepare(
 	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e);
 /* An estimate of the whole run, ns. */
 uint64_t run_estimate_ns(const struct experiment *x);

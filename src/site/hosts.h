@@ -21,12 +21,10 @@ struct site {
 	size_t group_n;
 };
 
-/* One trial on this host, see site_trial(). */
+extern const struct site_row site_local, site_lab;
+/* The real row of a host. */
+const struct site_row *site_row_of(const struct settings *s);
+
+/* The sequence of one trial on this host, see site_trial(). */
 int site_trial_local(
 	struct site *site, const struct settings *settings, struct trial_record *record, struct err *e);
-
-/* Can this host be emulated here?  A reason otherwise. */
-int lab_possible(const struct settings *s, struct err *e);
-/* One trial on an emulated host, booted if need be; errors as site_trial(). */
-int lab_trial(struct site *site, const struct settings *settings, struct trial_record *record, struct err *e);
-void lab_stop(struct lab **lab);

@@ -12,9 +12,32 @@
 
 struct site;
 
+/* The most kernels that one trial can need: its host's and its guest's. */
+#define SITE_KERNELS 2
+
+/* A host that can carry out trials: one row each, in site.c; what its word is stands in spec's host_rows. */
+struct site_row {
+	/* What of the settings makes no sense on this host; may fill in what follows.  EXIT_USAGE,
+	 * EXIT_REFUSED. */
+	int (*check)(struct site *site, struct settings *s, struct err *e);
+	/* As site_probe(). */
+	enum target_answer (*probe)(const struct settings *s, char *reason, size_t size, bool *privilege);
+	/* What tuning would be done, appended to `all`; NULL: that is known when the host runs. */
+	int (*plan)(struct site *site, const struct settings *s, json_t *all, struct err *e);
+	/* The words of the kernels that must be there; NULL stays for none. */
+	void (*kernels)(const struct settings *s, const char *words[SITE_KERNELS]);
+	/* About how long a trial takes that measures for `measured_ns`. */
+	double (*cost_ns)(const struct settings *s, double measured_ns);
+	/* As site_trial(). */
+	int (*trial)(struct site *site, const struct settings *s, struct trial_record *record, struct err *e);
+	/* Ends what serves the present group of trials; NULL: nothing does. */
+	void (*stop)(struct site *site);
+};
+
 struct site_options {
 	bool yes;   /* tune although others' VMs or containers run here */
 	bool exact; /* this host is on the exact clock: whoever watches would be measured as well */
+	const struct site_row *rows; /* in the order of enum site_kind; NULL: the real ones */
 };
 
 /* Opens the local host.  Fails when a tuning of a dead taut is still in force: `stock` would be a lie. */
@@ -46,6 +69,25 @@ int site_trial(
  * for others.
  */
 void site_group(struct site *site, const struct settings *const *trials, size_t n);
+
+/* --- before the first trial -------------------------------------------------------------------- */
+
+/* With this begins what is said when a kernel is fetched. */
+#define SITE_FETCHING "fetching kernel "
+/* The word of a kernel that a trial needs, has not got and can have (which < SITE_KERNELS), or NULL. */
+const char *site_lacks(const struct settings *s, size_t which);
+bool site_lacks_any(const struct settings *s);
+/*
+ * Fetches the kernels that trials need, have not got and can have; what cannot be had is said as a warning,
+ * and the cell will be skipped.  Not for local trials that ask for KVM: whether that works is seen first.
+ * -EINTR when stopped.
+ */
+int site_prepare(const struct settings *trials, size_t n, void (*progress)(const char *doing, void *arg),
+	void *arg, struct err *e);
+/* An estimate of the time that a trial takes with everything around its `measured_ns`. */
+double site_trial_cost_ns(const struct settings *s, double measured_ns);
+
+/* --- emulated hosts ---------------------------------------------------------------------------- */
 
 /*
  * The other side, on an emulated host: carries out the trials that come over `fd` until it ends; with `plan`

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Targets and profiles: what a word of the settings stands for. */
+/* Targets, hosts and profiles: what a word of the settings stands for. */
 #include "spec.h"
 
 const struct target_row target_rows[TARGETS_N] = {
@@ -39,6 +39,21 @@ const struct target_row *target_of(const struct settings *s)
 
 	settings_target(s, &kind, NULL);
 	return &target_rows[kind];
+}
+
+const struct host_row host_rows[SITES_N] = {
+	[SITE_LOCAL] = {"local", "this machine"},
+	[SITE_LAB] = {"lab:KERNEL", "a host that taut emulates and boots with that kernel", .emulated = true},
+};
+
+enum site_kind settings_site(const struct settings *s)
+{
+	return settings_lab(s) ? SITE_LAB : SITE_LOCAL;
+}
+
+const struct host_row *host_of(const struct settings *s)
+{
+	return &host_rows[settings_site(s)];
 }
 
 const struct profile_row profile_rows[PROFILES_N] = {

@@ -125,6 +125,17 @@ int settings_target(const struct settings *s, enum target_kind *out, struct err 
 /* The same of settings that have been checked. */
 const struct target_row *target_of(const struct settings *s);
 
+enum site_kind { SITE_LOCAL, SITE_LAB, SITES_N };
+
+/* A host that carries out trials. */
+struct host_row {
+	const char *name, *help;
+	bool emulated; /* taut boots it for the trials of one arm in one block: the boot is the replicate */
+};
+extern const struct host_row host_rows[SITES_N];
+enum site_kind settings_site(const struct settings *s);
+const struct host_row *host_of(const struct settings *s);
+
 enum profile { PROFILE_STOCK, PROFILE_LOW_LATENCY, PROFILE_COMMAND, PROFILES_N };
 
 /* What a profile means beyond the values that knobs have for it. */

@@ -32,7 +32,7 @@ static const char *destination(const struct settings *s)
 /* --- where it is ------------------------------------------------------------------------------- */
 
 /* What ssh makes of the name: an alias of its configuration may stand for a host. */
-static int host_of(const struct settings *s, char *host, size_t size, struct err *e)
+static int ssh_host(const struct settings *s, char *host, size_t size, struct err *e)
 {
 	const char *const argv[] = {"ssh", "-G", "--", destination(s), NULL};
 	AUTO_FREE char *said = NULL;
@@ -55,7 +55,7 @@ static int address_find(const struct settings *s, char *out, size_t size, struct
 		.ai_flags = AI_ADDRCONFIG};
 	struct addrinfo *found = NULL;
 	char host[256];
-	int rc = host_of(s, host, sizeof(host), e);
+	int rc = ssh_host(s, host, sizeof(host), e);
 
 	if (rc < 0)
 		return rc;

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* An emulated host that runs: booted, asked, thrown away. */
+#pragma once
+
+#include "hosts.h"
+
+#define LAB_GUESTS_MAX 8
+
+struct lab {
+	struct machine *machine;
+	int control; /* −1 on the exact clock */
+	char folder[256];
+	const char *boot;
+	struct kernel kernel;
+	struct kernel guests[LAB_GUESTS_MAX];
+	size_t guests_n;
+	unsigned parts;
+	struct kernel_facts facts;
+	bool doubtful;
+};
+
+/* The kernel of the host, which must be able to carry such a trial out. */
+int lab_kernel(const struct settings *s, struct kernel *k, struct err *e);
+/* Can the host that runs (NULL: none does) carry out this trial? */
+bool lab_serves(const struct lab *lab, const struct settings *s);
+/* Boots one for this trial and those of its group; it is site->lab, also on failure. */
+int lab_boot(struct site *site, const struct settings *s, struct err *e);
+void lab_stop(struct site *site);
+/* The settings as the host inside is given them: itself is local there, and kernels have one name. */
+int lab_inner(const struct settings *s, struct settings *inner, struct err *e);
+/* One frame of it; an error says how the machine fared. */
+int lab_hear(struct lab *lab, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What trials need and this machine has not got: kernels, which can be fetched. */
+#include "hosts.h"
+
+struct fetching {
+	json_t *tried; /* word → true */
+	void (*progress)(const char *doing, void *arg);
+	void *arg;
+};
+
+/* Is `word` a kernel that is not here and can be had? */
+static bool lacking(const char *word)
+{
+	struct kernel k;
+
+	return kernel_find(&k, word, NULL) < 0 && kernel_fetchable(word);
+}
+
+const char *site_lacks(const struct settings *s, size_t which)
+{
+	const char *words[SITE_KERNELS] = {NULL};
+
+	site_row_of(s)->kernels(s, words);
+	return words[which] && lacking(words[which]) ? words[which] : NULL;
+}
+
+bool site_lacks_any(const struct settings *s)
+{
+	for (size_t which = 0; which < SITE_KERNELS; which++)
+		if (site_lacks(s, which))
+			return true;
+	return false;
+}
+
+static int want(struct fetching *f, const char *word, struct err *e)
+{
+	struct kernel k;
+	struct err why = ERR_INIT;
+	char text[1100];
+
+	if (!word || json_object_get(f->tried, word))
+		return 0;
+	json_object_set_new(f->tried, word, json_true());
+	AUTO_FREE char *doing = str_format(SITE_FETCHING "%s into the cache", word);
+	f->progress(doing, f->arg);
+	int rc = kernel_fetch(&k, word, f->progress, f->arg, &why);
+	if (rc == -EINTR) {
+		if (e)
+			*e = why;
+		return rc;
+	}
+	if (rc < 0)
+		log_warn("%s", err_string(&why, text, sizeof(text)));
+	return 0;
+}
+
+int site_prepare(const struct settings *trials, size_t n, void (*progress)(const char *doing, void *arg),
+	void *arg, struct err *e)
+{
+	struct fetching f = {.tried = json_object(), .progress = progress, .arg = arg};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		for (size_t which = 0; rc == 0 && which < SITE_KERNELS; which++)
+			rc = want(&f, site_lacks(&trials[i], which), e);
+	json_decref(f.tried);
+	return rc;
+}

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One trial on this host.  A session holds what the trial has made so far; each step adds to it, and whatever
+ * happens the session is taken down in the opposite order: endpoints, target, tuning.  Everything that can go
+ * wrong with one trial (an agent that dies, lies or says nothing, a port in use) ends in its record; only
+ * what makes the whole run pointless (an interrupt, a machine that cannot be put back) is an error.
+ *
+ * Nobody listens for control: frames go over the stream that each agent inherited.  Every wait has a
+ * deadline.  While the endpoints measure this process sleeps, and wakes every WITNESS_PERIOD_NS for a sample.
+ */
+#include "hosts.h"
+
+#include "guest.h"
+#include "stat/stat.h"
+#include "witness.h"
+
+#include <poll.h>
+#include <stdio.h>
+
+#define HANDSHAKE_NS (10 * NS_PER_S)
+#define SLACK_NS     (5 * NS_PER_S)
+#define RATE_LEAST   0.98 /* of the offered rate; below, the rate counts as missed */
+
+struct session {
+	struct site *site;
+	const struct settings *settings;
+	struct trial_record *record;
+	struct target *target;
+	struct tune *tune;
+	struct witness *witness;
+	uint64_t begun_ns;   /* the trial */
+	uint64_t started_ns; /* of the virtual machine, where there is one */
+	json_t *guest_knobs; /* the half of the tuning that is in a guest; NULL: none */
+	bool busy;           /* the server measures, or its record has not been taken */
+};
+
+/* --- the steps of a trial ---------------------------------------------------------------------- */
+
+/* Plans and applies one stage.  The plan belongs to s->tune afterwards. */
+static int tune_stage(struct session *s, enum tune_stage stage, struct err *e)
+{
+	struct subject *subject = mem_alloc(sizeof(*subject));
+	struct tune_plan *plan = NULL;
+	int rc = target_subject(s->target, subject, e);
+
+	if (rc == 0)
+		rc = tune_plan_make(&plan, &s->site->host, stage, s->settings, subject, e);
+	if (rc == 0)
+		rc = tune_apply(s->tune, plan, e);
+	if (rc == 0 && stage == TUNE_LIVE)
+		rc = witness_start(&s->witness, s->site->root, subject, &s->site->host.cgroups, e);
+	free(subject);
+	return rc;
+}
+
+/* An error on a control stream, or with a process that has gone, is worth more together with how it ended. */
+static int agent_failed(struct session *s, const char *who, struct err *e)
+{
+	char ended[256];
+
+	target_ended(s->target, ended, sizeof(ended));
+	if (who)
+		err_wrap(e, "%s", who);
+	if (ended[0] && e->code != EINTR) {
+		size_t n = strlen(e->text);
+		snprintf(e->text + n, sizeof(e->text) - n, " (%s)", ended);
+	}
+	return -e->code;
+}
+
+static const char *end_name(bool server)
+{
+	return server ? "server endpoint" : "client endpoint";
+}
+
+/*
+ * A step failed that concerns both ends.  When one of them has gone then that is why: what it said last,
+ * which nobody has read yet, or else how it ended.
+ */
+static int an_end_failed(struct session *s, struct err *e)
+{
+	for (int server = 0; server < 2; server++) {
+		struct pollfd p = {.fd = target_control(s->target, server), .events = POLLIN};
+		struct err said = ERR_INIT;
+		json_t *body = NULL;
+
+		int rc = poll(&p, 1, 0) > 0
+				 ? frame_expect(p.fd, FRAME_READY, &body, time_now_ns() + NS_PER_S, &said)
+				 : 0;
+		json_decref(body);
+		if (rc == -EREMOTEIO)
+			*e = said;
+		if (rc == -EREMOTEIO || rc == -EPIPE)
+			return agent_failed(s, end_name(server), e);
+	}
+	return agent_failed(s, NULL, e);
+}
+
+/* Tells one endpoint its plan and waits until it is ready; a server's ports are put into the plan. */
+static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struct err *e)
+{
+	uint64_t deadline = time_now_ns() + boot_patience_ns(HANDSHAKE_NS);
+	int fd = target_control(s->target, plan->server);
+	struct kernel_facts *guest = &s->record->guest;
+	json_t *body = NULL;
+	int rc = control_expect(fd, FRAME_HELLO, &body, deadline, e);
+
+	if (rc < 0)
+		return rc;
+	bool booted = plan->server && target_guest(s->target, guest, &s->started_ns);
+	rc = frame_hello_read(body, booted ? guest : NULL, e);
+	if (booted && s->started_ns)
+		guest->boot_ns = time_now_ns() - s->started_ns;
+	else if (booted) /* long ago, and not by us */
+		guest->init_ns = guest->ready_ns = 0;
+	json_decref(body);
+	if (rc == 0)
+		rc = frame_send(fd, FRAME_PLAN, endpoint_plan_json(plan), deadline, e);
+	if (rc == 0)
+		rc = control_expect(fd, FRAME_READY, &body, deadline, e);
+	if (rc < 0 || !plan->server) {
+		if (rc == 0)
+			json_decref(body);
+		return rc;
+	}
+	const json_t *ports = json_object_get(body, "ports");
+	for (size_t i = 0; i < s->settings->flows; i++) {
+		json_int_t port = json_integer_value(json_array_get(ports, i));
+		if (port < 1 || port > 65535)
+			rc = err_set(e, EPROTO, "the server is ready, but does not say on which ports");
+		plan->ports[i] = (uint16_t)port;
+	}
+	json_decref(body);
+	return rc;
+}
+
+static int prepare_endpoints(struct session *s, struct err *e)
+{
+	struct endpoint_plan plan = {.server = true,
+		.lock_memory = profile_of(s->settings)->locks_memory,
+		.settings = *s->settings};
+	int rc = rng_token(plan.token, e);
+
+	if (rc == 0 && str_copy(plan.address, sizeof(plan.address), target_address(s->target)))
+		rc = err_set(e, EINVAL, "cannot use an address of that length");
+	if (rc == 0 && (rc = prepare_endpoint(s, &plan, e)) < 0)
+		rc = agent_failed(s, end_name(true), e);
+	plan.server = false;
+	if (rc == 0 && (rc = prepare_endpoint(s, &plan, e)) < 0)
+		rc = agent_failed(s, end_name(false), e);
+	return rc;
+}
+
+/* Sleeps until the fd can be read, taking samples; -EINTR when the user wants to stop. */
+static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
+{
+	while (!stop_flag) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		int n = poll(
+			&p, 1, (int)((s->site->options.exact ? NS_PER_S : WITNESS_PERIOD_NS) / NS_PER_MS));
+		witness_sample(s->witness);
+		if (n > 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return err_sys(e, "cannot watch the control stream");
+		if (time_now_ns() >= deadline)
+			return err_set(e, ETIMEDOUT, "it did not finish in time");
+	}
+	return err_set(e, EINTR, "interrupted");
+}
+
+static int take_record(struct session *s, bool server, uint64_t deadline, struct err *e)
+{
+	struct endpoint_record *record = server ? &s->record->server : &s->record->client;
+	int fd = target_control(s->target, server);
+	json_t *body = NULL;
+	int rc = watch(s, fd, deadline, e);
+
+	if (rc == 0)
+		rc = frame_expect(fd, FRAME_RECORD, &body, deadline, e);
+	if (rc == 0) {
+		rc = endpoint_record_from_json(record, body, e);
+		json_decref(body);
+	}
+	if (rc == 0)
+		rc = endpoint_record_check(
+			record, s->settings, server, time_now_ns() - s->begun_ns + SLACK_NS, e);
+	if (rc < 0 && rc != -EINTR) {
+		*record = (struct endpoint_record){0}; /* what cannot be true is not kept */
+		agent_failed(s, end_name(server), e);
+	}
+	return rc;
+}
+
+static int measure(struct session *s, struct err *e)
+{
+	const struct settings *set = s->settings;
+	const struct workload_row *row = workload_find(set->workload);
+	bool counted = row->kind == WORKLOAD_RR && set->transactions;
+	uint64_t begin = time_now_ns(), grace = begin + HANDSHAKE_NS, slack = boot_patience_ns(SLACK_NS);
+	uint64_t deadline = begin + set->warmup_ns + (counted ? set->max_duration_ns : set->duration_ns) +
+			    2 * set->timeout_ns + slack;
+	int rc = frame_send(target_control(s->target, true), FRAME_GO, json_object(), grace, e);
+
+	if (rc == 0)
+		rc = frame_send(target_control(s->target, false), FRAME_GO, json_object(), grace, e);
+	if (rc < 0)
+		rc = an_end_failed(s, e);
+	s->busy = true;
+	if (s->started_ns)
+		s->record->guest.first_ns = time_now_ns() - s->started_ns;
+	if (rc == 0)
+		rc = take_record(s, false, deadline, e);
+	/* The server ends by itself when the client has gone; STOP makes sure.  It may have gone before STOP
+	 * arrives. */
+	if (rc == 0)
+		frame_send(target_control(s->target, true), FRAME_STOP, json_object(), deadline, NULL);
+	if (rc == 0)
+		rc = take_record(s, true, time_now_ns() + set->timeout_ns + slack, e);
+	s->busy = rc < 0;
+	witness_sample(s->witness);
+	return rc;
+}
+
+/* --- the guest's half of tuning ---------------------------------------------------------------- */
+
+/* Both stages at once: inside, there is no time before the target. */
+static int tune_guest(struct session *s, struct err *e)
+{
+	uint64_t deadline = time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS);
+	int fd = target_control(s->target, true), rc = 0;
+
+	for (int stage = TUNE_HOST; rc == 0 && target_of(s->settings)->machine && stage <= TUNE_LIVE; stage++)
+		rc = guest_tune(fd, s->settings, (enum tune_stage)stage, deadline, &s->guest_knobs, e);
+	return rc < 0 ? agent_failed(s, end_name(true), e) : 0;
+}
+
+/* Does all that is in force still hold, on both sides? */
+static int verify(struct session *s, bool *all, struct err *e)
+{
+	uint64_t deadline = time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS);
+	bool inside = true;
+	int rc = tune_verify(s->tune, all, e);
+
+	if (rc < 0)
+		return an_end_failed(s, e);
+	if (!target_of(s->settings)->machine)
+		return 0;
+	rc = guest_verify(target_control(s->target, true), deadline, &inside, &s->guest_knobs, e);
+	*all = *all && inside;
+	return rc < 0 ? agent_failed(s, end_name(true), e) : 0;
+}
+
+/* --- what the records mean --------------------------------------------------------------------- */
+
+static void judge_steadiness(struct trial_record *r)
+{
+	const struct endpoint_record *m = trial_measured(r);
+	AUTO_FREE double *x = mem_array(m->windows_n, sizeof(*x));
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->windows_n; i++)
+		if (m->receiver || m->windows[i].count)
+			x[n++] = m->receiver ? (double)m->windows[i].bytes : (double)m->windows[i].median_ns;
+	struct stat_warmup warmup = stat_mser5(x, n);
+	r->warmup_more = warmup.cut;
+	r->not_steady = !warmup.steady;
+}
+
+static void judge_outcome(struct trial_record *r)
+{
+	const struct endpoint_record *ends[] = {&r->client, &r->server}, *m = trial_measured(r);
+	const struct settings *s = &r->settings;
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (ends[i]->mistake[0] && !r->reason[0]) {
+			r->outcome = TRIAL_FAILED;
+			snprintf(r->reason, sizeof(r->reason), "%s: %s", end_name(i), ends[i]->mistake);
+		}
+	if (r->outcome == TRIAL_DONE && !m->transactions && settings_open_loop(s) && m->sent) {
+		r->outcome = TRIAL_FAILED;
+		snprintf(r->reason, sizeof(r->reason),
+			"asked for %llu /s, achieved %.0f /s: so late that no request of the measured time went out",
+			(unsigned long long)s->rate, trial_rate_per_s(r));
+	} else if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes) {
+		r->outcome = TRIAL_FAILED;
+		str_copy(r->reason, sizeof(r->reason), "nothing came through");
+	}
+	if (settings_open_loop(s))
+		r->rate_missed = trial_rate_per_s(r) < RATE_LEAST * (double)s->rate;
+	judge_steadiness(r);
+}
+
+/* --- one trial --------------------------------------------------------------------------------- */
+
+static int carry_out(struct session *s, struct err *e)
+{
+	bool before = false, after = false;
+	int rc = noise_ensure(&s->site->noise, s->settings->noise, e);
+
+	if (rc == 0)
+		rc = target_create(&s->target, s->settings, e);
+	if (rc == 0)
+		rc = tune_stage(s, TUNE_HOST, e);
+	if (rc == 0)
+		rc = target_start(
+			s->target, time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS), e);
+	if (rc == 0)
+		rc = prepare_endpoints(s, e);
+	if (rc == 0 && (rc = tune_stage(s, TUNE_LIVE, e)) < 0)
+		an_end_failed(s, e);
+	if (rc == 0)
+		rc = tune_guest(s, e);
+	if (rc == 0)
+		rc = verify(s, &before, e);
+	if (rc == 0)
+		rc = measure(s, e);
+	if (rc == 0)
+		rc = verify(s, &after, e);
+	if (rc < 0)
+		return rc;
+	s->record->verified = before && after;
+	witness_testify(s->witness, s->record);
+	judge_outcome(s->record);
+	return 0;
+}
+
+/* Only what concerns the machine is an error here; a target that resists is worth a warning, lab clean finds
+ * it. */
+static int take_down(struct session *s, struct err *e)
+{
+	struct err problem = ERR_INIT;
+	char text[1024];
+	int rc;
+
+	/* A guest of taut's own just ends; a user's goes on.  An agent that is still measuring hears nothing
+	 * but the end of its stream, and puts back by itself. */
+	if (s->guest_knobs && !s->busy && !target_of(s->settings)->made &&
+		guest_untune(target_control(s->target, true), time_now_ns() + HANDSHAKE_NS, &problem) < 0)
+		log_warn("%s", err_string(&problem, text, sizeof(text)));
+	if (s->tune) {
+		json_decref(s->record->knobs);
+		s->record->knobs = tune_effective_json(s->tune);
+		knobs_mark(s->record->knobs, "host");
+		json_array_extend(s->record->knobs, s->guest_knobs);
+		json_decref(s->guest_knobs);
+	}
+	target_console(s->target, s->record->console, sizeof(s->record->console));
+	if (s->target && target_destroy(s->target, &problem) < 0)
+		log_warn("%s", err_string(&problem, text, sizeof(text)));
+	s->target = NULL;
+	witness_free(s->witness);
+	rc = s->tune ? tune_revert(s->tune, e) : 0;
+	tune_free(s->tune);
+	return rc;
+}
+
+int site_trial_local(
+	struct site *site, const struct settings *settings, struct trial_record *record, struct err *e)
+{
+	struct session s = {.site = site, .settings = settings, .record = record, .begun_ns = time_now_ns()};
+	struct err why = ERR_INIT;
+	char text[1024];
+
+	record->settings = *settings;
+	record->outcome = TRIAL_DONE;
+	record->wall_started_ns = time_wall_ns();
+	kernel_facts_own(&record->host);
+	record->host.ready_ns = record->host.init_ns = 0;
+	int rc = tune_open(&s.tune, &site->host, &why);
+	if (rc == 0)
+		rc = carry_out(&s, &why);
+	int down = take_down(&s, e);
+	record->duration_ns = time_now_ns() - s.begun_ns;
+	if (down < 0)
+		return down;
+	if (rc == -EINTR || stop_flag)
+		return err_set(e, EINTR, "interrupted");
+	if (rc < 0) {
+		record->outcome = TRIAL_FAILED;
+		snprintf(record->reason, sizeof(record->reason), "%s", err_string(&why, text, sizeof(text)));
+		if (target_of(settings)->machine &&
+			why.code == EREMOTEIO) /* what a guest refuses ends its trial alone */
+			why.exit = EXIT_FAILED;
+		if (why.exit == EXIT_USAGE || why.exit == EXIT_REFUSED || why.code == ENOSPC) {
+			*e = why;
+			return rc;
+		}
+	}
+	return 0;
+}
