@@ -238,7 +238,7 @@ static bool entry_holds(const struct tune_host *host, struct entry *entry)
 		return true;
 	if (rc == 0 && tune_same(entry->executor->format, now, entry->after))
 		return true;
-	tune_entry_stand(entry, TUNE_FAILED, rc < 0 ? "%s" : "reads back '%s'", rc < 0 ? why.text : now);
+	tune_entry_stand(entry, TUNE_CHANGED, rc < 0 ? "%s" : "reads back '%s'", rc < 0 ? why.text : now);
 	log_warn("%s does not hold: %s", entry->object, entry->reason);
 	return false;
 }

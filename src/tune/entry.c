@@ -17,6 +17,7 @@ static const char *const status_names[] = {
 	[TUNE_UNCHANGED] = "unchanged",
 	[TUNE_SKIPPED] = "skipped",
 	[TUNE_FAILED] = "failed",
+	[TUNE_CHANGED] = "changed",
 	[TUNE_REVERTED] = "reverted",
 	[TUNE_LEFT] = "left",
 };
@@ -144,6 +145,7 @@ int tune_entry_apply(const struct tune_host *host, struct entry *entry, struct e
 			return rc;
 		if (!tune_same(entry->executor->format, now, entry->after)) {
 			tune_entry_stand(entry, TUNE_FAILED, "reads back '%s'", now);
+			entry->strays = true;
 			return 0;
 		}
 	}
@@ -167,8 +169,7 @@ int tune_three_way(const struct tune_host *host, struct entry *entry, struct err
 		tune_entry_stand(entry, TUNE_UNCHANGED, NULL);
 		return 0;
 	}
-	/* A value that read back otherwise right after our write is ours as well. */
-	if (entry->status != TUNE_FAILED &&
+	if (!entry->strays &&
 		!tune_same(format == FORMAT_ATLEAST ? FORMAT_TEXT : format, now, entry->after)) {
 		tune_entry_stand(entry, TUNE_LEFT,
 			"'%s' was set by somebody else (ours was '%s', before it '%s')", now, entry->after,

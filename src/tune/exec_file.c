@@ -75,7 +75,7 @@ int tune_pool_revert(const struct tune_host *host, struct entry *entry, struct e
 	if (entry->status == TUNE_PLANNED && tune_file_read(host, entry, &now, NULL) == 0 &&
 		str_u64(now, &have) == 0 && str_u64(entry->before, &before) == 0 &&
 		str_u64(entry->after, &after) == 0 && have > before && have < after)
-		entry->status = TUNE_FAILED; /* as one that read back otherwise */
+		entry->strays = true;
 	return tune_three_way(host, entry, e);
 }
 

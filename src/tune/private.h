@@ -27,6 +27,7 @@ struct entry {
 	enum tune_status status;
 	bool optional;   /* its failure does not fail the plan */
 	bool written;    /* may have been written: revert must look at it */
+	bool strays;     /* our own write read back otherwise: at revert any value counts as ours */
 	unsigned choice; /* 0: always; else one of several ways to the same end, tried from the lowest up */
 	int netns_fd;    /* owned; −1: the host's namespace */
 };

@@ -24,7 +24,8 @@ enum tune_status {
 	TUNE_EFFECTIVE, /* written, and read back as meant */
 	TUNE_UNCHANGED, /* already as meant: nothing to write */
 	TUNE_SKIPPED,   /* not possible or not there; `reason` says why */
-	TUNE_FAILED,    /* written, but read back otherwise, then or later */
+	TUNE_FAILED,    /* read back otherwise right after the write, or could not be put back */
+	TUNE_CHANGED,   /* took effect; a verification found it no longer as written */
 	TUNE_REVERTED,
 	TUNE_LEFT, /* at revert: changed by somebody else, left alone */
 };

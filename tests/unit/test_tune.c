@@ -387,6 +387,43 @@ static void revert_is_three_way(void **state)
 	}
 }
 
+/* What verify has seen is left as well, and also when revert has to be called twice. */
+static void what_somebody_changed_before_verify_is_left(void **state)
+{
+	struct settings s = settings_of("low-latency");
+	struct err e = ERR_INIT;
+	struct subject subject;
+	struct tune *tune;
+	struct world w;
+	bool all = true;
+
+	(void)state;
+	world_make(&w, WORLD_NONE, 2);
+	world_enter(&w);
+	world_subject(&w, &subject);
+	must(tune_open(&tune, &w.host, &e), &e);
+	must(apply_both(&w, tune, &s, &subject, &e), &e);
+	assert_text(world_get(&w, "/proc/irq/default_smp_affinity"), "1");
+	world_put(&w, "/proc/irq/default_smp_affinity", "2\n");
+	must(tune_verify(tune, &all, &e), &e);
+	assert_false(all);
+	assert_text(standing(tune, "irq-default-affinity", 0), "changed: reads back '2'");
+	assert_true(tune_status_known("changed"));
+	w.refuse = "watchdog";
+	w.refuse_with = EIO;
+	assert_int_equal(tune_revert(tune, &e), -EIO);
+	assert_text(world_get(&w, "/proc/irq/default_smp_affinity"), "2");
+	assert_text(standing(tune, "irq-default-affinity", 0),
+		"left: '2' was set by somebody else (ours was '1', before it '3')");
+	world_put(&w, "/proc/sys/kernel/watchdog_cpumask", "1\n");
+	w.refuse = NULL;
+	must(tune_revert(tune, &e), &e);
+	assert_text(world_get(&w, "/proc/irq/default_smp_affinity"), "2");
+	assert_text(world_get(&w, "/proc/sys/kernel/watchdog_cpumask"), "1");
+	tune_free(tune);
+	world_end(&w);
+}
+
 static void an_optional_knob_that_is_refused_is_skipped(void **state)
 {
 	struct settings s = settings_of("low-latency");
@@ -650,6 +687,7 @@ int main(void)
 		cmocka_unit_test(a_task_that_takes_long_to_end_is_waited_for),
 		cmocka_unit_test(a_task_that_strays_is_found),
 		cmocka_unit_test(revert_is_three_way),
+		cmocka_unit_test(what_somebody_changed_before_verify_is_left),
 		cmocka_unit_test(an_optional_knob_that_is_refused_is_skipped),
 		cmocka_unit_test(a_mandatory_knob_that_is_refused_undoes_its_plan),
 		cmocka_unit_test(stock_writes_nothing_but_what_the_user_places),
