@@ -90,7 +90,10 @@ static int apply_entry(const struct tune_host *host, struct entry *entry, struct
 
 	if (rc == 0 && entry->status == TUNE_EFFECTIVE)
 		return 0;
-	if (rc == 0)
+	if (rc == 0 && entry->status == TUNE_AWAY)
+		rc = err_set(&why, ENODEV, "cannot set %s to '%s': %s", entry->object, entry->after,
+			entry->reason);
+	else if (rc == 0)
 		err_set(&why, EIO, "cannot set %s to '%s': it %s", entry->object, entry->after,
 			entry->reason);
 	if (!entry->optional) {
@@ -103,8 +106,9 @@ static int apply_entry(const struct tune_host *host, struct entry *entry, struct
 		return -why.code;
 	}
 	enum tune_status status = rc == 0 ? TUNE_FAILED : TUNE_SKIPPED;
-	rc = tune_entry_revert(host, entry, e);
-	tune_entry_stand(entry, status, "%s", why.text);
+	rc = entry->written ? tune_entry_revert(host, entry, e) : 0;
+	if (!entry->written)
+		tune_entry_stand(entry, status, "%s", why.text);
 	return rc;
 }
 
@@ -184,6 +188,7 @@ static int give_up(struct tune *tune, struct tune_plan *plan, int rc, struct err
 	struct err why = ERR_INIT;
 
 	if (tune_plan_undo(tune->host, plan, 0, &why) < 0) {
+		tune_journal_shrink(plan);
 		if (e)
 			*e = why;
 		err_wrap(e, "cannot undo a tuning that failed");
@@ -233,6 +238,10 @@ static bool entry_holds(const struct tune_host *host, struct entry *entry)
 
 	if (!entry->executor->read)
 		return true;
+	if (tune_entry_away(host, entry, entry->after)) {
+		log_warn("%s does not hold: %s", entry->object, entry->reason);
+		return false;
+	}
 	rc = entry->executor->read(host, entry, &now, &why);
 	if (rc == -ESRCH) /* an endpoint that has ended has no scheduling left to be wrong */
 		return true;
@@ -289,6 +298,8 @@ int tune_revert(struct tune *tune, struct err *e)
 		say_left(plan);
 		if (rc == 0)
 			rc = tune_journal_remove(plan, &one);
+		else
+			tune_journal_shrink(plan);
 		if (rc < 0) {
 			kept++;
 			why = why.code ? why : one;

@@ -5,6 +5,11 @@
  * The three-way rule of revert is here.  What holds our value gets the old one back; what holds the old one
  * needs nothing (we were stopped before the write, or an earlier revert got this far); anything else was set
  * by somebody after us and is theirs.  An object that has gone has nothing to put back.
+ *
+ * Nothing is written that belongs to a CPU that is offline: a write to the fair server of such a CPU divides
+ * by zero in the kernel and ends the machine (seen with Linux 6.12).  So each write is preceded by a look at
+ * which CPUs are online at that moment.  A CPU that goes offline between the look and the write cannot be
+ * told from user space; the two system calls stand as close together as they can.
  */
 #include "private.h"
 
@@ -20,6 +25,7 @@ static const char *const status_names[] = {
 	[TUNE_CHANGED] = "changed",
 	[TUNE_REVERTED] = "reverted",
 	[TUNE_LEFT] = "left",
+	[TUNE_AWAY] = "gone for now",
 };
 
 const char *tune_status_name(enum tune_status status)
@@ -130,11 +136,63 @@ static bool is_gone(int rc)
 	return rc == -ENOENT || rc == -ESRCH || rc == -ENODEV;
 }
 
+/* The CPU that an object belongs to; -1: none. */
+static int cpu_of(const char *object)
+{
+	static const char *const folders[] = {
+		"/sys/devices/system/cpu/cpu", "/sys/kernel/debug/sched/fair_server/cpu"};
+	int cpu;
+
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+		if (str_starts(object, folders[i]) && sscanf(object + strlen(folders[i]), "%d/", &cpu) == 1 &&
+			cpu >= 0 && cpu < CPU_SETSIZE)
+			return cpu;
+	return -1;
+}
+
+/*
+ * The CPUs of which one must be online for `value` to be written: the one that the object belongs to, or
+ * those that the value names, because the kernel refuses an interrupt or a task that would have none.
+ */
+static bool cpus_needed(const struct entry *entry, const char *value, cpus *out)
+{
+	enum format format = entry->executor->format;
+	int cpu = cpu_of(entry->object);
+
+	CPU_ZERO(out);
+	if (cpu >= 0)
+		CPU_SET((size_t)cpu, out);
+	else if (format == FORMAT_MASK && cpus_parse_mask(value, out))
+		return false;
+	else if (format == FORMAT_LIST && cpus_parse_list(value, out))
+		return false;
+	return CPU_COUNT(out) > 0;
+}
+
+bool tune_entry_away(const struct tune_host *host, struct entry *entry, const char *value)
+{
+	cpus needed, online, both;
+	char list[256];
+
+	if (!cpus_needed(entry, value, &needed))
+		return false;
+	if (cpus_online(host->root, &online, NULL) < 0)
+		CPU_ZERO(&online); /* what cannot be told is not written to */
+	CPU_AND(&both, &needed, &online);
+	if (CPU_COUNT(&both))
+		return false;
+	tune_entry_stand(
+		entry, TUNE_AWAY, "CPU %s is offline", cpus_format_list(&needed, list, sizeof(list)));
+	return true;
+}
+
 int tune_entry_apply(const struct tune_host *host, struct entry *entry, struct err *e)
 {
 	AUTO_FREE char *now = NULL;
 	int rc;
 
+	if (tune_entry_away(host, entry, entry->after))
+		return 0;
 	entry->written = true;
 	rc = entry->executor->write(host, entry, entry->after, e);
 	if (rc < 0)
@@ -176,6 +234,8 @@ int tune_three_way(const struct tune_host *host, struct entry *entry, struct err
 			entry->before);
 		return 0;
 	}
+	if (tune_entry_away(host, entry, entry->before))
+		return 0;
 	rc = entry->executor->write(host, entry, entry->before, e);
 	if (rc < 0 && !is_gone(rc))
 		return rc;
@@ -189,8 +249,14 @@ int tune_entry_revert(const struct tune_host *host, struct entry *entry, struct 
 					 : tune_three_way(host, entry, e);
 
 	if (rc == 0)
-		entry->written = false;
+		entry->written = entry->status == TUNE_AWAY;
 	return rc;
+}
+
+static int owe(const struct entry *entry, struct err *e)
+{
+	err_set(e, EAGAIN, "cannot put back %s to '%s' now: %s", entry->object, entry->before, entry->reason);
+	return err_try(e, "bring it online (/sys/devices/system/cpu/cpu*/online), then: taut tune revert");
 }
 
 int tune_plan_undo(const struct tune_host *host, struct tune_plan *plan, unsigned choice, struct err *e)
@@ -203,9 +269,12 @@ int tune_plan_undo(const struct tune_host *host, struct tune_plan *plan, unsigne
 		if (!entry->written || (choice && entry->choice != choice))
 			continue;
 		int rc = tune_entry_revert(host, entry, &why);
-		if (rc == 0)
+		if (rc == 0 && !entry->written)
 			continue;
-		tune_entry_stand(entry, TUNE_FAILED, "%s", why.text);
+		if (rc == 0)
+			rc = owe(entry, &why);
+		else
+			tune_entry_stand(entry, TUNE_FAILED, "%s", why.text);
 		log_warn("%s", why.text);
 		if (!first && e)
 			*e = why;

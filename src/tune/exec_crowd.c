@@ -180,14 +180,17 @@ static void put_back(
 static int put_heirs_back(const struct tune_host *host, const struct crowd *crowd, struct count *count)
 {
 	AUTO_FREE struct task *tasks = NULL;
+	cpus wide = host->online; /* and what is offline now, but was not when they were born */
 	size_t n;
 	int rc = tasks_list(host->root, 0, &tasks, &n, NULL);
 
+	for (size_t i = 0; i < crowd->n; i++)
+		CPU_OR(&wide, &wide, &crowd->members[i].mask);
 	for (size_t i = 0; rc == 0 && i < n; i++)
 		if (tasks[i].start >= crowd->since && CPU_EQUAL(&tasks[i].affinity, &crowd->ours) &&
 			!(tasks[i].flags & (TASK_KTHREAD | TASK_NO_SETAFFINITY)) &&
 			!is_member(crowd, &tasks[i]))
-			put_back(host, &tasks[i], &host->online, count);
+			put_back(host, &tasks[i], &wide, count);
 	return rc;
 }
 

@@ -51,7 +51,8 @@ static int task_revert(
 	size_t n = 0, back = 0;
 	int pid = 0, rc = tune_three_way(host, entry, e);
 
-	if (rc < 0 || !entry->detail || sscanf(entry->detail, "pid=%d since=%llu", &pid, &since) != 2 ||
+	if (rc < 0 || entry->status == TUNE_AWAY || !entry->detail ||
+		sscanf(entry->detail, "pid=%d since=%llu", &pid, &since) != 2 ||
 		task_read(host->root, pid, pid, &leader, NULL) < 0 || leader.start >= since ||
 		tasks_list(host->root, pid, &tasks, &n, NULL) < 0)
 		return rc;

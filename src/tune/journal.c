@@ -25,14 +25,17 @@ char *tune_journal_path(const struct tune_host *host, pid_t pid, uint64_t sequen
 	return str_format("%s/journal-%d-%llu.json", host->state, pid, (unsigned long long)sequence);
 }
 
-/* NULL when something in it cannot be written down. */
+#define NO_CHOICE UINT_MAX
+
+/* What has been written, and what will be with this choice.  NULL when something in it cannot be written
+ * down. */
 static json_t *entries_json(const struct tune_plan *plan, unsigned choice)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct entry *entry = &plan->entries[i];
-		if (!entry->written && !tune_entry_due(entry, choice))
+		if (!entry->written && (choice == NO_CHOICE || !tune_entry_due(entry, choice)))
 			continue;
 		json_t *one = json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?}", "knob", entry->knob, "executor",
 			entry->executor->name, "object", entry->object, "before", entry->before, "after",
@@ -64,6 +67,18 @@ int tune_journal_write(const struct tune_host *host, const struct tune_plan *pla
 		return err_set(e, EINVAL, "cannot write the journal %s: a path or value is not UTF-8",
 			plan->journal);
 	return file_write_synced(plan->journal, text, strlen(text), 0600, e);
+}
+
+/* Where that fails the whole stays: what is back already will be found so. */
+void tune_journal_shrink(const struct tune_plan *plan)
+{
+	json_t *record = json_load_file(plan->journal, JSON_REJECT_DUPLICATES, NULL);
+
+	json_object_set_new(record, "entries", entries_json(plan, NO_CHOICE));
+	AUTO_FREE char *text = record ? json_dumps(record, JSON_INDENT(1)) : NULL;
+	json_decref(record);
+	if (text)
+		file_write_synced(plan->journal, text, strlen(text), 0600, NULL);
 }
 
 /* Not synced: should the removal be lost with the power, the boot id tells. */

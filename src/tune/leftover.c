@@ -47,6 +47,10 @@ static void say(struct buf *said, const struct tune_plan *plan)
 		case TUNE_LEFT:
 			buf_add(said, "left %s as it is: %s\n", entry->object, entry->reason);
 			break;
+		case TUNE_AWAY:
+			buf_add(said, "gone for now: %s, before it '%s': %s\n", entry->object, entry->before,
+				entry->reason);
+			break;
 		case TUNE_FAILED:
 			buf_add(said, "could not put back %s: %s\n", entry->object, entry->reason);
 			break;
@@ -75,6 +79,8 @@ int tune_revert_leftover(const struct tune_host *host, struct buf *said, struct 
 				continue;
 			rc = tune_plan_undo(host, journal->plan, 0, &one);
 			say(said, journal->plan);
+			if (rc < 0)
+				tune_journal_shrink(journal->plan);
 		} else {
 			rc = 0;
 			if (said)

@@ -73,11 +73,13 @@ struct executor {
 
 const struct executor *tune_executor(const char *name); /* NULL when there is none */
 bool tune_same(enum format format, const char *a, const char *b);
-/* Writes `after` and reads it back: status EFFECTIVE, FAILED (reads back otherwise; `before` is put back) or
- * an error. */
+/* May `value` not be written now, because a CPU is offline?  Then the entry stands so (TUNE_AWAY). */
+bool tune_entry_away(const struct tune_host *host, struct entry *entry, const char *value);
+/* Writes `after` and reads it back: status EFFECTIVE, FAILED (reads back otherwise; `before` is put back),
+ * AWAY (not written) or an error. */
 int tune_entry_apply(const struct tune_host *host, struct entry *entry, struct err *e);
-/* Three-way, see tune.h: status REVERTED, UNCHANGED or LEFT, reason in words; an error when it cannot be put
- * back. */
+/* Three-way, see tune.h: status REVERTED, UNCHANGED, LEFT or AWAY (still owed: `written` stays), reason in
+ * words; an error when it cannot be put back. */
 int tune_entry_revert(const struct tune_host *host, struct entry *entry, struct err *e);
 /* The comparison alone, for executors whose revert has more to do. */
 int tune_three_way(const struct tune_host *host, struct entry *entry, struct err *e);
@@ -290,6 +292,8 @@ struct journal {
 int tune_journal_write(const struct tune_host *host, const struct tune_plan *plan, uint64_t sequence,
 	unsigned choice, struct err *e);
 int tune_journal_remove(struct tune_plan *plan, struct err *e);
+/* After an undo that did not get through: only what is still owed stays in it. */
+void tune_journal_shrink(const struct tune_plan *plan);
 char *tune_journal_path(const struct tune_host *host, pid_t pid, uint64_t sequence);
 /* Every journal of the state folder, the newest of each owner first. */
 int tune_journals_load(const struct tune_host *host, struct journal **out, size_t *n, struct err *e);

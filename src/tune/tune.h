@@ -28,6 +28,7 @@ enum tune_status {
 	TUNE_CHANGED,   /* took effect; a verification found it no longer as written */
 	TUNE_REVERTED,
 	TUNE_LEFT, /* at revert: changed by somebody else, left alone */
+	TUNE_AWAY, /* in force, and owed: what it belongs to is offline, where nothing may be written */
 };
 
 bool tune_status_known(const char *name); /* is it one that tune_plan_json() gives? */
@@ -98,7 +99,8 @@ json_t *tune_effective_json(const struct tune *tune);
 /*
  * Puts everything back, last plan first, and removes the journals.  What somebody else changed meanwhile is
  * left, with a log_warn() that names it. -EIO with EXIT_PARTLY_APPLIED when something could not be put back;
- * its journal stays, and calling again tries again.
+ * its journal stays with what is still owed, and calling again tries again.  So it is with what belongs to a
+ * CPU that is offline (TUNE_AWAY): it is put back by a call that finds the CPU online.
  */
 int tune_revert(struct tune *tune, struct err *e);
 void tune_free(struct tune *tune); /* reverts first */

@@ -329,6 +329,137 @@ static void what_cannot_be_put_back_keeps_its_journal(void **state)
 	assert_text(world_picture(&left.w), left.before);
 	left_end(&left);
 }
+
+#define ONLINE "/sys/devices/system/cpu/online"
+#define SERVER "/sys/kernel/debug/sched/fair_server/cpu1/runtime"
+
+/* CPU 1 went offline: nothing of it is written, all of it stays owed. */
+static void expect_owed(struct world *w, int rc, const struct err *e)
+{
+	assert_int_equal(rc, -EIO);
+	assert_int_equal(e->exit, EXIT_PARTLY_APPLIED);
+	assert_non_null(strstr(e->text, "CPU 1 is offline"));
+	assert_non_null(strstr(e->advice, "online"));
+	assert_int_equal(w->panics, 0);
+	assert_text(world_get(w, SERVER), "0");
+	assert_text(world_get(w, "/proc/irq/26/smp_affinity"), "1"); /* was on that CPU alone */
+	assert_text(world_get(w, "/proc/irq/24/smp_affinity"), "3"); /* the rest is back */
+}
+
+static void what_belongs_to_a_cpu_that_is_offline_stays_owed(void **state)
+{
+	AUTO(buf_free) struct buf what = {0}, said = {0}, again = {0};
+	struct err e = ERR_INIT;
+	struct left left;
+
+	(void)state;
+	leave(&left);
+	world_put(&left.w, ONLINE, "0\n");
+	expect_owed(&left.w, tune_revert_leftover(&left.w.host, &said, &e), &e);
+	assert_non_null(
+		strstr(said.data, "gone for now: " SERVER ", before it '50000000': CPU 1 is offline\n"));
+	assert_int_equal(tune_leftover(&left.w.host, &what, NULL), 3); /* and the sleep states */
+	e = (struct err)ERR_INIT;
+	expect_owed(&left.w, tune_revert_leftover(&left.w.host, NULL, &e), &e);
+	world_put(&left.w, ONLINE, "0-1\n");
+	assert_int_equal(tune_revert_leftover(&left.w.host, &again, NULL), 0);
+	assert_non_null(strstr(again.data, "put back " SERVER " to '50000000'\n"));
+	assert_text(world_picture(&left.w), left.before);
+	assert_int_equal(tune_leftover(&left.w.host, NULL, NULL), 0);
+	left_end(&left);
+}
+
+/* The same in the process that tuned: verification sees it, revert leaves it in the journal. */
+static void a_cpu_that_goes_offline_during_a_trial_is_told_and_owed(void **state)
+{
+	struct tune_plan *plan;
+	struct settings s;
+	struct err e = ERR_INIT;
+	struct tune *tune;
+	struct world w;
+	bool all = true;
+
+	(void)state;
+	world_make(&w, WORLD_NONE, 2);
+	AUTO_FREE char *before = world_picture(&w);
+	world_enter(&w);
+	settings_init(&s);
+	str_copy(s.profile, sizeof(s.profile), "low-latency");
+	assert_int_equal(tune_open(&tune, &w.host, NULL), 0);
+	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, NULL), 0);
+	assert_int_equal(tune_apply(tune, plan, NULL), 0);
+	world_put(&w, ONLINE, "0\n");
+	assert_int_equal(tune_verify(tune, &all, NULL), 0);
+	assert_false(all);
+	json_t *knobs = tune_effective_json(tune), *knob;
+	size_t i, away = 0;
+	json_array_foreach (knobs, i, knob) {
+		if (strcmp(json_string_value(json_object_get(knob, "object")), SERVER))
+			continue;
+		assert_string_equal(json_string_value(json_object_get(knob, "status")), "gone for now");
+		assert_string_equal(json_string_value(json_object_get(knob, "reason")), "CPU 1 is offline");
+		away++;
+	}
+	json_decref(knobs);
+	assert_int_equal(away, 1);
+	assert_true(tune_status_known("gone for now"));
+	expect_owed(&w, tune_revert(tune, &e), &e);
+	tune_free(tune);
+	world_task_forget(&w, getpid());
+	assert_int_equal(tune_leftover(&w.host, NULL, NULL), 3);
+	world_put(&w, ONLINE, "0-1\n");
+	assert_int_equal(tune_revert_leftover(&w.host, NULL, NULL), 0);
+	assert_text(world_picture(&w), before);
+	world_end(&w);
+}
+
+/* Born with our mask; the parent's was wider, whatever is online when it is put back. */
+static void a_task_born_meanwhile_gets_the_cpu_that_is_offline_too(void **state)
+{
+	struct subject subject;
+	struct world w;
+	struct task task;
+	cpus online;
+
+	(void)state;
+	world_make(&w, WORLD_NONE, 2);
+	world_subject(&w, &subject);
+	assert_int_equal(life_of(&w, "low-latency", &subject, 0, 0), DIED);
+	world_task(&w, WORLD_TID + 4500, "heir", 0, "1");
+	world_put(&w, ONLINE, "0\n");
+	assert_int_equal(cpus_online(w.host.root, &online, NULL), 0);
+	w.host.online = online; /* a later taut opens the machine as it is */
+	assert_int_equal(tune_revert_leftover(&w.host, NULL, NULL), -EIO);
+	assert_int_equal(task_read(w.host.root, WORLD_TID + 4500, WORLD_TID + 4500, &task, NULL), 0);
+	assert_int_equal(CPU_COUNT(&task.affinity), 2);
+	world_end(&w);
+}
+
+static void nothing_is_applied_to_a_cpu_that_is_offline(void **state)
+{
+	struct tune_plan *plan;
+	struct settings s;
+	struct tune *tune;
+	struct world w;
+
+	(void)state;
+	world_make(&w, WORLD_NONE, 2);
+	world_put(&w, "/proc/irq/26/smp_affinity", "3\n");
+	world_enter(&w);
+	settings_init(&s);
+	str_copy(s.profile, sizeof(s.profile), "low-latency");
+	assert_int_equal(tune_open(&tune, &w.host, NULL), 0);
+	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, NULL), 0);
+	world_put(&w, ONLINE, "0\n");
+	assert_int_equal(tune_apply(tune, plan, NULL), 0);
+	assert_int_equal(w.panics, 0);
+	assert_text(world_get(&w, SERVER), "50000000");
+	assert_int_equal(tune_revert(tune, NULL), 0);
+	assert_int_equal(w.panics, 0);
+	tune_free(tune);
+	world_end(&w);
+}
+
 /* A taut that is killed while it writes has changed nothing yet, and what it wrote is litter. */
 static void a_journal_that_was_never_complete_is_removed(void **state)
 {
@@ -363,6 +494,10 @@ int main(void)
 		cmocka_unit_test(what_the_journal_cannot_hold_is_not_done),
 		cmocka_unit_test(what_cannot_be_put_back_keeps_its_journal),
 		cmocka_unit_test(a_journal_that_was_never_complete_is_removed),
+		cmocka_unit_test(what_belongs_to_a_cpu_that_is_offline_stays_owed),
+		cmocka_unit_test(a_cpu_that_goes_offline_during_a_trial_is_told_and_owed),
+		cmocka_unit_test(a_task_born_meanwhile_gets_the_cpu_that_is_offline_too),
+		cmocka_unit_test(nothing_is_applied_to_a_cpu_that_is_offline),
 	};
 
 	return cmocka_run_group_tests_name("tune_journal", tests, NULL, NULL);

@@ -188,12 +188,37 @@ static int move(struct world *w, const char *path, const char *tid)
 	return 0;
 }
 
+/* Linux 6.12 divides by the number of online CPUs around the one whose fair server is written. */
+static bool panics(const struct world *w, const char *path)
+{
+	const char *of = strstr(path, "fair_server/cpu");
+	cpus online;
+
+	return of && cpus_online(w->host.root, &online, NULL) == 0 &&
+	       !CPU_ISSET((size_t)atoi(of + strlen("fair_server/cpu")), &online);
+}
+
+/* An interrupt must have an online CPU. */
+static bool masks_all(const struct world *w, const char *path, const char *text)
+{
+	cpus mask, online, both;
+
+	if (!strstr(path, "/proc/irq/") || cpus_parse_mask(text, &mask) ||
+		cpus_online(w->host.root, &online, NULL) < 0)
+		return false;
+	CPU_AND(&both, &mask, &online);
+	return !CPU_COUNT(&both);
+}
+
 static int fake_write(void *arg, int root, const char *path, const char *text)
 {
 	struct world *w = arg;
 	size_t len = strlen(path);
 
 	before_call(w);
+	w->panics += panics(w, path);
+	if (masks_all(w, path, text))
+		return after_call(w, -EINVAL);
 	if (w->refuse && strstr(path, w->refuse))
 		return after_call(w, -w->refuse_with);
 	if (len > 6 && !strcmp(path + len - 6, "/tasks"))
