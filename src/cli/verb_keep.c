@@ -73,21 +73,33 @@ static int lab_act(bool flag, struct err *e)
 	return lab_clean_act(e);
 }
 
-enum { KEY_BOOT = 1 };
+enum { KEY_BOOT = 1, KEY_CPUS };
 
 static error_t parse_lab(int key, char *value, void *verb)
 {
-	if (key != KEY_BOOT)
+	struct shell_options *shell = verb;
+	uint64_t cpus_n;
+
+	switch (key) {
+	case KEY_BOOT:
+		shell->boot = value;
+		return 0;
+	case KEY_CPUS:
+		if (str_u64(value, &cpus_n) || cpus_n < 1 || cpus_n > SHELL_CPUS_MAX)
+			usage_error("lab", "cannot give an emulated host '%s' CPUs: it has 1 to %d", value,
+				SHELL_CPUS_MAX);
+		shell->cpus = (unsigned)cpus_n;
+		return 0;
+	default:
 		return ARGP_ERR_UNKNOWN;
-	*(const char **)verb = value;
-	return 0;
+	}
 }
 
 /* The kernel is fetched like that of an experiment. */
-static int lab_shell(const char *kernel, const char *boot, struct common *common)
+static int lab_shell(const struct shell_options *shell, struct common *common)
 {
 	AUTO_CLOSE int lock = -1;
-	AUTO_FREE char *site = str_format("lab:%s", kernel);
+	AUTO_FREE char *site = str_format("lab:%s", shell->kernel);
 	struct settings s;
 	struct err e = ERR_INIT;
 	char state[256];
@@ -102,9 +114,9 @@ static int lab_shell(const char *kernel, const char *boot, struct common *common
 		rc = lock = machine_lock(state, &e);
 	if (rc >= 0 && !common->quiet && isatty(STDIN_FILENO))
 		say_note("booting an emulated host with kernel %s; exit leaves it, Ctrl-] x ends it at once",
-			kernel);
+			shell->kernel);
 	if (rc >= 0)
-		rc = site_shell(kernel, boot, &status, &e);
+		rc = site_shell(shell, &status, &e);
 	return rc == 0 ? status : rc == -EINTR ? EXIT_INTERRUPTED : say_error(&e);
 }
 
@@ -112,15 +124,15 @@ int verb_lab(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		{"host-boot", KEY_BOOT, "ARGUMENTS", 0, "further boot arguments of the emulated host", 1},
-		{0}};
+		{"cpus", KEY_CPUS, "N", 0, "CPUs of the emulated host, 1 to 8 (2)", 1}, {0}};
 	struct common common = {0};
-	const char *boot = NULL;
+	struct shell_options shell = {.kernel = "stock"};
 	const struct command_line line = {.args_doc = "shell [KERNEL]\nclean",
 		.args_min = 1,
 		.args_max = 2,
 		.options = options,
 		.parse = parse_lab,
-		.verb = &boot,
+		.verb = &shell,
 		.takes = COMMON_QUIET,
 		.doc = "shell boots an emulated host with that kernel (stock) and gives a shell in it, or runs the script on standard input; "
 		       "it is gone when that ends, and the exit status is that one's. "
@@ -130,10 +142,12 @@ int verb_lab(int argc, char **argv)
 
 	if (!str_in(args[0], "shell|clean"))
 		usage_error(argv[0], "cannot do '%s' with the lab: it is shell or clean", args[0]);
-	if (!strcmp(args[0], "clean") && (n > 1 || boot))
-		usage_error(argv[0], "clean takes no kernel and no boot arguments");
+	if (!strcmp(args[0], "clean") && (n > 1 || shell.boot || shell.cpus))
+		usage_error(argv[0], "clean takes no kernel, no boot arguments and no CPUs");
+	if (n > 1)
+		shell.kernel = args[1];
 	signals_catch();
 	if (!strcmp(args[0], "shell"))
-		return lab_shell(n > 1 ? args[1] : "stock", boot, &common);
+		return lab_shell(&shell, &common);
 	return locked(lab_act, false);
 }

@@ -15,7 +15,7 @@
 #include <termios.h>
 
 #define MEMORY_MIB   3072
-#define CPUS         2
+#define CPUS         2 /* unless said otherwise */
 #define SCRIPT_BYTES (1u << 20)
 
 static int script_read(json_t *document, struct err *e)
@@ -68,18 +68,18 @@ static int status_take(int control, struct machine *m, int *status, struct err *
 		machine_failed(m) ? ": " : "", machine_failed(m) ? how : "");
 }
 
-static int run(const struct kernel *k, const char *boot, const char *image, const char *folder, int *status,
-	struct err *e)
+static int run(const struct kernel *k, const struct shell_options *shell, const char *image,
+	const char *folder, int *status, struct err *e)
 {
 	struct machine_options o = {.kernel = k,
 		.image = image,
-		.append = boot,
+		.append = shell->boot,
 		.mark = target_mark(),
 		.folder = folder,
 		.terminal = true,
 		.keys = isatty(STDIN_FILENO),
 		.host = true,
-		.cpus = CPUS,
+		.cpus = shell->cpus ? shell->cpus : CPUS,
 		.memory_mib = MEMORY_MIB};
 	AUTO_CLOSE int control = -1;
 	int ends[2];
@@ -109,11 +109,11 @@ static int run(const struct kernel *k, const char *boot, const char *image, cons
 	return rc;
 }
 
-int site_shell(const char *kernel, const char *boot, int *status, struct err *e)
+int site_shell(const struct shell_options *shell, int *status, struct err *e)
 {
 	struct kernel k;
 	char agent[4096], image[1024], folder[256];
-	int rc = kernel_find(&k, kernel, e);
+	int rc = kernel_find(&k, shell->kernel, e);
 
 	if (rc == 0)
 		rc = target_agent(agent, sizeof(agent), e);
@@ -124,7 +124,7 @@ int site_shell(const char *kernel, const char *boot, int *status, struct err *e)
 		rc = target_folder_make(folder, sizeof(folder), e);
 	if (rc < 0)
 		return rc;
-	rc = run(&k, boot, image, folder, status, e);
+	rc = run(&k, shell, image, folder, status, e);
 	int removed = target_folder_remove(folder, rc < 0 ? NULL : e);
 	return rc < 0 ? rc : removed;
 }

@@ -95,11 +95,16 @@ double site_trial_cost_ns(const struct settings *s, double measured_ns);
  */
 int site_serve(struct site *site, int fd, const char *plan, struct err *e);
 
+#define SHELL_CPUS_MAX 8
+struct shell_options {
+	const char *kernel, *boot; /* boot: further arguments; NULL: none */
+	unsigned cpus;             /* 0: the usual number */
+};
 /*
  * An emulated host with this kernel and a shell on our terminal, until the shell ends; or, when standard
  * input is none, with that as its script.  *status: what it ended with.
  */
-int site_shell(const char *kernel, const char *boot, int *status, struct err *e);
+int site_shell(const struct shell_options *shell, int *status, struct err *e);
 
 /* The machine as it is: kernel, CPUs, mitigations, clock, governor, cgroups, links, IRQs, sysctls, programs.
  */
