@@ -42,7 +42,7 @@ static void warn_lines(const char *text, const char *advice)
 
 	for (char *save = NULL, *line = strtok_r(copy, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		if (n++ < 8)
-			log_warn("left over from a taut that was killed: %s", line);
+			log_warn("left over from an earlier taut: %s", line);
 	if (n > 8)
 		log_warn("… and %zu more", n - 8);
 	if (n)

@@ -12,19 +12,26 @@ static int say_lines(const struct buf *b, const char *nothing)
 	return say_buf(&text);
 }
 
-static int tune_act(bool revert, struct err *e)
+struct tune_verb {
+	bool revert;
+	const char *forget; /* an ID; NULL: none */
+};
+
+static int tune_act(const struct tune_verb *verb, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
 	AUTO(buf_free) struct buf said = {0};
 	struct tune_host host = TUNE_HOST_NONE;
 	int rc = root < 0 ? root : tune_host_open(&host, root, e);
 
-	if (rc == 0)
-		rc = revert ? tune_revert_leftover(&host, &said, e) : tune_leftover(&host, &said, e);
+	if (rc == 0 && verb->forget)
+		rc = tune_forget(&host, verb->forget, &said, e);
+	else if (rc == 0)
+		rc = verb->revert ? tune_revert_leftover(&host, &said, e) : tune_leftover(&host, &said, e);
 	tune_host_close(&host);
-	int code = say_lines(&said, rc < 0   ? ""
-				    : revert ? "nothing to revert\n"
-					     : "no tuning of a killed taut is in force\n");
+	int code = say_lines(&said, rc < 0         ? ""
+				    : verb->revert ? "nothing to revert\n"
+						   : "no tuning of an earlier taut is in force\n");
 	return rc < 0 ? say_error(e) : code;
 }
 
@@ -38,7 +45,7 @@ static int lab_clean_act(struct err *e)
 }
 
 /* Both verbs change the machine, so both take its lock. */
-static int locked(int (*act)(bool flag, struct err *e), bool flag)
+static int locked(int (*act)(const struct tune_verb *verb, struct err *e), const struct tune_verb *verb)
 {
 	struct err e = ERR_INIT;
 	char state[256];
@@ -46,30 +53,51 @@ static int locked(int (*act)(bool flag, struct err *e), bool flag)
 
 	if (state_dir(state, sizeof(state), &e) < 0 || (lock = machine_lock(state, &e)) < 0)
 		return say_error(&e);
-	return act(flag, &e);
+	return act(verb, &e);
+}
+
+enum { KEY_FORGET = 1 };
+
+static error_t parse_tune(int key, char *value, void *verb)
+{
+	if (key != KEY_FORGET)
+		return ARGP_ERR_UNKNOWN;
+	((struct tune_verb *)verb)->forget = value;
+	return 0;
 }
 
 int verb_tune(int argc, char **argv)
 {
+	static const struct argp_option options[] = {
+		{"forget", KEY_FORGET, "ID", 0,
+			"revert nothing: give up what this ID of status owes, and say what", 1},
+		{0}};
 	struct common common = {0};
+	struct tune_verb verb = {0};
 	const struct command_line line = {.args_doc = "status|revert",
 		.args_min = 1,
 		.args_max = 1,
+		.options = options,
+		.parse = parse_tune,
+		.verb = &verb,
 		.takes = COMMON_QUIET,
-		.doc = "status says what tuning of a killed taut is still in force; "
+		.doc = "status says what tuning of an earlier taut is still in force; "
 		       "revert puts it back, and leaves what somebody else has changed since."};
 	const char *what = NULL;
 
 	command_line_parse(&line, argc, argv, &common, &what);
 	if (!str_in(what, "status|revert"))
 		usage_error(argv[0], "cannot tune '%s': it is status or revert", what);
+	verb.revert = !strcmp(what, "revert");
+	if (verb.forget && !verb.revert)
+		usage_error(argv[0], "status takes no --forget");
 	signals_catch();
-	return !strcmp(what, "revert") ? locked(tune_act, true) : tune_act(false, &(struct err){0});
+	return verb.revert ? locked(tune_act, &verb) : tune_act(&verb, &(struct err){0});
 }
 
-static int lab_act(bool flag, struct err *e)
+static int lab_act(const struct tune_verb *verb, struct err *e)
 {
-	(void)flag;
+	(void)verb;
 	return lab_clean_act(e);
 }
 
@@ -149,5 +177,5 @@ int verb_lab(int argc, char **argv)
 	signals_catch();
 	if (!strcmp(args[0], "shell"))
 		return lab_shell(&shell, &common);
-	return locked(lab_act, false);
+	return locked(lab_act, NULL);
 }

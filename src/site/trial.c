@@ -372,8 +372,14 @@ int site_trial_local(
 		rc = carry_out(&s, &why);
 	int down = take_down(&s, e);
 	record->duration_ns = time_now_ns() - s.begun_ns;
-	if (down < 0)
+	if (down < 0) {
+		if (why.exit ==
+			EXIT_PARTLY_APPLIED) /* it says what could not be undone, and why it had to be */
+			*e = why;
+		else if (why.code)
+			err_wrap(e, "%s; and then", why.text);
 		return down;
+	}
 	if (rc == -EINTR || stop_flag)
 		return err_set(e, EINTR, "interrupted");
 	if (rc < 0) {

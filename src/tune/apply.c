@@ -182,16 +182,17 @@ static int apply_entries(struct tune *tune, struct tune_plan *plan, unsigned cho
 	return rc;
 }
 
-/* After a failure: everything of this plan goes back; what cannot is the worse news. */
+/* After a failure: everything of this plan goes back.  What cannot is told with the failure. */
 static int give_up(struct tune *tune, struct tune_plan *plan, int rc, struct err *e)
 {
 	struct err why = ERR_INIT;
 
 	if (tune_plan_undo(tune->host, plan, 0, &why) < 0) {
 		tune_journal_shrink(plan);
+		struct err failed = e ? *e : why;
 		if (e)
 			*e = why;
-		err_wrap(e, "cannot undo a tuning that failed");
+		err_wrap(e, "%s; and then cannot undo it", failed.text);
 		err_try(e, "taut tune revert");
 		if (e)
 			e->exit = EXIT_PARTLY_APPLIED;

@@ -195,6 +195,13 @@ int tune_entry_apply(const struct tune_host *host, struct entry *entry, struct e
 		return 0;
 	entry->written = true;
 	rc = entry->executor->write(host, entry, entry->after, e);
+	if (rc ==
+		-ENOEXEC) { /* a command that could not be run: nothing is owed, whatever its undoing says */
+		struct err why = ERR_INIT;
+		if (tune_entry_revert(host, entry, &why) < 0)
+			log_warn("%s", why.text);
+		entry->written = false;
+	}
 	if (rc < 0)
 		return rc;
 	if (entry->executor->read) {

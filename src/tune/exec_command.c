@@ -3,8 +3,14 @@
  * The user's own tuning, as two shell commands.  Nothing can be read back: what they do is theirs.  The
  * journal holds the revert command before the other runs, so after a crash it is run even when the first had
  * not begun; it must bear that.
+ *
+ * When the first fails, the other is run once: a list of commands may have got half way.  When the shell says
+ * that it could not run a command at all (126 and 127), nothing is owed after that.
  */
 #include "private.h"
+
+#define SH_NOT_EXECUTABLE 126
+#define SH_NOT_FOUND      127
 
 int tune_command_write(
 	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
@@ -19,15 +25,20 @@ int tune_command_write(
 	if (rc < 0)
 		return err_code(e, -rc, "cannot run '%s'", value);
 	if (rc > 0)
-		return err_set(e, ECHILD, "cannot run '%s': exit status %d%s%s", value, rc,
-			output && *output ? ": " : "", output ? output : "");
+		return err_set(e, rc == SH_NOT_FOUND || rc == SH_NOT_EXECUTABLE ? ENOEXEC : ECHILD,
+			"cannot run '%s': exit status %d%s%s", value, rc, output && *output ? ": " : "",
+			output ? output : "");
 	return 0;
 }
 
 int tune_command_revert(const struct tune_host *host, struct entry *entry, struct err *e)
 {
-	int rc = tune_command_write(host, entry, entry->before, e);
+	int rc;
 
+	if (entry->status ==
+		TUNE_FAILED) /* it has been run, and is not run again before the user asks for it */
+		return err_set(e, ECHILD, "%s", entry->reason);
+	rc = tune_command_write(host, entry, entry->before, e);
 	if (rc == 0)
 		tune_entry_stand(entry, TUNE_REVERTED, NULL);
 	return rc;

@@ -162,6 +162,7 @@ static int load_one(const char *path, struct journal *out, struct err *e)
 		tune_plan_free(made.plan);
 		return err_try(e, "read it, put back by hand what it names, and remove it");
 	}
+	snprintf(made.id, sizeof(made.id), "%d-%llu", made.pid, (unsigned long long)made.sequence);
 	made.path = str_dup(path);
 	made.plan->journal = str_dup(path);
 	*out = made;

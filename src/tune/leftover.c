@@ -27,8 +27,9 @@ int tune_leftover(const struct tune_host *host, struct buf *what, struct err *e)
 		for (size_t j = 0; j < journals[i].plan->n; j++, found++) {
 			const struct entry *entry = &journals[i].plan->entries[j];
 			if (what)
-				buf_add(what, "%s: set to '%s' by process %d, before it '%s'\n",
-					entry->object, entry->after, journals[i].pid, entry->before);
+				buf_add(what, "%s: set to '%s' by process %d, before it '%s' (ID %s)\n",
+					entry->object, entry->after, journals[i].pid, entry->before,
+					journals[i].id);
 		}
 	}
 	tune_journals_free(journals, n);
@@ -88,8 +89,12 @@ int tune_revert_leftover(const struct tune_host *host, struct buf *said, struct 
 		}
 		if (rc == 0)
 			rc = tune_journal_remove(journal->plan, &one);
-		if (rc < 0 && !first.code)
+		if (rc < 0 && !first.code) {
 			first = one;
+			err_try(&first,
+				"mend what stands in the way, or give it up: taut tune revert --forget %s",
+				journal->id);
+		}
 	}
 	tune_journals_free(journals, n);
 	if (!first.code)
@@ -100,4 +105,50 @@ int tune_revert_leftover(const struct tune_host *host, struct buf *said, struct 
 	if (e)
 		e->exit = EXIT_PARTLY_APPLIED;
 	return -EIO;
+}
+
+static int unknown_id(const char *id, const struct journal *journals, size_t n, struct err *e)
+{
+	AUTO(buf_free) struct buf known = {0};
+
+	for (size_t i = 0; i < n; i++)
+		buf_add(&known, "%s%s", i ? ", " : "", journals[i].id);
+	return err_usage(e, "cannot forget '%s': no such ID; there is %s", id, n ? known.data : "none");
+}
+
+static int forget(
+	const struct tune_host *host, const struct journal *journal, struct buf *said, struct err *e)
+{
+	char boot[40];
+	int rc = boot_id(host->root, boot, e);
+
+	if (rc < 0)
+		return rc;
+	if (!strcmp(journal->boot, boot) && owner_lives(host, journal))
+		return err_refused(e, "cannot forget %s: process %d is alive and will put it back itself",
+			journal->id, journal->pid);
+	rc = tune_journal_remove(journal->plan, e);
+	for (size_t i = journal->plan->n; rc == 0 && said && i-- > 0;) {
+		const struct entry *entry = &journal->plan->entries[i];
+		buf_add(said, "gave up %s: set to '%s', before it '%s'\n", entry->object, entry->after,
+			entry->before);
+	}
+	return rc;
+}
+
+int tune_forget(const struct tune_host *host, const char *id, struct buf *said, struct err *e)
+{
+	const struct journal *found = NULL;
+	struct journal *journals = NULL;
+	size_t n = 0;
+	int rc = tune_journals_load(host, &journals, &n, e);
+
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(journals[i].id, id))
+			found = &journals[i];
+	rc = found ? forget(host, found, said, e) : unknown_id(id, journals, n, e);
+	tune_journals_free(journals, n);
+	return rc;
 }

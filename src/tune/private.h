@@ -281,6 +281,7 @@ bool tune_is_contained(const struct tune_host *host, pid_t pid);
 
 struct journal {
 	char *path;
+	char id[40]; /* for the user: PID-N */
 	char boot[40];
 	pid_t pid;
 	uint64_t start; /* of the owner */

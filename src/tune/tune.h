@@ -113,3 +113,6 @@ int tune_leftover(const struct tune_host *host, struct buf *what, struct err *e)
 /* Reverts every journal whose owner is dead; a line per entry that was put back or left goes to `said`.
  * Errors as tune_revert(). */
 int tune_revert_leftover(const struct tune_host *host, struct buf *said, struct err *e);
+/* Gives up what one journal owes, without putting anything back, and says what; `id` as tune_leftover() shows
+ * it. EXIT_USAGE: there is no such journal; EXIT_REFUSED: its owner is alive. */
+int tune_forget(const struct tune_host *host, const char *id, struct buf *said, struct err *e);

@@ -330,6 +330,86 @@ static void what_cannot_be_put_back_keeps_its_journal(void **state)
 	left_end(&left);
 }
 
+/* --- commands that fail ------------------------------------------------------------------------ */
+
+/* Applies the profile command in this process; what tune_apply() returns. */
+static int apply_command(
+	struct world *w, const char *apply, const char *revert, struct tune **tune, struct err *e)
+{
+	struct tune_plan *plan;
+	struct settings s;
+
+	world_make(w, WORLD_NONE, 2);
+	world_enter(w);
+	settings_init(&s);
+	s.profile = "command";
+	AUTO_FREE char *apply_there = str_format("cd %s; %s", w->path, apply);
+	AUTO_FREE char *revert_there = str_format("cd %s; %s", w->path, revert);
+	s.apply = apply_there;
+	s.revert = revert_there;
+	assert_int_equal(tune_open(tune, &w->host, NULL), 0);
+	assert_int_equal(tune_plan_make(&plan, &w->host, TUNE_HOST, &s, &(struct subject){0}, NULL), 0);
+	return tune_apply(*tune, plan, e);
+}
+
+static void a_command_that_cannot_be_run_leaves_nothing_owed(void **state)
+{
+	struct err e = ERR_INIT;
+	struct tune *tune;
+	struct world w;
+
+	(void)state;
+	assert_true(
+		apply_command(&w, "echo on > half; tuned-taut on", "rm half; tuned-taut off", &tune, &e) < 0);
+	assert_non_null(strstr(e.text, "tuned-taut on': exit status 127: "));
+	assert_int_equal(e.exit, EXIT_FAILED);
+	assert_text(world_get(&w, "/half"), "absent"); /* what it did before is undone */
+	assert_int_equal(tune_revert(tune, NULL), 0);
+	tune_free(tune);
+	world_task_forget(&w, getpid());
+	assert_int_equal(tune_leftover(&w.host, NULL, NULL), 0);
+	world_end(&w);
+}
+
+static void a_command_and_its_undoing_that_fail_are_both_told_and_run_once(void **state)
+{
+	AUTO(buf_free) struct buf said = {0}, what = {0};
+	struct err e = ERR_INIT;
+	struct tune *tune;
+	struct world w;
+	char id[32], wrong[] = "7-7";
+
+	(void)state;
+	assert_true(apply_command(&w, "echo bad; exit 3", "echo again >> undone; exit 4", &tune, &e) < 0);
+	assert_non_null(strstr(e.text, "exit 3': exit status 3: bad; and then"));
+	assert_non_null(strstr(e.text, "exit 4': exit status 4"));
+	assert_int_equal(e.exit, EXIT_PARTLY_APPLIED);
+	assert_int_equal(tune_revert(tune, NULL), -EIO);
+	tune_free(tune);
+	assert_text(world_get(&w, "/undone"), "again");
+
+	snprintf(id, sizeof(id), "%d-1", getpid());
+	e = (struct err)ERR_INIT;
+	assert_int_equal(tune_forget(&w.host, id, &said, &e), -EPERM);
+	assert_int_equal(e.exit, EXIT_REFUSED); /* we live */
+	world_task_forget(&w, getpid());
+	e = (struct err)ERR_INIT;
+	assert_int_equal(tune_revert_leftover(&w.host, NULL, &e), -EIO);
+	assert_non_null(strstr(e.advice, "taut tune revert --forget "));
+	assert_non_null(strstr(e.advice, id));
+	assert_int_equal(tune_leftover(&w.host, &what, NULL), 1);
+	assert_non_null(strstr(what.data, id));
+	e = (struct err)ERR_INIT;
+	assert_true(tune_forget(&w.host, wrong, &said, &e) < 0);
+	assert_int_equal(e.exit, EXIT_USAGE);
+	assert_non_null(strstr(e.text, id));
+	assert_int_equal(said.len, 0);
+	assert_int_equal(tune_forget(&w.host, id, &said, NULL), 0);
+	assert_non_null(strstr(said.data, "gave up /bin/sh -c: set to 'cd "));
+	assert_int_equal(tune_leftover(&w.host, NULL, NULL), 0);
+	world_end(&w);
+}
+
 #define ONLINE "/sys/devices/system/cpu/online"
 #define SERVER "/sys/kernel/debug/sched/fair_server/cpu1/runtime"
 
@@ -384,7 +464,7 @@ static void a_cpu_that_goes_offline_during_a_trial_is_told_and_owed(void **state
 	AUTO_FREE char *before = world_picture(&w);
 	world_enter(&w);
 	settings_init(&s);
-	str_copy(s.profile, sizeof(s.profile), "low-latency");
+	s.profile = "low-latency";
 	assert_int_equal(tune_open(&tune, &w.host, NULL), 0);
 	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, NULL), 0);
 	assert_int_equal(tune_apply(tune, plan, NULL), 0);
@@ -447,7 +527,7 @@ static void nothing_is_applied_to_a_cpu_that_is_offline(void **state)
 	world_put(&w, "/proc/irq/26/smp_affinity", "3\n");
 	world_enter(&w);
 	settings_init(&s);
-	str_copy(s.profile, sizeof(s.profile), "low-latency");
+	s.profile = "low-latency";
 	assert_int_equal(tune_open(&tune, &w.host, NULL), 0);
 	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, NULL), 0);
 	world_put(&w, ONLINE, "0\n");
@@ -494,6 +574,8 @@ int main(void)
 		cmocka_unit_test(what_the_journal_cannot_hold_is_not_done),
 		cmocka_unit_test(what_cannot_be_put_back_keeps_its_journal),
 		cmocka_unit_test(a_journal_that_was_never_complete_is_removed),
+		cmocka_unit_test(a_command_that_cannot_be_run_leaves_nothing_owed),
+		cmocka_unit_test(a_command_and_its_undoing_that_fail_are_both_told_and_run_once),
 		cmocka_unit_test(what_belongs_to_a_cpu_that_is_offline_stays_owed),
 		cmocka_unit_test(a_cpu_that_goes_offline_during_a_trial_is_told_and_owed),
 		cmocka_unit_test(a_task_born_meanwhile_gets_the_cpu_that_is_offline_too),
