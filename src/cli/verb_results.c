@@ -47,9 +47,9 @@ static int write_output(const struct common *common, const struct buf *b)
 {
 	struct err e = ERR_INIT;
 
-	if (!common->output)
+	if (!common->output || !strcmp(common->output, "-"))
 		return say_buf(b);
-	if (file_write_synced(common->output, b->data ? b->data : "", b->len, 0644, &e) < 0)
+	if (file_write_named(common->output, b->data ? b->data : "", b->len, &e) < 0)
 		return say_error(&e);
 	return EXIT_DONE;
 }
@@ -91,7 +91,7 @@ int verb_report(int argc, char **argv)
 int verb_export(int argc, char **argv)
 {
 	struct format_verb v = {0};
-	struct argp_option options[32] = {{"output", 'o', "FILE", 0, "write to FILE instead of stdout", 2}};
+	struct argp_option options[32] = {{"output", 'o', "FILE", 0, "write to FILE; - is stdout", 2}};
 	const struct command_line line = {.args_doc = "[RUN]",
 		.args_max = 1,
 		.options = options,

@@ -183,8 +183,8 @@ static int check_attachment(const struct settings *s, struct err *e)
 
 	if (str_in(s->attachment, row->attachments))
 		return 0;
-	err_usage(
-		e, "cannot attach %s by '%s': it has one of %s", row->help, s->attachment, row->attachments);
+	err_usage(e, "cannot use attachment '%s' with target %s: it has one of %s", s->attachment, s->target,
+		row->attachments);
 	return err_try(e, "%s", row->attachment);
 }
 

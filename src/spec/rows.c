@@ -3,14 +3,11 @@
 #include "spec.h"
 
 const struct target_row target_rows[TARGETS_N] = {
-	[TARGET_NATIVE] = {"native", "target native", "netns", "veth", "veth|bridge"},
-	[TARGET_CONTAINER] = {"container", "target container", "oci", "bridge", "veth|bridge",
-		.runtime_written = true},
-	[TARGET_VM] = {"vm", "a virtual machine", "qemu", "bridge", "bridge", .machine = true, .made = true,
-		.boots = true},
-	[TARGET_DISK] = {"vm with a disk", "a virtual machine", "disk", "bridge", "bridge", .machine = true,
-		.made = true},
-	[TARGET_DOMAIN] = {"vm:NAME", "a virtual machine", "libvirt", "host", "host", .machine = true},
+	[TARGET_NATIVE] = {"native", "netns", "veth", "veth|bridge"},
+	[TARGET_CONTAINER] = {"container", "oci", "bridge", "veth|bridge", .runtime_written = true},
+	[TARGET_VM] = {"vm", "qemu", "bridge", "bridge", .machine = true, .made = true, .boots = true},
+	[TARGET_DISK] = {"vm with a disk", "disk", "bridge", "bridge", .machine = true, .made = true},
+	[TARGET_DOMAIN] = {"vm:NAME", "libvirt", "host", "host", .machine = true},
 };
 
 int settings_target(const struct settings *s, enum target_kind *out, struct err *e)

@@ -110,7 +110,6 @@ enum target_kind { TARGET_NATIVE, TARGET_CONTAINER, TARGET_VM, TARGET_DISK, TARG
 /* What holds the server, and what goes with it.  Combinations and defaults stand here and nowhere else. */
 struct target_row {
 	const char *name;        /* as a message calls it */
-	const char *help;        /* what a message says of it when an attachment does not fit */
 	const char *runtime;     /* when none is named */
 	const char *attachment;  /* when none is named */
 	const char *attachments; /* "veth|bridge": those that it can have */

@@ -186,6 +186,44 @@ int file_write_synced(const char *path, const void *data, size_t len, mode_t mod
 	return 0;
 }
 
+/* Into what is there, or a new file. */
+static int write_into(const char *path, const void *data, size_t len, struct err *e)
+{
+	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC, 0644);
+	struct stat st;
+	int rc;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_sys(e, "cannot write %s", path);
+	rc = write_all(fd, data, len);
+	if (rc == 0 && S_ISREG(st.st_mode) && fsync(fd) < 0)
+		rc = -errno;
+	return rc < 0 ? err_code(e, -rc, "cannot write %s", path) : 0;
+}
+
+int file_write_named(const char *path, const void *data, size_t len, struct err *e)
+{
+	AUTO_FREE char *real = realpath(path, NULL);
+	struct stat st;
+
+	if (!real || stat(real, &st) < 0 || !S_ISREG(st.st_mode) || st.st_nlink > 1 || access(real, W_OK) < 0)
+		return write_into(path, data, len, e);
+	AUTO_FREE char *temporary = str_format("%s.XXXXXX", real);
+	AUTO_CLOSE int fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return write_into(path, data, len, e);
+	int rc = write_all(fd, data, len);
+	/* What cannot be given to its owner is written in place. */
+	bool alike = fchown(fd, st.st_uid, st.st_gid) == 0 && fchmod(fd, st.st_mode & 07777) == 0;
+	if (rc == 0 && alike && (fsync(fd) < 0 || rename(temporary, real) < 0))
+		rc = -errno;
+	if (rc < 0 || !alike)
+		unlink(temporary);
+	if (rc < 0)
+		return err_code(e, -rc, "cannot write %s", path);
+	return alike ? 0 : write_into(path, data, len, e);
+}
+
 int dir_make(const char *path, mode_t mode, struct err *e)
 {
 	AUTO_FREE char *part = str_dup(path);

@@ -32,6 +32,12 @@ int root_each(int root, const char *path, int (*fn)(const char *name, void *arg)
 
 /* A file written whole or not at all: temporary name, fsync, rename, fsync of the folder. */
 int file_write_synced(const char *path, const void *data, size_t len, mode_t mode, struct err *e);
+/*
+ * The same to a path that a user named, whatever is there.  A plain file is replaced as a whole and keeps its
+ * mode and owner; a link stays, and what it names is written.  A device, a FIFO, a file of several names, and
+ * one in a folder that cannot be written are opened and written as a shell does it.
+ */
+int file_write_named(const char *path, const void *data, size_t len, struct err *e);
 /* mkdir -p; the last folder gets `mode`, those above it 0755. */
 int dir_make(const char *path, mode_t mode, struct err *e);
 /* Removes a tree, staying on its file system and following no link. */
