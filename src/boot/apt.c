@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * apt in a private world.  The machine's configuration stays in force (proxies, certificates, timeouts), and
- * behind it comes a file of ours (-c, which apt reads last): sources, lists, cache and state lie in one
- * folder, the state of installed packages is an empty file, and the hooks that others have put behind an
- * update (they clean the machine's own cache, wake daemons, …) are cleared.  So nothing of the machine's apt
- * is touched, and no root is needed.  Signatures and hashes are apt's business, with the machine's keyrings.
+ * apt with the machine's configuration and a state of its own.  Sources, keyrings, passwords, proxies and
+ * pins are the machine's, and apt reads them; behind its configuration comes a file of ours (-c, which apt
+ * reads last): lists, cache and state lie in one folder, the state of installed packages is an empty file,
+ * and the hooks that others have put behind an update (they clean the machine's own cache, wake daemons, …)
+ * are cleared.  So nothing of the machine's apt is touched, and no root is needed.
  *
  * A command runs in a process group of its own, so that a terminal's Ctrl-C reaches taut alone; when
  * stop_flag is raised the whole group is killed, and its end waited for: nobody writes any more when this
@@ -39,20 +39,8 @@ static int write_file(const struct apt *apt, const char *name, const struct buf 
 	return file_write_synced(path, b->data ? b->data : "", b->len, 0644, e);
 }
 
-static int write_sources(const struct apt *apt, bool backports, struct err *e)
-{
-	AUTO(sources_free) struct sources s = {0};
-	AUTO(buf_free) struct buf text = {0};
-	int rc = sources_read(&s, "", e);
-
-	if (rc < 0)
-		return rc;
-	sources_write(&s, backports, &text);
-	rc = write_file(apt, "taut.sources", &text, e);
-	return rc < 0 ? rc : !sources_have_backports(&s);
-}
-
-static int write_configuration(const struct apt *apt, struct err *e)
+/* `sourcelist`: what stands for the machine's own sources.list; NULL: that itself. */
+static int write_configuration(const struct apt *apt, const char *sourcelist, struct err *e)
 {
 	AUTO(buf_free) struct buf b = {0};
 	const char *f = apt->folder;
@@ -61,14 +49,14 @@ static int write_configuration(const struct apt *apt, struct err *e)
 	buf_add(&b, "Dir::State::status \"%s/status\";\nDir::Cache \"%s/cache\";\n", f, f);
 	buf_add(&b, "Dir::Cache::archives \"%s/cache/archives\";\n", f);
 	buf_add(&b, "Dir::Cache::pkgcache \"\";\nDir::Cache::srcpkgcache \"\";\nDir::Log \"%s\";\n", f);
-	buf_add(&b, "Dir::Etc::sourcelist \"%s/taut.sources\";\nDir::Etc::sourceparts \"/dev/null\";\n", f);
-	buf_add(&b, "Dir::Etc::preferences \"/dev/null\";\nDir::Etc::preferencesparts \"/dev/null\";\n");
+	if (sourcelist)
+		buf_add(&b, "Dir::Etc::sourcelist \"%s/%s\";\n", f, sourcelist);
 	buf_add(&b,
 		"APT::Architecture \"amd64\";\n#clear APT::Architectures;\nAPT::Architectures \"amd64\";\n");
 	buf_add(&b, "#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n"
 		    "#clear APT::Update::Post-Invoke-Success;\n");
-	/* An index that could not be fetched is an error, not old news. */
-	buf_add(&b, "APT::Update::Error-Mode \"any\";\nAcquire::Languages \"none\";\n");
+	buf_add(&b, "Acquire::Languages \"none\";\n"
+		    "Acquire::IndexTargets::deb-src::Sources::DefaultEnabled \"false\";\n");
 	/* The user that root's apt becomes cannot write here. */
 	if (geteuid() == 0)
 		buf_add(&b, "APT::Sandbox::User \"root\";\n");
@@ -95,9 +83,8 @@ int apt_prepare(struct apt *apt, struct err *e)
 		rc = dir_make(path, 0755, e);
 	}
 	rc = rc < 0 ? rc : write_file(apt, "status", &empty, e);
-	rc = rc < 0 ? rc : write_configuration(apt, e);
-	rc = rc < 0 ? rc : write_sources(apt, true, e);
-	return rc < 0 ? rc : 0;
+	rc = rc < 0 ? rc : write_configuration(apt, NULL, e);
+	return rc < 0 ? rc : sources_release(&apt->sources, "", e);
 }
 
 /* --- a command ----------------------------------------------------------------------------------- */
@@ -112,7 +99,7 @@ static void hear_line(struct apt *apt, const char *line)
 		snprintf(text, sizeof(text), "%s: %.0f %%", apt->doing, percent);
 		if (apt->progress && apt->doing)
 			apt->progress(text, apt->arg);
-	} else if (str_starts(line, "E: ") && !apt->error[0]) {
+	} else if ((str_starts(line, "E: ") || str_starts(line, "W: Failed to fetch ")) && !apt->error[0]) {
 		snprintf(apt->error, sizeof(apt->error), "%.*s", (int)sizeof(apt->error) - 1, line + 3);
 	}
 }
@@ -229,13 +216,6 @@ static int command_run(struct apt *apt, const char *folder, const char *const *a
 
 /* --- what is asked of it ------------------------------------------------------------------------- */
 
-/* "E: The repository 'http://… x-backports Release' does not have a Release file." */
-static bool backports_are_missing(const struct apt *apt)
-{
-	return strstr(apt->error, "-backports") &&
-	       (strstr(apt->error, "Release file") || strstr(apt->error, "404"));
-}
-
 static const char *update_advice(const struct err *e)
 {
 	return e->code == ENOSPC || strstr(e->text, "No space")
@@ -243,21 +223,71 @@ static const char *update_advice(const struct err *e)
 		       : "look at the network, the proxy, and /etc/apt";
 }
 
+/*
+ * One update, and which lists it brought.  The folder was empty, so what is there is new; a source that fails
+ * and is not needed is only spoken of.
+ */
+static int update_once(struct apt *apt, struct err *e)
+{
+	static const char *const update[] = {"apt-get", "-o", "APT::Status-Fd=1", "update", NULL};
+	static const char *const targets[] = {
+		"apt-get", "indextargets", "--format", SOURCES_FORMAT, "Created-By: Packages", NULL};
+	AUTO(buf_free) struct buf said = {0};
+	struct err why = ERR_INIT;
+	int rc = command_run(apt, apt->folder, update, UPDATE_NS, NULL, &why);
+	AUTO_FREE char *failed = str_dup(apt->error);
+
+	if (rc < 0 && rc != -EIO) {
+		if (e)
+			*e = why;
+		return rc;
+	}
+	rc = command_run(apt, apt->folder, targets, SHOW_NS, &said, e);
+	if (rc < 0)
+		return rc;
+	if (!sources_take(&apt->sources, said.data ? said.data : ""))
+		return err_set(e, ENOENT, "no list of Debian %s with main came%s%s",
+			*apt->sources.codename ? apt->sources.codename : "of this release",
+			*failed ? ": " : "", failed);
+	if (*failed && strcmp(failed, apt->left_out) != 0)
+		log_warn("a source of packages is left out: %s", failed);
+	str_copy(apt->left_out, sizeof(apt->left_out), failed);
+	return 0;
+}
+
+/* Not every release has backports, and not for ever: without them there are fewer kernels. */
+static int add_backports(struct apt *apt, const char *line, struct err *e)
+{
+	AUTO_CLOSE int root = root_open("/", e);
+	AUTO_FREE char *own = NULL;
+	AUTO(buf_free) struct buf text = {0};
+
+	if (root < 0)
+		return root;
+	if (root_read_all(root, "/etc/apt/sources.list", &own, NULL, NULL) == 0)
+		buf_add(&text, "%s\n", own);
+	buf_add(&text, "%s", line);
+	int rc = write_file(apt, "sources.list", &text, e);
+	rc = rc < 0 ? rc : write_configuration(apt, "sources.list", e);
+	if (rc < 0)
+		return rc;
+	AUTO(sources_free) struct sources before = apt->sources;
+	apt->sources = (struct sources){0};
+	str_copy(apt->sources.codename, sizeof(apt->sources.codename), before.codename);
+	return update_once(apt, e);
+}
+
 int apt_update(struct apt *apt, struct err *e)
 {
-	static const char *const argv[] = {"apt-get", "-o", "APT::Status-Fd=1", "update", NULL};
 	struct err why = ERR_INIT;
 
 	apt->doing = "reading Debian's lists of packages";
 	if (apt->progress)
 		apt->progress(apt->doing, apt->arg);
-	int rc = command_run(apt, apt->folder, argv, UPDATE_NS, NULL, &why);
-	/* Not every release has backports, and not for ever; any other mistake must not hide them. */
-	if (rc < 0 && backports_are_missing(apt) && write_sources(apt, false, NULL) == 1) {
-		log_warn("no backports of this release: %s", apt->error);
-		why = ERR_INIT;
-		rc = command_run(apt, apt->folder, argv, UPDATE_NS, NULL, &why);
-	}
+	int rc = update_once(apt, &why);
+	AUTO_FREE char *line = rc < 0 ? NULL : sources_backports(&apt->sources);
+	if (line)
+		rc = add_backports(apt, line, &why);
 	if (rc == 0)
 		return 0;
 	if (rc != -EINTR)
@@ -267,18 +297,33 @@ int apt_update(struct apt *apt, struct err *e)
 	return err_wrap(e, "cannot read Debian's lists of packages");
 }
 
-int apt_show(struct apt *apt, const char *package, char **out, struct err *e)
+static int look_up(struct apt *apt, const char *verb, const char *package, struct buf *said, struct err *e)
 {
-	const char *const argv[] = {"apt-cache", "show", package, NULL};
-	AUTO(buf_free) struct buf said = {0};
-	int rc = command_run(apt, apt->folder, argv, SHOW_NS, &said, e);
+	const char *const argv[] = {"apt-cache", verb, package, NULL};
+	int rc = command_run(apt, apt->folder, argv, SHOW_NS, said, e);
 
 	/* A package that it does not know is an error to it, and an answer to us. */
 	if (rc < 0 && (rc == -EINTR || !strstr(apt->error, "No packages found")))
 		return err_wrap(e, "cannot look up %s", package);
+	if (rc < 0)
+		said->len = 0;
 	if (e)
 		*e = ERR_INIT;
-	*out = rc < 0 || !said.data ? str_dup("") : steal_ptr(&said.data);
+	buf_add(said, "%s", "");
+	return 0;
+}
+
+int apt_show(struct apt *apt, const char *package, char **out, struct err *e)
+{
+	AUTO(buf_free) struct buf stanzas = {0};
+	AUTO(buf_free) struct buf madison = {0};
+	int rc = look_up(apt, "show", package, &stanzas, e);
+
+	rc = rc < 0 ? rc : look_up(apt, "madison", package, &madison, e);
+	if (rc < 0)
+		return rc;
+	*out = sources_filter(
+		&apt->sources, madison.len ? madison.data : "", stanzas.len ? stanzas.data : "");
 	return 0;
 }
 

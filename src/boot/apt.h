@@ -4,31 +4,27 @@
 
 #include "boot.h"
 
-/* --- sources.c: where packages come from --------------------------------------------------------- */
+/* --- sources.c: which lists are Debian's ----------------------------------------------------------- */
 
-struct source {
-	char *uris;    /* one or more */
-	char *options; /* fields of deb822, each ended by a newline */
-	char suite[64];
-};
+/* What separates the fields that sources_take() reads, for apt-get indextargets --format. */
+#define SOURCES_FORMAT "list\t$(ORIGIN)\t$(CODENAME)\t$(COMPONENT)\t$(REPO_URI)\t$(DESCRIPTION)"
 
 struct sources {
-	char base[40]; /* the suite of the release itself */
-	struct source *list;
-	size_t n;
+	char codename[40]; /* of this release, from os-release; "" when it has none */
+	char *uri;         /* where the release itself comes from; NULL: its list has not come */
+	bool backports;    /* their list has come */
+	struct buf lists;  /* Debian's, as apt-cache madison names them, one a line */
 };
 
 void sources_free(struct sources *s);
-/* Adds those of a file's text that are of the release `base`: one-line format, or deb822. */
-void sources_parse(struct sources *s, const char *base, const char *text, bool deb822);
-/*
- * Those of the machine (below `root`) for its release: by codename, else by "stable" and the like.  -ENOENT
- * when there are none, -ENOTSUP when it is not Debian.
- */
-int sources_read(struct sources *s, const char *root, struct err *e);
-bool sources_have_backports(const struct sources *s);
-/* As one file in deb822; with `backports`, those as well, from where the release itself comes. */
-void sources_write(const struct sources *s, bool backports, struct buf *out);
+/* Which release this is (below `root`); -ENOTSUP when it is not Debian. */
+int sources_release(struct sources *s, const char *root, struct err *e);
+/* Takes those lists of an answer to SOURCES_FORMAT that are Debian's; has the release's own come? */
+bool sources_take(struct sources *s, const char *targets);
+/* A line of sources.list for the backports that this machine does not name; malloc'd, NULL: it has them. */
+char *sources_backports(const struct sources *s);
+/* The stanzas of versions that are in Debian's lists; malloc'd. */
+char *sources_filter(const struct sources *s, const char *madison, const char *stanzas);
 
 /* --- apt.c --------------------------------------------------------------------------------------- */
 
@@ -36,15 +32,17 @@ struct apt {
 	char folder[512]; /* where it lives, private to one fetch */
 	boot_progress progress;
 	void *arg;
-	const char *doing; /* of the command that runs, for progress */
-	char error[300];   /* what it said was wrong */
+	const char *doing;  /* of the command that runs, for progress */
+	char error[300];    /* what it said was wrong */
+	char left_out[300]; /* what an update failed of, and was said */
+	struct sources sources;
 };
 
 /* The folder must exist and be empty. */
 int apt_prepare(struct apt *apt, struct err *e);
-/* Fetches the lists of packages; backports that do not exist are done without. */
+/* Fetches the lists of packages; what others than Debian do not give, and backports, are done without. */
 int apt_update(struct apt *apt, struct err *e);
-/* What is known of a package, all versions: malloc'd stanzas, "" for none. */
+/* What Debian's lists say of a package, all versions: malloc'd stanzas, "" for none. */
 int apt_show(struct apt *apt, const char *package, char **out, struct err *e);
 /* One package, verified by apt, into an empty folder; *path is malloc'd. */
 int apt_download(struct apt *apt, const char *package, const char *version, const char *folder, char **path,

@@ -284,6 +284,7 @@ int kernel_fetch(struct kernel *out, const char *which, boot_progress progress, 
 	root_each(root, f.kernels, remove_leftover, f.kernels, NULL);
 	rc = dir_make(f.folder, 0700, e);
 	rc = rc < 0 ? rc : fetch_within(&f, which, out, e);
+	sources_free(&f.apt.sources);
 	if (tree_remove(f.folder, NULL) < 0)
 		log_warn("cannot remove %s", f.folder);
 	if (rc == -EINTR && e)

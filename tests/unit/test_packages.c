@@ -10,155 +10,127 @@
 
 /* --- sources ------------------------------------------------------------------------------------- */
 
-/* "uris suite", one a line, and options behind '|'. */
-static const char *summary(const struct sources *s)
-{
-	static char out[2048];
+#define LIST(origin, codename, component, uri)                                                               \
+	"list\t" origin "\t" codename "\t" component "\t" uri "\t" uri " " codename "/" component            \
+	" amd64 Packages\n"
 
-	out[0] = 0;
-	for (size_t i = 0; i < s->n; i++) {
-		size_t at = strlen(out);
-		snprintf(out + at, sizeof(out) - at, "%s %s|%s", s->list[i].uris, s->list[i].suite,
-			s->list[i].options);
-		for (char *p = out + at; *p; p++)
-			*p = (char)(*p == '\n' ? ';' : *p);
-		snprintf(out + strlen(out), sizeof(out) - strlen(out), "\n");
-	}
-	return out;
+static const char shop[] = LIST("Shop", "bookworm", "main", "http://shop/");
+static const char debian[] = LIST("Debian", "bookworm", "main", "http://m/debian/");
+static const char security[] = LIST("Debian", "bookworm-security", "main", "http://s/");
+static const char backports[] = LIST("Debian", "bookworm-backports", "main", "http://b/");
+
+/* What is taken of several answers put together. */
+static bool take(struct sources *s, const char *codename, const char *a, const char *b, const char *c)
+{
+	AUTO_FREE char *text = str_format("%s%s%s", a, b, c);
+
+	sources_free(s);
+	str_copy(s->codename, sizeof(s->codename), codename);
+	return sources_take(s, text);
 }
 
-static void test_parse(void **state)
+static const char *lists(const struct sources *s)
 {
-	static const struct {
-		bool deb822;
-		const char *text, *wanted;
-	} cases[] = {
-		{false, "deb http://m/debian bookworm main\n", "http://m/debian bookworm|\n"},
-		{false, "deb\thttp://m/debian  bookworm-updates\tcontrib main # why\n",
-			"http://m/debian bookworm-updates|\n"},
-		{false, "  deb [arch=amd64 signed-by=/a.gpg,/b.gpg trusted=yes lang=de] https://m bookworm main",
-			"https://m bookworm|Signed-By: /a.gpg /b.gpg;Trusted: yes;\n"},
-		{false, "deb [ check-valid-until=no ] file:/srv/m bookworm-security main\n",
-			"file:/srv/m bookworm-security|Check-Valid-Until: no;\n"},
-		{false,
-			"#deb http://m bookworm main\ndeb-src http://m bookworm main\ndeb http://m bookworm contrib\n"
-			"deb http://m bookworm-proposed main\ndeb http://m trixie main\ndeb http://m bookworm/ main\n"
-			"deb http://m xbookworm main\ndeb http://m bookworm mainly\ndeb http://m bookworm\n"
-			"deb http://m\ndeb\ndeb \ndeb [signed-by=/a http://m bookworm main\nrubbish\n"
-			"deb cdrom:[Debian]/ bookworm main\ndeb http://m # bookworm main\n",
-			""},
-		{false, "deb http://m bookworm main\ndeb http://m bookworm main contrib\ndeb http://n bookworm main\n",
-			"http://m bookworm|\nhttp://n bookworm|\n"},
-		{true,
-			"Types: deb\nURIs: http://m/debian\nSuites: bookworm bookworm-updates\nComponents: main\n"
-			"Signed-By: /k.gpg\n",
-			"http://m/debian bookworm|Signed-By: /k.gpg;\nhttp://m/debian bookworm-updates|Signed-By: "
-			"/k.gpg;\n"},
-		{true,
-			"# a comment\n\n\ntypes: deb-src deb\nUris: "
-			"http://m\n  https://n\nSUITES:\n bookworm-backports\n"
-			"Components:\n contrib\n main\nArchitectures: i386\nEnabled: yes\n",
-			"http://m https://n bookworm-backports|\n"},
-		{true,
-			"Types: deb\nURIs: http://m\nSuites: bookworm\nComponents: main\nSigned-By:\n -----BEGIN\n .\n"
-			" abc\n# said in between\n -----END\nTargets: Packages\n Contents\n",
-			"http://m bookworm|Signed-By:; -----BEGIN; .; abc; -----END;\n"},
-		{true,
-			"Types: deb\nURIs: http://m\nSuites: bookworm\nComponents: main\nEnabled: no\n\n"
-			"Types: deb-src\nURIs: http://m\nSuites: bookworm\nComponents: main\n\n"
-			"Types: deb\nURIs: cdrom:[x]/\nSuites: bookworm\nComponents: main\n\n"
-			"Types: deb\nSuites: bookworm\nComponents: main\n\n"
-			"Types: deb\nURIs: http://m\nComponents: main\n\n Types: deb\n:\n: x\nrubbish\n",
-			""},
-		{true, "", ""},
-		{false, "", ""},
-	};
+	return s->lists.len ? s->lists.data : "";
+}
+
+static void test_lists(void **state)
+{
+	static const char *const others[] = {shop, LIST("Debian", "trixie", "main", "http://m/"),
+		LIST("Debian", "xbookworm", "main", "http://m/"),
+		LIST("Debian", "bookworm", "contrib", "http://m/"),
+		LIST("Debian", "bookworm-proposed", "main", "http://m/"), "list\tDebian\tbookworm\tmain\n",
+		"liszt\tDebian\tbookworm\tmain\thttp://m\thttp://m bookworm/main amd64 Packages\n",
+		"list\tDebian\tbookworm\tmain\thttp://m\tm\tand more\n", "\n\t\t\t\t\t\nrubbish\n", ""};
+	AUTO(sources_free) struct sources s = {0};
 
 	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		AUTO(sources_free) struct sources s = {0};
-		sources_parse(&s, "bookworm", cases[i].text, cases[i].deb822);
-		if (strcmp(summary(&s), cases[i].wanted) != 0)
-			fail_msg("%s\ngave\n%s\nwanted\n%s", cases[i].text, summary(&s), cases[i].wanted);
+	assert_true(take(&s, "bookworm", shop, debian, security));
+	assert_string_equal(lists(&s),
+		"http://m/debian/ bookworm/main amd64 Packages\nhttp://s/ bookworm-security/main amd64 Packages\n");
+	assert_string_equal(s.uri, "http://m/debian/");
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		if (take(&s, "bookworm", others[i], "", ""))
+			fail_msg("taken: %s", others[i]);
+		assert_string_equal(lists(&s), "");
+		assert_true(take(&s, "bookworm", others[i], debian, others[i]));
+		assert_string_equal(lists(&s), "http://m/debian/ bookworm/main amd64 Packages\n");
 	}
+	/* The release itself must be there. */
+	assert_false(take(&s, "bookworm", security, backports, ""));
+	/* Unstable has the codename of what it becomes. */
+	assert_true(take(&s, "forky", LIST("Debian", "sid", "main", "http://m/"), shop, ""));
+	assert_true(take(&s, "", LIST("Debian", "sid", "main", "http://m/"), debian, ""));
+	assert_string_equal(lists(&s), "http://m/ sid/main amd64 Packages\n");
 }
 
-static int read_here(struct sources *s, const char *name, struct err *e)
+static void test_backports(void **state)
+{
+	AUTO(sources_free) struct sources s = {0};
+
+	(void)state;
+	assert_true(take(&s, "bookworm", shop, debian, security));
+	AUTO_FREE char *line = sources_backports(&s);
+	assert_non_null(line);
+	assert_has(line, "deb [arch=amd64");
+	assert_has(line, "] http://m/debian/ bookworm-backports main\n");
+	assert_true(take(&s, "bookworm", backports, debian, security));
+	assert_null(sources_backports(&s));
+	assert_false(take(&s, "bookworm", shop, "", ""));
+	assert_null(sources_backports(&s));
+}
+
+static void test_versions(void **state)
+{
+	static const char madison[] =
+		"linux-image-amd64 | 9.9-1 | http://shop/ bookworm/main amd64 Packages\n"
+		"linux-image-amd64 | 6.12-1~bpo12 | http://b/ bookworm-backports/main amd64 Packages\n"
+		"linux-image-amd64 |  6.1-1 | http://m/debian/ bookworm/main amd64 Packages\n"
+		"linux-image-amd64 |  6.1-1 | http://m/debian/ bookworm/main Sources\n"
+		"linux-image-amd64 | 5.1\nlinux-image-amd64\n\n||\n";
+	static const char stanzas[] =
+		"Package: linux-image-amd64\nVersion: 9.9-1\nDepends: linux-image-9.9\n\n"
+		"Package: linux-image-amd64\nVersion: 6.1-1\nDepends: linux-image-6.1\n\n"
+		"Package: linux-image-amd64\nDepends: linux-image-0\n\n"
+		"Package: linux-image-amd64\nVersion: 6.1\n\n"
+		"Package: linux-image-amd64\nVersion: 6.12-1~bpo12\n";
+	AUTO(sources_free) struct sources s = {0};
+
+	(void)state;
+	assert_true(take(&s, "bookworm", shop, debian, backports));
+	AUTO_FREE char *kept = sources_filter(&s, madison, stanzas);
+	assert_string_equal(kept, "Package: linux-image-amd64\nVersion: 6.1-1\nDepends: linux-image-6.1\n\n"
+				  "Package: linux-image-amd64\nVersion: 6.12-1~bpo12\n");
+	AUTO_FREE char *none = sources_filter(&s, "", stanzas);
+	assert_string_equal(none, "");
+	AUTO_FREE char *nothing = sources_filter(&s, madison, "");
+	assert_string_equal(nothing, "");
+}
+
+static int release_here(struct sources *s, const char *name, struct err *e)
 {
 	AUTO_FREE char *root = str_format("%s/%s", world, name);
 
-	return sources_read(s, root, e);
+	return sources_release(s, root, e);
 }
 
-static void test_machine(void **state)
+static void test_release(void **state)
 {
 	struct err e = ERR_INIT;
-	AUTO(sources_free) struct sources s = {0};
-	AUTO(buf_free) struct buf out = {0};
+	struct sources s = {0};
 
 	(void)state;
 	world_text("NAME=\"Debian\"\nID=debian\nVERSION_CODENAME='bookworm'\n", "/m1/etc/os-release");
-	world_text("deb [signed-by=/k] http://m bookworm main\ndeb http://m testing main\n",
-		"/m1/etc/apt/sources.list");
-	world_text("deb http://s bookworm-security main\n", "/m1/etc/apt/sources.list.d/s.list");
-	world_text("deb http://x bookworm main\n", "/m1/etc/apt/sources.list.d/x.list.save");
-	ok(read_here(&s, "m1", &e));
-	assert_string_equal(summary(&s), "http://m bookworm|Signed-By: /k;\nhttp://s bookworm-security|\n");
-	/* Backports come from where the release comes, under the same keys. */
-	assert_false(sources_have_backports(&s));
-	sources_write(&s, true, &out);
-	assert_string_equal(out.data,
-		"Types: deb\nURIs: http://m\nSuites: bookworm\nComponents: main\nArchitectures: amd64\n"
-		"Signed-By: /k\n\n"
-		"Types: deb\nURIs: http://m\nSuites: bookworm-backports\nComponents: main\nArchitectures: amd64\n"
-		"Signed-By: /k\n\n"
-		"Types: deb\nURIs: http://s\nSuites: bookworm-security\nComponents: main\nArchitectures: amd64\n\n");
-	out.len = 0;
-	sources_write(&s, false, &out);
-	assert_null(strstr(out.data, "backports"));
-}
-
-static void test_own_backports(void **state)
-{
-	struct err e = ERR_INIT;
-	AUTO(sources_free) struct sources s = {0};
-	AUTO(buf_free) struct buf out = {0};
-
-	(void)state;
-	world_text("ID=\"debian\"\nVERSION_CODENAME=bookworm", "/m2/etc/os-release");
-	world_text(
-		"Types: deb\nURIs: http://m\nSuites: bookworm\nComponents: main\n\nTypes: deb\nURIs: http://b\n"
-		"Suites: bookworm-backports\nComponents: main\n",
-		"/m2/etc/apt/sources.list.d/debian.sources");
-	ok(read_here(&s, "m2", &e));
-	assert_true(sources_have_backports(&s));
-	sources_write(&s, true, &out);
-	assert_null(strstr(out.data, "http://m\nSuites: bookworm-backports"));
-	assert_has(out.data, "http://b\nSuites: bookworm-backports");
-}
-
-static void test_machine_without(void **state)
-{
-	struct err e = ERR_INIT;
-	AUTO(sources_free) struct sources s = {0};
-
-	(void)state;
-	world_text("ID=debian\nVERSION_CODENAME=bookworm\n", "/m3/etc/os-release");
-	world_text("deb http://m stable main\ndeb http://m stable-updates main\ndeb http://m sid main\n",
-		"/m3/etc/apt/sources.list");
-	ok(read_here(&s, "m3", &e));
-	assert_string_equal(s.base, "stable");
-	assert_string_equal(summary(&s), "http://m stable|\nhttp://m stable-updates|\n");
-	world_text("deb http://m bookworm-updates main\n", "/m3/etc/apt/sources.list");
-	assert_int_equal(read_here(&s, "m3", &e), -ENOENT);
-	assert_has(e.text, "bookworm");
+	ok(release_here(&s, "m1", &e));
+	assert_string_equal(s.codename, "bookworm");
+	world_text("ID=\"debian\"\n", "/m2/etc/os-release");
+	ok(release_here(&s, "m2", &e));
+	assert_string_equal(s.codename, "");
 	world_text("ID=fedora\n", "/m4/etc/os-release");
-	assert_int_equal(read_here(&s, "m4", &e), -ENOTSUP);
+	assert_int_equal(release_here(&s, "m4", &e), -ENOTSUP);
 	assert_has(e.text, "fedora");
 	world_text("", "/m5/etc/os-release");
-	assert_int_equal(read_here(&s, "m5", &e), -ENOTSUP);
-	world_text("ID=debian\n", "/m6/etc/os-release");
-	assert_int_equal(read_here(&s, "m6", &e), -ENOENT);
+	assert_int_equal(release_here(&s, "m5", &e), -ENOTSUP);
 }
 
 /* --- packages ------------------------------------------------------------------------------------- */
@@ -352,12 +324,11 @@ static void test_interrupted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		{"sources of the release with main are kept, with what is about trust", test_parse, NULL,
-			NULL, NULL},
-		{"a machine's sources get backports from the same mirror", test_machine, NULL, NULL, NULL},
-		{"backports that a machine has are used", test_own_backports, NULL, NULL, NULL},
-		{"a machine without sources, or without Debian, is told so", test_machine_without, NULL, NULL,
+		{"lists of Debian's for this release are taken, others not", test_lists, NULL, NULL, NULL},
+		{"backports come from the same mirror, unless they are there", test_backports, NULL, NULL,
 			NULL},
+		{"a version that only others have is no kernel of Debian's", test_versions, NULL, NULL, NULL},
+		{"a machine without Debian is told so", test_release, NULL, NULL, NULL},
 		{"of a package only image, configuration and modules are unpacked", test_unpack, NULL, NULL,
 			NULL},
 		{"a package with names that lead out of it is refused", test_names_that_lead_out, NULL, NULL,
