@@ -31,6 +31,7 @@ ARROWS = {
 PUBLIC = {room: {f"{room}.h"} for room in ARROWS}
 PUBLIC["stat"].add("hist.h")
 PUBLIC["wire"].add("base64.h")
+PUBLIC["wire"].add("lines.h")
 
 
 def below(room):

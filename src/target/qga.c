@@ -16,87 +16,24 @@
 #include "domain.h"
 #include "sys/sys.h"
 #include "wire/base64.h"
-#include "wire/wire.h"
+#include "wire/lines.h"
 
-#include <poll.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
-#define LINE_BYTES (1u << 20)
-#define LOOK_BYTES 4096 /* so often the deadline is looked at, however fast they come */
-#define SYNC_NS    (2 * NS_PER_S)
-#define DELIMITER  '\xff'
+#define SYNC_NS   (2 * NS_PER_S)
+#define DELIMITER '\xff'
 
 /* --- lines ------------------------------------------------------------------------------------- */
 
-static int wait_for(int fd, short events, int gone, uint64_t deadline_ns, struct err *e)
+static struct json_lines port(const struct qga *q, int gone)
 {
-	for (;;) {
-		struct pollfd p[] = {{.fd = fd, .events = events}, {.fd = gone, .events = POLLIN}};
-		uint64_t now = time_now_ns();
-		if (stop_flag)
-			return err_set(e, EINTR, "interrupted");
-		if (now >= deadline_ns)
-			return err_set(e, ETIMEDOUT, "the guest agent does not answer");
-		poll(p, ARRAY_LEN(p), (int)MIN((deadline_ns - now) / NS_PER_MS + 1, 1000u));
-		if (p[0].revents)
-			return 0;
-		if (p[1].revents)
-			return err_set(e, EPIPE, "the machine has ended");
-	}
-}
-
-static int put_all(int fd, const char *data, size_t len, uint64_t deadline_ns, struct err *e)
-{
-	while (len) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
-			return err_sys(e, "cannot write to the port of the guest agent");
-		int rc = n < 0 ? wait_for(fd, POLLOUT, -1, deadline_ns, e) : 0;
-		if (rc < 0)
-			return rc;
-		data += MAX(n, 0);
-		len -= (size_t)MAX(n, 0);
-	}
-	return 0;
-}
-
-/* Up to a line feed.  A delimiter throws away what came before it; *delimited says that there was one. */
-static int get_line(int fd, int gone, struct buf *line, bool *delimited, uint64_t deadline_ns, struct err *e)
-{
-	char c = 0;
-
-	line->len = 0;
-	*delimited = false;
-	for (size_t taken = 0;; taken++) {
-		if (taken % LOOK_BYTES == 0 && (stop_flag || time_now_ns() >= deadline_ns))
-			return err_set(e, stop_flag ? EINTR : ETIMEDOUT, "%s",
-				stop_flag ? "interrupted" : "the guest agent does not answer");
-		ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-			return err_set(e, EPIPE, "the port of the guest agent is closed");
-		int rc = n < 0 ? wait_for(fd, POLLIN, gone, deadline_ns, e) : 0;
-		if (rc < 0)
-			return rc;
-		if (n < 0)
-			continue;
-		if (c == '\n')
-			return 0;
-		if (c == DELIMITER) {
-			*delimited = true;
-			line->len = 0;
-		} else if (line->len == LINE_BYTES) {
-			return err_set(e, EPROTO, "the guest agent says too much in one line");
-		} else {
-			buf_put(line, &c, 1);
-		}
-	}
+	return (struct json_lines){
+		.fd = q->fd, .gone = gone, .max_bytes = 1u << 20, .peer = "the guest agent"};
 }
 
 int qga_reply_read(char *text, size_t len, json_t **value, struct err *e)
 {
-	frame_clean(text, len);
-	json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *object = lines_object(text, len);
 	json_t *returned = json_object_get(object, "return"), *error = json_object_get(object, "error");
 	const char *why = json_string_value(json_object_get(error, "desc"));
 	int rc = 0;
@@ -130,12 +67,13 @@ static int greet(const struct qga *q, int gone, json_int_t id, uint64_t deadline
 	AUTO_FREE char *text = request("guest-sync-delimited", json_pack("{s:I}", "id", id));
 	AUTO_FREE char *line = str_format("%c%s\n", DELIMITER, text);
 	AUTO(buf_free) struct buf got = {0};
-	int rc = put_all(q->fd, line, strlen(line), deadline_ns, e);
+	const struct json_lines l = port(q, gone);
+	int rc = lines_put(&l, line, strlen(line), deadline_ns, e);
 
 	for (bool answered = false; rc == 0 && !answered;) {
 		json_t *value = NULL;
 		bool delimited;
-		rc = get_line(q->fd, gone, &got, &delimited, deadline_ns, e);
+		rc = lines_get(&l, &got, &delimited, deadline_ns, e);
 		if (rc == 0 && delimited && got.len && qga_reply_read(got.data, got.len, &value, NULL) == 0)
 			answered = json_integer_value(value) == id;
 		json_decref(value);
@@ -164,15 +102,11 @@ static int over_port(
 {
 	AUTO_FREE char *line = str_format("%s\n", text);
 	AUTO(buf_free) struct buf got = {0};
-	bool delimited;
-	int rc = put_all(q->fd, line, strlen(line), deadline_ns, e);
+	const struct json_lines l = port(q, -1);
+	int rc = lines_put(&l, line, strlen(line), deadline_ns, e);
 
-	if (rc == 0)
-		rc = get_line(q->fd, -1, &got, &delimited, deadline_ns, e);
-	if (rc < 0)
-		return rc;
-	buf_put(&got, "", 0);
-	return qga_reply_read(got.data, got.len, value, e);
+	rc = rc < 0 ? rc : lines_get(&l, &got, NULL, deadline_ns, e);
+	return rc < 0 ? rc : qga_reply_read(got.data, got.len, value, e);
 }
 
 static int over_libvirt(

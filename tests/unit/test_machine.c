@@ -125,8 +125,8 @@ static void test_monitor(void **state)
 		{"[1]\n", false, -EPROTO, "no JSON"},
 		{"\n", false, -EPROTO, "no JSON"},
 		{"{\"a\": 1, \"a\": 2}\n", false, -EPROTO, "no JSON"},
-		{"", true, -EPIPE, "closed its monitor"},
-		{GREETING "{\"ret", true, -EPIPE, "closed its monitor"},
+		{"", true, -EPIPE, "has closed its end"},
+		{GREETING "{\"ret", true, -EPIPE, "has closed its end"},
 		{"", false, -ETIMEDOUT, "does not answer"},
 		{GREETING ALLOWED, false, -ETIMEDOUT, "does not answer"},
 	};
