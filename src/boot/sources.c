@@ -67,7 +67,7 @@ static bool fields_split(char *line, char *fields[FIELDS_N])
 		if (!fields[i])
 			return false;
 	}
-	return !line && !strcmp(fields[MARK], "list") && !strcmp(fields[ORIGIN], "Debian") &&
+	return !line && !strcmp(fields[MARK], "list") && str_in(fields[ORIGIN], "Debian|Debian Backports") &&
 	       !strcmp(fields[COMPONENT], "main");
 }
 

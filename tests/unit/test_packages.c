@@ -17,7 +17,7 @@
 static const char shop[] = LIST("Shop", "bookworm", "main", "http://shop/");
 static const char debian[] = LIST("Debian", "bookworm", "main", "http://m/debian/");
 static const char security[] = LIST("Debian", "bookworm-security", "main", "http://s/");
-static const char backports[] = LIST("Debian", "bookworm-backports", "main", "http://b/");
+static const char backports[] = LIST("Debian Backports", "bookworm-backports", "main", "http://b/");
 
 /* What is taken of several answers put together. */
 static bool take(struct sources *s, const char *codename, const char *a, const char *b, const char *c)
