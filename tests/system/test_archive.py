@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What earlier versions of taut have stored reads as it was.
+
+tests/data/archive holds a database of each schema, made by the version that first had it (with other kernel
+names and boot arguments than those of the machine it was made on), and what that version showed of it.  Keys
+and figures must be as they were; sentences may differ, and keys may be added.
+"""
+import json
+import shutil
+
+from tap import SOURCE, Taut, check, main, test
+
+ARCHIVE = SOURCE / "tests" / "data" / "archive"
+# Keys whose texts are sentences, which later versions may word otherwise.
+SENTENCES = {"reason", "checks", "evidence", "text", "notes"}
+
+
+def differences(old, new, where="$"):
+    """Where `new` lacks something of `old`, or has another figure."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key, value in old.items():
+            if key not in new:
+                yield f"{where}.{key} is gone"
+            elif key not in SENTENCES:
+                yield from differences(value, new[key], f"{where}.{key}")
+    elif isinstance(old, list) and isinstance(new, list):
+        if len(old) != len(new):
+            yield f"{where} has {len(new)} items, not {len(old)}"
+        for i, (a, b) in enumerate(zip(old, new)):
+            yield from differences(a, b, f"{where}[{i}]")
+    elif type(old) is not type(new) and not (isinstance(old, (int, float)) and isinstance(new, (int, float))):
+        yield f"{where} is {new!r}, not {old!r}"
+    elif isinstance(old, float) or isinstance(new, float):
+        if abs(old - new) > 1e-9 * max(abs(old), abs(new)):
+            yield f"{where} is {new!r}, not {old!r}"
+    elif old != new:
+        yield f"{where} is {new!r}, not {old!r}"
+
+
+def copied(taut, schema):
+    path = taut.folder / "old.db"
+    shutil.copy(ARCHIVE / f"schema-{schema}.db", path)
+    path.chmod(0o600)
+    return path
+
+
+def same(taut, path, verb, golden):
+    old = json.loads((ARCHIVE / golden).read_text(encoding="utf-8"))
+    new = json.loads(taut.run(*verb, "--json", "--db", str(path)).wants(0).out)
+    found = list(differences(old, new))
+    check(not found, f"{' '.join(verb)}: {len(found)} differences, such as {found[:5]}")
+
+
+@test("runs of schema 1 are reported with every key and figure")
+def _():
+    with Taut() as taut:
+        path = copied(taut, 1)
+        for run in ("1", "2", "3"):
+            same(taut, path, ("report", run), f"report-{run}.json")
+
+
+@test("runs of schema 1 are compared with every key and figure")
+def _():
+    with Taut() as taut:
+        same(taut, copied(taut, 1), ("compare", "1", "2"), "compare-1-2.json")
+
+
+@test("trials of schema 1 are exported with every column")
+def _():
+    with Taut() as taut:
+        rows = taut.run("export", "2", "--csv", "--db", str(copied(taut, 1))).wants(0).out.splitlines()
+        old = (ARCHIVE / "export-2.csv").read_text(encoding="utf-8").splitlines()
+        check(len(rows) == len(old), f"{len(rows)} lines, not {len(old)}")
+        names, before = rows[0].split(","), old[0].split(",")
+        check(set(before) <= set(names), f"columns are gone: {set(before) - set(names)}")
+        for a, b in zip(old[1:], rows[1:]):
+            was, now = dict(zip(before, a.split(","))), dict(zip(names, b.split(",")))
+            check(all(now[key] == was[key] for key in before), f"'{b}' is not '{a}'")
+
+
+main()
