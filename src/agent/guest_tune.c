@@ -228,7 +228,7 @@ static int request_read(
 	if (json_object_size(request) != 2 || !name || !str_in(name, "host|live"))
 		return err_set(e, EPROTO, "cannot tune this machine: it is not said what and when");
 	*stage = strcmp(name, "host") ? TUNE_LIVE : TUNE_HOST;
-	return settings_from_json(settings, json_object_get(request, "settings"), e);
+	return settings_from_json(settings, json_object_get(request, "settings"), READ_STREAM, e);
 }
 
 static int tune(struct guest **guest, const json_t *request, const char *address, struct err *e)

@@ -20,7 +20,7 @@ struct loading {
 static int load_arm(struct report_arm *arm, const struct store_arm *from, struct err *e)
 {
 	memcpy(arm->name, from->name, sizeof(arm->name));
-	return settings_from_json(&arm->settings, from->settings, e);
+	return settings_from_json(&arm->settings, from->settings, READ_ARCHIVE, e);
 }
 
 static int load_cell(const struct store_cell *from, const struct store_arm *arms, size_t arms_n, void *arg)

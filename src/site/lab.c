@@ -136,7 +136,7 @@ static int lab_ask(struct lab *lab, const struct settings *s, struct trial_recor
 	if (rc == 0)
 		rc = lab_hear(lab, FRAME_TRIAL_RECORD, &body, deadline, e);
 	if (rc == 0)
-		rc = trial_record_from_json(record, body, e);
+		rc = trial_record_from_json(record, body, READ_STREAM, e);
 	if (rc == 0)
 		rc = record_check(record, s, e);
 	json_decref(body);
@@ -162,7 +162,7 @@ static int lab_reap(struct lab *lab, const struct settings *s, struct trial_reco
 	if (rc == 0)
 		rc = frame_expect(fd, FRAME_TRIAL_RECORD, &body, soon, e);
 	if (rc == 0)
-		rc = trial_record_from_json(record, body, e);
+		rc = trial_record_from_json(record, body, READ_STREAM, e);
 	if (rc == 0)
 		rc = record_check(record, s, e);
 	json_decref(hello);

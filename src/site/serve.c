@@ -22,7 +22,7 @@ static int say_error(int fd, const struct err *why, struct err *e)
 static int carry_out(struct site *site, const json_t *plan, struct trial_record *record, struct err *e)
 {
 	struct settings s;
-	int rc = settings_from_json(&s, json_object_get(plan, "settings"), e);
+	int rc = settings_from_json(&s, json_object_get(plan, "settings"), READ_STREAM, e);
 
 	if (rc == 0)
 		rc = site_check(site, &s, e);

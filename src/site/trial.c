@@ -179,7 +179,7 @@ static int take_record(struct session *s, bool server, uint64_t deadline, struct
 	if (rc == 0)
 		rc = frame_expect(fd, FRAME_RECORD, &body, deadline, e);
 	if (rc == 0) {
-		rc = endpoint_record_from_json(record, body, e);
+		rc = endpoint_record_from_json(record, body, READ_STREAM, e);
 		json_decref(body);
 	}
 	if (rc == 0)

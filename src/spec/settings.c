@@ -333,39 +333,50 @@ json_t *settings_json(const struct settings *s)
 	return object;
 }
 
-static int from_json(struct settings *s, const struct setting_row *row, const json_t *value, struct err *e)
+static bool is_text(const json_t *value)
 {
-	char text[32];
-
-	if (row->type == SETTING_WORD && json_is_string(value) &&
-		strlen(json_string_value(value)) == json_string_length(value))
-		return set_value(s, row, json_string_value(value), e);
-	if (row->type == SETTING_BOOL && json_is_boolean(value)) {
-		*(bool *)member(s, row) = json_is_true(value);
-		return 0;
-	}
-	if (row->type != SETTING_WORD && row->type != SETTING_BOOL && json_is_integer(value)) {
-		long long n = json_integer_value(value);
-		if (row->type == SETTING_CPU && n == -1)
-			return set_value(s, row, "any", e);
-		snprintf(text, sizeof(text), "%lld%s", n, row->type == SETTING_DURATION ? "ns" : "");
-		return set_value(s, row, text, e);
-	}
-	return err_set(e, EPROTO, "settings: '%s' has the wrong type", row->key);
+	return json_is_string(value) && strlen(json_string_value(value)) == json_string_length(value);
 }
 
-int settings_from_json(struct settings *s, const json_t *object, struct err *e)
+/* Without a look at what may be set today. */
+static bool take_as_it_is(struct settings *s, const struct setting_row *row, const json_t *value)
+{
+	if (row->type == SETTING_WORD && is_text(value))
+		*(const char **)member(s, row) = str_keep(json_string_value(value));
+	else if (row->type == SETTING_BOOL && json_is_boolean(value))
+		*(bool *)member(s, row) = json_is_true(value);
+	else if (row->type != SETTING_WORD && row->type != SETTING_BOOL && json_is_integer(value))
+		*(int64_t *)member(s, row) = json_integer_value(value);
+	else
+		return false;
+	return true;
+}
+
+/* Is what is there now a value that could be set? */
+static int check_value(struct settings *s, const struct setting_row *row, struct err *e)
+{
+	char number[SETTING_NUMBER_MAX];
+
+	return set_value(s, row, setting_text(s, row, number, sizeof(number)), e);
+}
+
+int settings_from_json(struct settings *s, const json_t *object, enum reading how, struct err *e)
 {
 	struct settings made;
 
-	if (!json_is_object(object) || json_object_size(object) != setting_rows_n)
+	if (!json_is_object(object) || (how == READ_STREAM && json_object_size(object) != setting_rows_n))
 		return err_set(e, EPROTO, "settings: not an object of %zu settings", setting_rows_n);
 	settings_init(&made);
 	for (size_t i = 0; i < setting_rows_n; i++) {
-		const json_t *value = json_object_get(object, setting_rows[i].key);
+		const struct setting_row *row = &setting_rows[i];
+		const json_t *value = json_object_get(object, row->key);
+		if (!value && how == READ_ARCHIVE)
+			continue;
 		if (!value)
-			return err_set(e, EPROTO, "settings: '%s' is missing", setting_rows[i].key);
-		int rc = from_json(&made, &setting_rows[i], value, e);
+			return err_set(e, EPROTO, "settings: '%s' is missing", row->key);
+		if (!take_as_it_is(&made, row, value))
+			return err_set(e, EPROTO, "settings: '%s' has the wrong type", row->key);
+		int rc = how == READ_STREAM ? check_value(&made, row, e) : 0;
 		if (rc < 0)
 			return rc;
 	}

@@ -101,7 +101,15 @@ bool settings_exact(const struct settings *s); /* on the exact clock */
 /* The kernel of an emulated host ("stock" for a bare "lab"); NULL for the local site. */
 const char *settings_lab(const struct settings *s);
 json_t *settings_json(const struct settings *s);
-int settings_from_json(struct settings *s, const json_t *object, struct err *e);
+
+/*
+ * The two ways in which a stored or sent value is read.  From a stream (an agent, an emulated host) it must
+ * be exactly what this version writes.  From the archive it may be of an older or a newer version: what it
+ * lacks has its default, what is not known here is left out, and a value that could not be asked for today
+ * stays as it is.  A value of another type is an error in both.
+ */
+enum reading { READ_STREAM, READ_ARCHIVE };
+int settings_from_json(struct settings *s, const json_t *object, enum reading how, struct err *e);
 
 /* --- targets and profiles: rows ---------------------------------------------------------------- */
 

@@ -15,7 +15,7 @@ static int arms_check(const struct store_cell *cell, const struct store_arm *arm
 			return err_set(e, EINVAL,
 				"cannot save cell '%s': its first arm, and no other, is the baseline",
 				cell->name);
-		if (settings_from_json(&settings, arms[i].settings, e) < 0)
+		if (settings_from_json(&settings, arms[i].settings, READ_STREAM, e) < 0)
 			return err_wrap(e, "cannot save arm '%s' of cell '%s'", arms[i].name, cell->name);
 	}
 	return 0;
@@ -88,8 +88,7 @@ static int arm_read(const struct store *store, sqlite3_stmt *s, struct store_arm
 		return -EBADMSG;
 	if (!db_text_column(s, 0, arm->name, sizeof(arm->name)))
 		return db_damaged(store, e, "an arm has no name");
-	db_settings_complete(arm->settings);
-	if (settings_from_json(&settings, arm->settings, e) < 0)
+	if (settings_from_json(&settings, arm->settings, READ_ARCHIVE, e) < 0)
 		return err_wrap(e, "cannot read '%s': arm '%s'", store->path, arm->name);
 	return 0;
 }

@@ -52,10 +52,3 @@ char *db_json_text(const json_t *value);
 json_t *db_json_column(const struct store *store, sqlite3_stmt *s, int column, struct err *e);
 /* The text of a column into a bounded array: false when it does not fit or is no text. */
 bool db_text_column(sqlite3_stmt *s, int column, char *out, size_t size);
-/*
- * Fills what this taut knows and an older one did not: settings that are missing get their defaults, which is
- * what they were then.
- */
-void db_settings_complete(json_t *settings);
-/* The same for a whole record: what older builds did not know is as in an empty one. */
-void db_record_complete(json_t *record);

@@ -32,26 +32,3 @@ bool db_text_column(sqlite3_stmt *s, int column, char *out, size_t size)
 	out[0] = 0;
 	return text && strlen(text) == (size_t)sqlite3_column_bytes(s, column) && !str_copy(out, size, text);
 }
-
-void db_settings_complete(json_t *settings)
-{
-	struct settings initial;
-
-	settings_init(&initial);
-	json_t *defaults = settings_json(&initial);
-	if (json_is_object(settings))
-		json_object_update_missing(settings, defaults);
-	json_decref(defaults);
-}
-
-void db_record_complete(json_t *record)
-{
-	struct trial_record *initial = trial_record_new();
-	json_t *defaults = trial_record_json(initial);
-
-	db_settings_complete(json_object_get(record, "settings"));
-	if (json_is_object(record))
-		json_object_update_missing(record, defaults);
-	json_decref(defaults);
-	trial_record_free(initial);
-}

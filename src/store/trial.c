@@ -216,8 +216,7 @@ static int record_read(
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(ends); i++)
 		rc = windows_put(store, trial, i, json, e);
 	if (rc == 0) {
-		db_record_complete(json);
-		rc = trial_record_from_json(record, json, e);
+		rc = trial_record_from_json(record, json, READ_ARCHIVE, e);
 		if (rc < 0)
 			err_wrap(e, "cannot read '%s': trial %lld", store->path, (long long)trial);
 	}

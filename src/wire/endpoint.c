@@ -32,11 +32,12 @@ json_t *endpoint_plan_json(const struct endpoint_plan *p)
 int endpoint_plan_from_json(struct endpoint_plan *p, const json_t *object, struct err *e)
 {
 	struct endpoint_plan made = {0};
-	int rc = fields_from_json(plan_fields, ARRAY_LEN(plan_fields), &made, object, "ports|settings", e);
+	int rc = fields_from_json(
+		plan_fields, ARRAY_LEN(plan_fields), &made, object, "ports|settings", READ_STREAM, e);
 	const json_t *ports = json_object_get(object, "ports");
 
 	if (rc == 0)
-		rc = settings_from_json(&made.settings, json_object_get(object, "settings"), e);
+		rc = settings_from_json(&made.settings, json_object_get(object, "settings"), READ_STREAM, e);
 	if (rc == 0 && (!json_is_array(ports) || json_array_size(ports) != made.settings.flows))
 		rc = err_set(e, EINVAL, "'ports' does not have one port for each flow");
 	for (size_t i = 0; rc == 0 && i < made.settings.flows; i++) {
@@ -109,19 +110,22 @@ struct rows {
 	size_t members_n;
 };
 
-static int rows_read(const struct rows *r, const json_t *object, uint64_t *n, struct err *e)
+static int rows_read(const struct rows *r, const json_t *object, enum reading how, uint64_t *n, struct err *e)
 {
 	const json_t *all = json_object_get(object, r->key);
 
+	*n = 0;
+	if (!all && how == READ_ARCHIVE)
+		return 0;
 	if (!json_is_array(all) || json_array_size(all) > r->max)
 		return err_set(e, EINVAL, "'%s' is no array of at most %zu", r->key, r->max);
 	*n = json_array_size(all);
 	for (size_t i = 0; i < *n; i++) {
 		const json_t *row = json_array_get(all, i);
-		if (!json_is_array(row) || json_array_size(row) != r->members_n)
+		if (!json_is_array(row) || (how == READ_STREAM && json_array_size(row) != r->members_n))
 			return err_set(
 				e, EINVAL, "'%s' holds a row that is not %zu numbers", r->key, r->members_n);
-		for (size_t m = 0; m < r->members_n; m++) {
+		for (size_t m = 0; m < MIN(r->members_n, json_array_size(row)); m++) {
 			const json_t *item = json_array_get(row, m);
 			if (!json_is_integer(item) || json_integer_value(item) < 0)
 				return err_set(e, EINVAL, "'%s' holds something that is no count", r->key);
@@ -189,7 +193,8 @@ static int check_sense(const struct endpoint_record *r, struct err *e)
 	return 0;
 }
 
-int endpoint_record_from_json(struct endpoint_record *r, const json_t *object, struct err *e)
+int endpoint_record_from_json(
+	struct endpoint_record *r, const json_t *object, enum reading how, struct err *e)
 {
 	const struct rows windows = {"windows", r->windows, WINDOWS_MAX, sizeof(r->windows[0]),
 		window_members, ARRAY_LEN(window_members)};
@@ -198,14 +203,14 @@ int endpoint_record_from_json(struct endpoint_record *r, const json_t *object, s
 
 	memset(r, 0, sizeof(*r));
 	int rc = fields_from_json(record_fields, ARRAY_LEN(record_fields), r, object,
-		"windows|worst|service|response|lateness", e);
+		"windows|worst|service|response|lateness", how, e);
 	if (rc == 0) {
 		r->has_service = json_is_string(json_object_get(object, "service"));
 		r->has_lateness = json_is_string(json_object_get(object, "lateness"));
-		rc = rows_read(&windows, object, &r->windows_n, e);
+		rc = rows_read(&windows, object, how, &r->windows_n, e);
 	}
 	if (rc == 0)
-		rc = rows_read(&worst, object, &r->worst_n, e);
+		rc = rows_read(&worst, object, how, &r->worst_n, e);
 	if (rc == 0)
 		rc = hist_read(&r->service, "service", r->has_service, object, e);
 	if (rc == 0)

@@ -29,7 +29,7 @@ void fields_to_json(const struct field *fields, size_t n, const void *value, jso
 	}
 }
 
-static int field_read(const struct field *f, void *p, const json_t *value)
+static int field_read(const struct field *f, void *p, const json_t *value, enum reading how)
 {
 	switch (f->type) {
 	case FIELD_U64:
@@ -55,9 +55,31 @@ static int field_read(const struct field *f, void *p, const json_t *value)
 	case FIELD_TEXT:
 		if (!json_is_string(value) || json_string_length(value) != strlen(json_string_value(value)))
 			return -EINVAL;
-		return str_copy(p, f->size, json_string_value(value)) ? -EINVAL : 0;
+		if (how == READ_STREAM && json_string_length(value) >= f->size)
+			return -EINVAL;
+		snprintf(p, f->size, "%s", json_string_value(value));
+		return 0;
 	}
 	return -EINVAL;
+}
+
+static void field_default(const struct field *f, void *p)
+{
+	switch (f->type) {
+	case FIELD_U64:
+	case FIELD_I64:
+		*(int64_t *)p = 0;
+		break;
+	case FIELD_DOUBLE:
+		*(double *)p = (double)NAN;
+		break;
+	case FIELD_BOOL:
+		*(bool *)p = false;
+		break;
+	case FIELD_TEXT:
+		*(char *)p = 0;
+		break;
+	}
 }
 
 static bool known(const struct field *fields, size_t n, const char *key, const char *others)
@@ -69,19 +91,26 @@ static bool known(const struct field *fields, size_t n, const char *key, const c
 }
 
 int fields_from_json(const struct field *fields, size_t n, void *value, const json_t *object,
-	const char *others, struct err *e)
+	const char *others, enum reading how, struct err *e)
 {
 	const char *key;
 	json_t *item;
 
-	if (!json_is_object(object))
+	if (how == READ_ARCHIVE && !object)
+		object = json_null(); /* a part that did not exist yet */
+	else if (!json_is_object(object))
 		return err_set(e, EINVAL, "not an object");
 	for (size_t i = 0; i < n; i++) {
+		void *p = (char *)value + fields[i].offset;
 		item = json_object_get(object, fields[i].key);
-		if (!item || field_read(&fields[i], (char *)value + fields[i].offset, item))
+		if (!item && how == READ_ARCHIVE)
+			field_default(&fields[i], p);
+		else if (!item || field_read(&fields[i], p, item, how))
 			return err_set(e, EINVAL, "'%s' is %s", fields[i].key,
 				item ? "of the wrong type or size" : "missing");
 	}
+	if (how == READ_ARCHIVE)
+		return 0;
 	json_object_foreach ((json_t *)(uintptr_t)object, key, item)
 		if (!known(fields, n, key, others))
 			return err_set(e, EINVAL, "'%.60s' is not known", key);

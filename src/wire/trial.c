@@ -129,48 +129,51 @@ static int outcome_read(enum trial_outcome *out, const json_t *value, struct err
 	return err_set(e, EINVAL, "'outcome' is none");
 }
 
-static int during_read(struct trial_record *r, const json_t *object, struct err *e)
+static int during_read(struct trial_record *r, const json_t *object, enum reading how, struct err *e)
 {
 	const json_t *during = json_object_get(object, "during");
 
+	if (!during && how == READ_ARCHIVE)
+		return 0;
 	if (!json_is_array(during) || json_array_size(during) != r->client.worst_n)
 		return err_set(e, EINVAL, "'during' does not match 'worst'");
 	for (size_t i = 0; i < r->client.worst_n; i++) {
 		int rc = fields_from_json(during_fields, ARRAY_LEN(during_fields), &r->during[i],
-			json_array_get(during, i), NULL, e);
+			json_array_get(during, i), NULL, how, e);
 		if (rc < 0)
 			return err_wrap(e, "during");
 	}
 	return 0;
 }
 
-int trial_record_from_json(struct trial_record *r, const json_t *object, struct err *e)
+int trial_record_from_json(struct trial_record *r, const json_t *object, enum reading how, struct err *e)
 {
-	json_t *knobs = json_object_get(object, "knobs");
+	json_t *found = json_object_get(object, "knobs"), *knobs = NULL;
 	int rc = fields_from_json(trial_fields, ARRAY_LEN(trial_fields), r, object,
-		"outcome|settings|host|guest|client|server|during|knobs", e);
+		"outcome|settings|host|guest|client|server|during|knobs", how, e);
 
 	if (rc == 0)
 		rc = outcome_read(&r->outcome, json_object_get(object, "outcome"), e);
 	if (rc == 0)
-		rc = settings_from_json(&r->settings, json_object_get(object, "settings"), e);
+		rc = settings_from_json(&r->settings, json_object_get(object, "settings"), how, e);
 	if (rc == 0)
 		rc = fields_from_json(kernel_fields, ARRAY_LEN(kernel_fields), &r->host,
-			json_object_get(object, "host"), NULL, e);
+			json_object_get(object, "host"), NULL, how, e);
 	if (rc == 0)
 		rc = fields_from_json(kernel_fields, ARRAY_LEN(kernel_fields), &r->guest,
-			json_object_get(object, "guest"), NULL, e);
+			json_object_get(object, "guest"), NULL, how, e);
 	if (rc == 0)
-		rc = endpoint_record_from_json(&r->client, json_object_get(object, "client"), e);
+		rc = endpoint_record_from_json(&r->client, json_object_get(object, "client"), how, e);
 	if (rc == 0)
-		rc = endpoint_record_from_json(&r->server, json_object_get(object, "server"), e);
+		rc = endpoint_record_from_json(&r->server, json_object_get(object, "server"), how, e);
 	if (rc == 0)
-		rc = during_read(r, object, e);
-	if (rc == 0 && !json_is_array(knobs))
+		rc = during_read(r, object, how, e);
+	if (rc == 0 && !json_is_array(found) && (found || how == READ_STREAM))
 		rc = err_set(e, EINVAL, "'knobs' is no array");
 	if (rc < 0)
 		return err_wrap(e, "trial record");
+	knobs = found ? json_incref(found) : json_array();
 	json_decref(r->knobs);
-	r->knobs = json_incref(knobs);
+	r->knobs = knobs;
 	return 0;
 }

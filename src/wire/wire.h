@@ -32,12 +32,12 @@ struct field {
 /* Adds the members to `object` (NaN becomes null). */
 void fields_to_json(const struct field *fields, size_t n, const void *value, json_t *object);
 /*
- * Reads every member; a missing key, a wrong type, a text that is too long is -EINVAL, a number in a double
- * may be null (NaN).  Keys that no row names are an error unless they are among `others` ("a|b"); NULL: none
- * are.
+ * Reads every member.  A wrong type is -EINVAL; a number in a double may be null (NaN).  From a stream so are
+ * a missing key, a text that is too long, and a key that no row names, unless it is among `others` ("a|b";
+ * NULL: none are).  From the archive what is missing becomes 0, "" or NaN, and a text is cut.
  */
 int fields_from_json(const struct field *fields, size_t n, void *value, const json_t *object,
-	const char *others, struct err *e);
+	const char *others, enum reading how, struct err *e);
 
 /* --- frames ------------------------------------------------------------------------------------ */
 
@@ -129,7 +129,8 @@ struct endpoint_record {
 };
 json_t *endpoint_record_json(const struct endpoint_record *r);
 /* `r` is cleared first; everything is bounded (see endpoint_record). */
-int endpoint_record_from_json(struct endpoint_record *r, const json_t *object, struct err *e);
+int endpoint_record_from_json(
+	struct endpoint_record *r, const json_t *object, enum reading how, struct err *e);
 /*
  * Can the record be true of a trial with these settings, of which `most_ns` is all the time that there was
  * for it?  -EINVAL names what cannot.
@@ -211,4 +212,4 @@ double trial_throughput_bps(const struct trial_record *r);
  */
 double trial_rate_per_s(const struct trial_record *r);
 json_t *trial_record_json(const struct trial_record *r);
-int trial_record_from_json(struct trial_record *r, const json_t *object, struct err *e);
+int trial_record_from_json(struct trial_record *r, const json_t *object, enum reading how, struct err *e);

@@ -45,9 +45,9 @@ static inline void fuzz_record(const uint8_t *data, size_t size)
 	static struct endpoint_record record, again;
 	json_t *object = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
 
-	if (object && endpoint_record_from_json(&record, object, NULL) == 0) {
+	if (object && endpoint_record_from_json(&record, object, READ_STREAM, NULL) == 0) {
 		json_t *written = endpoint_record_json(&record);
-		int rc = endpoint_record_from_json(&again, written, NULL);
+		int rc = endpoint_record_from_json(&again, written, READ_STREAM, NULL);
 		assert(rc == 0 && again.transactions == record.transactions &&
 			again.windows_n == record.windows_n);
 		json_decref(written);
@@ -62,9 +62,9 @@ static inline void fuzz_trial(const uint8_t *data, size_t size)
 	AUTO(auto_trial_record) struct trial_record *again = trial_record_new();
 	json_t *object = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
 
-	if (object && trial_record_from_json(record, object, NULL) == 0) {
+	if (object && trial_record_from_json(record, object, READ_STREAM, NULL) == 0) {
 		json_t *written = trial_record_json(record);
-		int rc = trial_record_from_json(again, written, NULL);
+		int rc = trial_record_from_json(again, written, READ_STREAM, NULL);
 		assert(rc == 0 && !strcmp(again->console, record->console) &&
 			again->guest.boot_ns == record->guest.boot_ns);
 		json_decref(written);

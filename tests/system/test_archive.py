@@ -7,6 +7,7 @@ and figures must be as they were; sentences may differ, and keys may be added.
 """
 import json
 import shutil
+import sqlite3
 
 from tap import SOURCE, Taut, check, main, test
 
@@ -76,6 +77,66 @@ def _():
         for a, b in zip(old[1:], rows[1:]):
             was, now = dict(zip(before, a.split(","))), dict(zip(names, b.split(",")))
             check(all(now[key] == was[key] for key in before), f"'{b}' is not '{a}'")
+
+
+def edit(path, change):
+    """Applies change(record) to every stored record, change({"settings": …}) to every arm."""
+    with sqlite3.connect(path) as db:
+        for number, text in db.execute("SELECT id, record FROM trials").fetchall():
+            record = json.loads(text)
+            change(record)
+            db.execute("UPDATE trials SET record = ? WHERE id = ?", (json.dumps(record), number))
+        for number, text in db.execute("SELECT rowid, settings FROM arms").fetchall():
+            arm = {"settings": json.loads(text)}
+            change(arm)
+            db.execute("UPDATE arms SET settings = ? WHERE rowid = ?", (json.dumps(arm["settings"]), number))
+    db.close()
+
+
+def parts(record):
+    return [record[key] for key in ("settings", "host", "client", "server") if key in record] + record.get("during", [])
+
+
+@test("a member that is not known is left out, in every part of a record")
+def _():
+    def more(record):
+        for part in parts(record) + [record]:
+            part["altitude"] = 8848
+            part["mood"] = {"calm": True}
+
+    with Taut() as taut:
+        path = copied(taut, 1)
+        edit(path, more)
+        same(taut, path, ("report", "2"), "report-2.json")
+
+
+@test("a member that is missing has its default, in every part of a record")
+def _():
+    def less(record):
+        for part, key in (("settings", "host_boot"), ("settings", "disk"), ("host", "program"), ("client", "busy_poll_us"),
+                          ("server", "memory_locked")):
+            record.get(part, {}).pop(key, None)
+        for during in record.get("during", []):
+            during.pop("throttled_ns")
+        record.pop("guest", None)
+        record.pop("console", None)
+
+    with Taut() as taut:
+        path = copied(taut, 1)
+        edit(path, less)
+        same(taut, path, ("report", "2"), "report-2.json")
+
+
+@test("a value of another type is an error that names the trial")
+def _():
+    def wrong(record):
+        if "client" in record:
+            record["client"]["sent"] = "many"
+
+    with Taut() as taut:
+        path = copied(taut, 1)
+        edit(path, wrong)
+        taut.run("report", "2", "--db", str(path)).wants(1, "trial", "'sent'", str(path))
 
 
 main()

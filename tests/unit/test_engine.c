@@ -131,7 +131,7 @@ static void assert_whole(const struct pair *p)
 	struct endpoint_record *copy = mem_alloc(sizeof(*copy));
 	json_t *object = endpoint_record_json(r);
 
-	must(endpoint_record_from_json(copy, object, &e), &e);
+	must(endpoint_record_from_json(copy, object, READ_STREAM, &e), &e);
 	json_decref(object);
 	free(copy);
 	assert_int_equal(r->service.count, r->transactions);

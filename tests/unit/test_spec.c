@@ -20,7 +20,7 @@ static void words_have_any_length(void **state)
 	assert_string_equal(s.boot, text);
 	json_t *object = settings_json(&s);
 	settings_init(&copy);
-	assert_int_equal(settings_from_json(&copy, object, &e), 0);
+	assert_int_equal(settings_from_json(&copy, object, READ_STREAM, &e), 0);
 	json_decref(object);
 	assert_string_equal(copy.boot, text);
 	assert_true(setting_equal(&s, &copy, setting_find("boot")));
