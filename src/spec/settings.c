@@ -376,7 +376,7 @@ int settings_from_json(struct settings *s, const json_t *object, enum reading ho
 			return err_set(e, EPROTO, "settings: '%s' is missing", row->key);
 		if (!take_as_it_is(&made, row, value))
 			return err_set(e, EPROTO, "settings: '%s' has the wrong type", row->key);
-		int rc = how == READ_STREAM ? check_value(&made, row, e) : 0;
+		int rc = how == READ_STREAM || row->type != SETTING_WORD ? check_value(&made, row, e) : 0;
 		if (rc < 0)
 			return rc;
 	}

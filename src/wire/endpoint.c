@@ -122,10 +122,11 @@ static int rows_read(const struct rows *r, const json_t *object, enum reading ho
 	*n = json_array_size(all);
 	for (size_t i = 0; i < *n; i++) {
 		const json_t *row = json_array_get(all, i);
-		if (!json_is_array(row) || (how == READ_STREAM && json_array_size(row) != r->members_n))
+		if (!json_is_array(row) || json_array_size(row) < r->members_n ||
+			(how == READ_STREAM && json_array_size(row) != r->members_n))
 			return err_set(
 				e, EINVAL, "'%s' holds a row that is not %zu numbers", r->key, r->members_n);
-		for (size_t m = 0; m < MIN(r->members_n, json_array_size(row)); m++) {
+		for (size_t m = 0; m < r->members_n; m++) {
 			const json_t *item = json_array_get(row, m);
 			if (!json_is_integer(item) || json_integer_value(item) < 0)
 				return err_set(e, EINVAL, "'%s' holds something that is no count", r->key);
