@@ -99,11 +99,21 @@ def _():
             taut.run("kernel", *verb).wants(5, str(taut.cache), "others can write", "TAUT_CACHE")
 
 
+def codename():
+    lines = pathlib.Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)["VERSION_CODENAME"].strip('"')
+
+
 def fake_apt(taut, get="exit 0", cache="exit 0"):
-    """Programs of apt's names before the real ones on PATH; $say is the last argument."""
+    """Programs of apt's names before the real ones on PATH; $last is the last argument.  Unless an update fails
+    they know Debian's lists, and the package of SHOW to be in one of them."""
     folder = taut.folder / "bin"
     folder.mkdir(exist_ok=True)
-    for name, text in (("apt-get", get), ("apt-cache", cache)):
+    lists = "".join(f"list\\tDebian\\t{codename()}{suffix}\\tmain\\thttp://m/\\tm{suffix}\\n" for suffix in ("", "-backports"))
+    update_fails = "case" not in get and get != "exit 0"
+    knows = "" if update_fails else f"case $* in *indextargets*) printf '{lists}'; exit 0;; esac\n"
+    madison = "case $* in *madison*) echo 'linux-image-cloud-amd64 | 6.9.1-1 | m'; exit 0;; esac\n"
+    for name, text in (("apt-get", knows + get), ("apt-cache", madison + cache)):
         path = folder / name
         path.write_text(f"#!/bin/sh\nfor last; do :; done\n{text}\n")
         path.chmod(0o755)
