@@ -1,76 +1,107 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checks that a room includes only its own headers and those of the rooms below it.
+"""Checks that modules include one another only as the diagram of CONTRIBUTING.md draws it.
 
-The arrows are those of CONTRIBUTING.md; a room also sees what the rooms that it may use can see.  tune, target and
-engine never see each other.
+The diagram has one line for each folder of src/: what it is for, and behind the arrow the modules that it may use.
+`base` and `spec` are open to every module from which they can be reached.  Any other include needs an arrow of its
+own, also when the header comes in through the header of a third module: what a file sees is what it depends on.
+
+A module shows one header, of its own name.  The few others that may be included from outside stand in PUBLIC.
 """
 import pathlib
 import re
 import sys
 
-ARROWS = {
-    "base": [],
-    "stat": ["base"],
-    "sys": ["base"],
-    "spec": ["base"],
-    "wire": ["spec", "stat"],
-    "net": ["sys"],
-    "store": ["wire", "stat"],
-    "engine": ["wire", "sys", "stat"],
-    "tune": ["wire", "net", "sys"],
-    "boot": ["wire", "sys"],
-    "target": ["boot", "wire", "net", "sys"],
-    "agent": ["engine", "tune", "wire", "net", "sys"],
-    "site": ["tune", "target", "boot", "wire", "stat"],
-    "run": ["site", "store", "stat"],
-    "report": ["store", "stat"],
-    "cli": ["report", "run", "tune", "target", "boot", "store"],
-}
-# The one public header of each room; hist.h stands alone because the static agent links nothing else of stat.
-PUBLIC = {room: {f"{room}.h"} for room in ARROWS}
-PUBLIC["stat"].add("hist.h")
-PUBLIC["wire"].add("base64.h")
-PUBLIC["wire"].add("lines.h")
+OPEN = {"base", "spec"}
+# hist.h: the static agent links nothing else of stat.  The headers of wire: a codec each.
+PUBLIC = {"stat": {"hist.h"}, "wire": {"base64.h", "lines.h"}}
+
+ARROW_LINE = re.compile(r"^src/(\w+)/\s.*?►\s*([\w ]+)$")
+ROOM_LINE = re.compile(r"^src/(\w+)/\s")
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
-def below(room):
+def arrows_read(text):
+    arrows = {}
+    for line in text.splitlines():
+        if ROOM_LINE.match(line):
+            drawn = ARROW_LINE.match(line)
+            arrows[ROOM_LINE.match(line)[1]] = set(drawn[2].split()) if drawn else set()
+    return arrows
+
+
+def below(arrows, room):
     seen = set()
-    todo = list(ARROWS[room])
+    todo = list(arrows[room])
     while todo:
         other = todo.pop()
         if other not in seen:
             seen.add(other)
-            todo += ARROWS[other]
+            todo += arrows.get(other, ())
     return seen
 
 
-def main():
-    src = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "src")
-    headers = {path.name: path.parent.name for path in src.glob("*/*.h")}
-    bad = []
-    checked = 0
-    for path in sorted(src.glob("*/*.[ch]")):
+class Tree:
+    def __init__(self, src, arrows):
+        self.src = src
+        self.arrows = arrows
+        self.may = {room: arrows[room] | (OPEN & below(arrows, room)) for room in arrows}
+        self.bad = []
+        self.checked = 0
+        self.seen = {}
+
+    def includes(self, path):
+        """The headers of the tree that a file names, in order."""
+        if path not in self.seen:
+            places = [path.parent, self.src] + [self.src / room for room in sorted(OPEN | {"stat", "sys", "wire"})]
+            found = []
+            for name in INCLUDE.findall(path.read_text(encoding="utf-8")):
+                header = next((place / name for place in places if (place / name).is_file()), None)
+                if header:
+                    found.append(header.resolve())
+            self.seen[path] = found
+        return self.seen[path]
+
+    def check(self, path):
         room = path.parent.name
-        if room not in ARROWS:
-            bad.append(f"{path}: room '{room}' has no arrows in {sys.argv[0]}")
-            continue
-        allowed = below(room)
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
-            if not match:
+        if room not in self.arrows:
+            self.bad.append(f"{path}: the diagram has no line for src/{room}/")
+            return
+        told = set()
+        todo = [(header, []) for header in self.includes(path)]
+        done = set()
+        while todo:
+            header, way = todo.pop(0)
+            if header in done:
                 continue
-            checked += 1
-            name = pathlib.Path(match[1]).name
-            other = pathlib.Path(match[1]).parent.name or headers.get(name)
-            if other is None or other == room:
-                continue
-            if other not in allowed:
-                bad.append(f"{path}:{number}: {room} must not include {match[1]}")
-            elif name not in PUBLIC[other]:
-                bad.append(f"{path}:{number}: {match[1]} is private to {other}")
-    print("\n".join(bad) if bad else f"layers: {checked} includes, all downwards")
-    return 1 if bad or not checked else 0
+            done.add(header)
+            other = header.parent.name
+            through = "".join(f" (through {step.parent.name}/{step.name})" for step in way[-1:])
+            if not way:
+                self.checked += 1
+                if other != room and header.name != f"{other}.h" and header.name not in PUBLIC.get(other, ()):
+                    self.bad.append(f"{path}: {other}/{header.name} is private")
+            if other != room and other not in self.may[room] and other not in told:
+                told.add(other)
+                self.bad.append(f"{path}: {room} has no arrow to {other}: {header.name}{through}")
+            todo += [(further, way + [header]) for further in self.includes(header)]
+
+
+def main():
+    here = pathlib.Path(__file__).resolve().parent.parent
+    src = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else here / "src").resolve()
+    drawing = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else here / "CONTRIBUTING.md")
+    arrows = arrows_read(drawing.read_text(encoding="utf-8"))
+    bad = [f"{drawing}: {room} has an arrow to {other}, which has no line" for room in arrows
+           for other in sorted(arrows[room] - set(arrows))]
+    bad += [f"{drawing}: the arrows lead from {room} back to it" for room in arrows if room in below(arrows, room)]
+    bad += [f"{drawing}: there is no folder src/{room}/" for room in arrows if not (src / room).is_dir()]
+    tree = Tree(src, arrows)
+    for path in sorted(src.glob("*/*.[ch]")):
+        tree.check(path)
+    bad += tree.bad
+    print("\n".join(bad) if bad else f"layers: {tree.checked} includes, all as drawn")
+    return 1 if bad or not tree.checked else 0
 
 
 sys.exit(main())

@@ -6,7 +6,7 @@
  */
 #include "noise.h"
 
-#include "target/target.h"
+#include "testbed/testbed.h"
 
 #include <stdio.h>
 

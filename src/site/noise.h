@@ -3,7 +3,7 @@
  * until one wants another. */
 #pragma once
 
-#include "target/target.h"
+#include "testbed/testbed.h"
 
 struct noise {
 	struct child child;

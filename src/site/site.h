@@ -6,7 +6,7 @@
 #pragma once
 
 #include "sys/sys.h"
-#include "target/target.h"
+#include "testbed/testbed.h"
 #include "tune/tune.h"
 #include "wire/wire.h"
 

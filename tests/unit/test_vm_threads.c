@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which thread of QEMU does what, on machines made of plain files: /proc and debugfs in a temporary folder.
  */
-#include "target/vm_threads.h"
+#include "testbed/vm_threads.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -5,7 +5,7 @@
  * where the firewall of whoever runs containers would drop what a strange bridge forwards.  host: none; the
  * server is on a network of the user's, and the client in the host's own namespace.
  */
-#include "room.h"
+#include "private.h"
 
 static int veth_create(struct target *t, struct err *e)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * target: the virtual system that holds the server endpoint, and the client beside it.
+ * testbed: the target, which is the virtual system that holds the server endpoint, and the client beside it.
  *
  * create makes the ground: the trial's cgroups, namespaces and links; start brings up the two endpoints
  * (taut-client and taut-server, the same static agent) with a control stream each.  Namespaces are held by

@@ -7,10 +7,10 @@
  * Path virtio: QEMU moves the packets.  Path vhost: the host kernel does, in threads that hang on QEMU.
  *
  * Memory, unless the setting `backing` says otherwise: what the kernel gives; with profile low-latency it is
- * locked where this user may, and on huge pages where enough of them are free (the tune room has seen to it
+ * locked where this user may, and on huge pages where enough of them are free (tuning has seen to it
  * before).
  */
-#include "room.h"
+#include "private.h"
 #include "vm.h"
 #include "vm_threads.h"
 

@@ -3,7 +3,7 @@
  * Can a target be made here?  The only honest answer is to make it: ground, agents, their first word, and
  * down again (some 30 ms for native, 100 ms for a container).  Answers are kept for the life of the process.
  */
-#include "room.h"
+#include "private.h"
 
 #include <stdio.h>
 

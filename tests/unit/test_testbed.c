@@ -5,7 +5,7 @@
  * root of a user namespace first.  What cannot run here is skipped with its reason, or fails when TAUT_MUST
  * names it (netns, oci).
  */
-#include "target/target.h"
+#include "testbed/testbed.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which targets, runtimes and attachments this build has, and which of them the settings name. */
-#include "room.h"
+#include "private.h"
 
 #include <stdio.h>
 

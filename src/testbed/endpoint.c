@@ -10,7 +10,7 @@
  * What agents and runtimes say on stderr goes to a memfd of fixed size: a container that talks without end
  * gets errors, and neither blocks nor eats memory.
  */
-#include "room.h"
+#include "private.h"
 
 #include <fcntl.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The bare namespace: the server is a plain process in a network namespace of its own. */
-#include "room.h"
+#include "private.h"
 
 static int netns_start(struct target *t, struct err *e)
 {

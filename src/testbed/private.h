@@ -9,7 +9,7 @@
 #pragma once
 
 #include "domain.h"
-#include "target.h"
+#include "testbed.h"
 #include "vm.h"
 
 /* --- place: the folder of one target, and who owns what ---------------------------------------- */

@@ -13,7 +13,7 @@
  * A container runtime makes its own cgroup below the root, in v1 in every hierarchy, and takes away only
  * that one: removal goes through all.
  */
-#include "room.h"
+#include "private.h"
 
 #include <dirent.h>
 #include <fcntl.h>

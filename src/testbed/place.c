@@ -9,7 +9,7 @@
  * BASE is /run/taut for root, else a folder of the user's own; it must belong to us alone, since what lies
  * there decides what is killed.
  */
-#include "room.h"
+#include "private.h"
 
 #include <fcntl.h>
 #include <stdio.h>

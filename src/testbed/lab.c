@@ -9,7 +9,7 @@
  * tells who the owner was.  A thing is touched only when its owner, by PID, start time and PID namespace, is
  * dead for certain.
  */
-#include "room.h"
+#include "private.h"
 
 #include <ctype.h>
 #include <stdio.h>

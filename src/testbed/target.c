@@ -7,7 +7,7 @@
  * The slow part of starting is the container runtime, so the server is begun first, then the client, and
  * then both are waited for.
  */
-#include "room.h"
+#include "private.h"
 
 #include <stdio.h>
 

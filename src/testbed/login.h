@@ -2,7 +2,7 @@
 /* How the server endpoint gets into a guest that is not of taut's making; private to the room. */
 #pragma once
 
-#include "room.h"
+#include "private.h"
 
 struct login_row {
 	const char *word; /* of the setting: "agent", "ssh:" (an address follows) */
