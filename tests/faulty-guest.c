@@ -49,7 +49,7 @@ static void flood(void)
 	static const char line[] =
 		"\x1b[31mbla bla bla bla bla bla bla bla bla bla bla bla bla bla bla bla\n";
 
-	frame_send(AGENT_CONTROL_FD, FRAME_HELLO, frame_hello(), time_now_ns() + NS_PER_S, NULL);
+	frame_send(AGENT_CONTROL_FD, FRAME_HELLO, frame_hello(), time_now_ns() + NS_PER_S, ERR_IGNORED);
 	for (;;)
 		fputs(line, stderr);
 }
@@ -71,14 +71,14 @@ static void version(void)
 	json_t *hello = frame_hello();
 
 	json_object_set_new(hello, "version", json_string("9.9.9"));
-	frame_send(AGENT_CONTROL_FD, FRAME_HELLO, hello, time_now_ns() + NS_PER_S, NULL);
+	frame_send(AGENT_CONTROL_FD, FRAME_HELLO, hello, time_now_ns() + NS_PER_S, ERR_IGNORED);
 }
 
 static void error(void)
 {
 	json_t *body = json_pack("{s:s, s:s}", "text", "\x1b[31mred\x07", "advice", "\x1b[2Jnone");
 
-	frame_send(AGENT_CONTROL_FD, FRAME_ERROR, body, time_now_ns() + NS_PER_S, NULL);
+	frame_send(AGENT_CONTROL_FD, FRAME_ERROR, body, time_now_ns() + NS_PER_S, ERR_IGNORED);
 }
 
 /* A frame of which each second brings one byte more. */
@@ -95,7 +95,8 @@ static void endless(void)
 static void chatter(void)
 {
 	for (;;)
-		frame_send(AGENT_CONTROL_FD, FRAME_HELLO, frame_hello(), time_now_ns() + NS_PER_S, NULL);
+		frame_send(
+			AGENT_CONTROL_FD, FRAME_HELLO, frame_hello(), time_now_ns() + NS_PER_S, ERR_IGNORED);
 }
 
 static void panic(void)

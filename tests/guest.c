@@ -62,7 +62,7 @@ int main(int argc, char **argv)
 	}
 	signal(SIGTERM, stop);
 	int rc = boot(argv[1], (unsigned)cpus_n, argv[3], folder, &e);
-	tree_remove(folder, NULL);
+	tree_remove(folder, ERR_IGNORED);
 	if (rc < 0)
 		fprintf(stderr, "taut-guest: %s\n", err_string(&e, text, sizeof(text)));
 	return rc < 0 ? EXIT_FAILED : EXIT_DONE;

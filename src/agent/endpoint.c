@@ -87,13 +87,13 @@ static void send_error(const struct agent *a, const struct err *e)
 		json_pack("{s:s, s:s, s:i}", "text", e->text, "advice", e->advice, "exit", (int)e->exit);
 
 	if (body)
-		send_frame(a, FRAME_ERROR, body, NULL);
+		send_frame(a, FRAME_ERROR, body, ERR_IGNORED);
 }
 
 /* The trial is over for this end. */
 _Noreturn static void leave(struct agent *a, int status)
 {
-	guest_revert(steal_ptr(&a->guest), NULL);
+	guest_revert(steal_ptr(&a->guest), ERR_IGNORED);
 	_exit(status);
 }
 
@@ -274,7 +274,7 @@ _Noreturn static void linger(struct agent *a)
 		json_t *body = NULL;
 
 		wait_event(a, -1, POLLIN);
-		int type = frame_recv(a->control, &body, time_now_ns() + FRAME_NS, NULL);
+		int type = frame_recv(a->control, &body, time_now_ns() + FRAME_NS, ERR_IGNORED);
 		if (type < 0)
 			leave(a, EXIT_DONE);
 		if ((type == FRAME_TUNE || type == FRAME_VERIFY) && answer(a, type, body, &e) < 0)

@@ -64,12 +64,12 @@ struct search {
 
 static int is_nic(const char *name, void *arg)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	AUTO_FREE char *path = str_format("/sys/class/net/%s/address", name);
 	struct search *s = arg;
 	char text[128];
 
-	if (root_read(root, path, text, sizeof(text), NULL) < 0 || strcasecmp(text, s->mac))
+	if (root_read(root, path, text, sizeof(text), ERR_IGNORED) < 0 || strcasecmp(text, s->mac))
 		return 0;
 	return str_copy(s->found, sizeof(s->found), name) == 0;
 }
@@ -84,7 +84,7 @@ static int address_set(
 
 	if (str_u64(prefix, &bits) || bits > 128 || str_u64(mtu, &bytes) || bytes > 65535)
 		return err_usage(e, "cannot use prefix '%s' and MTU '%s'", prefix, mtu);
-	if (root_each(root, "/sys/class/net", is_nic, &nic, NULL) != 1)
+	if (root_each(root, "/sys/class/net", is_nic, &nic, ERR_IGNORED) != 1)
 		return err_set(e, ENODEV, "this machine has no network device %s", mac);
 	rc = bytes ? net_link_set_mtu(ns, nic.found, (unsigned)bytes, e) : 0;
 	if (rc == 0)

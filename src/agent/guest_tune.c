@@ -46,7 +46,7 @@ static int enter(const struct guest *g, const char *group)
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", getpid());
-	return root_write(g->root, path, pid, NULL);
+	return root_write(g->root, path, pid, ERR_IGNORED);
 }
 
 static void groups_leave(struct guest *g)
@@ -145,7 +145,7 @@ static int open_machine(struct guest **out, struct err *e)
 	if (rc >= 0)
 		rc = tune_open(&g->tune, &g->host, e);
 	if (rc < 0) {
-		guest_revert(g, NULL);
+		guest_revert(g, ERR_IGNORED);
 		return rc;
 	}
 	groups_enter(g);

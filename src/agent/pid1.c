@@ -126,10 +126,10 @@ static void load_module(const char *name)
 
 static void load_modules(void)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	AUTO_FREE char *list = NULL;
 
-	if (root_read_all(root, "/taut/modules", &list, NULL, NULL) < 0)
+	if (root_read_all(root, "/taut/modules", &list, NULL, ERR_IGNORED) < 0)
 		return;
 	for (char *save = NULL, *name = strtok_r(list, "\n", &save); name; name = strtok_r(NULL, "\n", &save))
 		load_module(name);
@@ -162,7 +162,7 @@ static int wait_for_device(struct boot *b, struct search *s, struct err *e)
 	uint64_t deadline = time_now_ns() + DEVICE_NS;
 	char event[4096];
 
-	while (root_each(root, s->folder, matches, s, NULL) <= 0) {
+	while (root_each(root, s->folder, matches, s, ERR_IGNORED) <= 0) {
 		struct pollfd p = {.fd = b->uevents, .events = POLLIN};
 		uint64_t now = time_now_ns();
 		if (now >= deadline)
@@ -377,12 +377,12 @@ static void tell_end(const struct boot *b, int status)
 	if (b->control < 0)
 		return;
 	AUTO_CLOSE int tty = open(SERIAL_SHELL, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	AUTO_CLOSE int root = root_open("/", NULL);
-	root_write(root, "/proc/sys/kernel/printk", "0", NULL); /* not even that it powers off */
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
+	root_write(root, "/proc/sys/kernel/printk", "0", ERR_IGNORED); /* not even that it powers off */
 	if (tty >= 0)
 		tcdrain(tty);
 	frame_send(b->control, FRAME_RECORD, json_pack("{s:i}", "status", shown), time_now_ns() + DEVICE_NS,
-		NULL);
+		ERR_IGNORED);
 }
 
 static const struct role_row {

@@ -23,10 +23,10 @@
 /* A kernel that has no such controller refuses. */
 static void controller_enable(const char *name)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	AUTO_FREE char *word = str_format("+%s", name);
 
-	root_write(root, CGROUPS "/cgroup.subtree_control", word, NULL);
+	root_write(root, CGROUPS "/cgroup.subtree_control", word, ERR_IGNORED);
 }
 
 /*

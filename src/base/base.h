@@ -42,10 +42,13 @@ struct err {
 	char advice[256];   /* "" or what to try */
 };
 
-#define ERR_INIT     ((struct err){0})
+#define ERR_INIT ((struct err){0})
+/* For a caller who needs the code alone.  A pointer to an error is never NULL: its code would be lost with
+ * it. */
+#define ERR_IGNORED  (&(struct err){0})
 #define PRINTF(a, b) __attribute__((format(printf, a, b)))
 
-/* Each of these returns -code, so that `return err_set(…)` reads well.  A null `e` is allowed. */
+/* Each of these returns -code, so that `return err_set(…)` reads well. */
 int err_set(struct err *e, int code, const char *format, ...) PRINTF(3, 4);
 /* With the text of errno behind the message; the code is errno. */
 int err_sys(struct err *e, const char *format, ...) PRINTF(2, 3);
@@ -55,7 +58,7 @@ int err_code(struct err *e, int code, const char *format, ...) PRINTF(3, 4);
 int err_usage(struct err *e, const char *format, ...) PRINTF(2, 3);
 /* EXIT_REFUSED, EPERM: for safety or for missing privilege. */
 int err_refused(struct err *e, const char *format, ...) PRINTF(2, 3);
-/* Puts "…: " in front of the text that is there; returns -e->code. */
+/* Puts "…: " in front of the text that is there; returns -e->code, which must be set. */
 int err_wrap(struct err *e, const char *format, ...) PRINTF(2, 3);
 /* Sets the advice when there is none yet; returns -e->code. */
 int err_try(struct err *e, const char *format, ...) PRINTF(2, 3);

@@ -13,9 +13,7 @@
 static int err_fill(
 	struct err *e, int code, enum err_exit exit_code, bool with_errno, const char *format, va_list args)
 {
-	assert(code > 0);
-	if (!e)
-		return -code;
+	assert(e && code > 0);
 	int n = vsnprintf(e->text, sizeof(e->text), format, args);
 	if (with_errno && n >= 0 && (size_t)n < sizeof(e->text))
 		snprintf(e->text + n, sizeof(e->text) - (size_t)n, ": %s", strerror(code));
@@ -63,8 +61,7 @@ int err_wrap(struct err *e, const char *format, ...)
 	char head[512], whole[sizeof(e->text)];
 	va_list args;
 
-	if (!e)
-		return -EIO;
+	assert(e->code > 0);
 	va_start(args, format);
 	vsnprintf(head, sizeof(head), format, args);
 	va_end(args);
@@ -81,8 +78,7 @@ int err_try(struct err *e, const char *format, ...)
 {
 	va_list args;
 
-	if (!e)
-		return -EIO;
+	assert(e->code > 0);
 	if (!e->advice[0]) {
 		va_start(args, format);
 		vsnprintf(e->advice, sizeof(e->advice), format, args);

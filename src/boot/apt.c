@@ -238,8 +238,7 @@ static int update_once(struct apt *apt, struct err *e)
 	AUTO_FREE char *failed = str_dup(apt->error);
 
 	if (rc < 0 && rc != -EIO) {
-		if (e)
-			*e = why;
+		*e = why;
 		return rc;
 	}
 	rc = command_run(apt, apt->folder, targets, SHOW_NS, &said, e);
@@ -264,7 +263,7 @@ static int add_backports(struct apt *apt, const char *line, struct err *e)
 
 	if (root < 0)
 		return root;
-	if (root_read_all(root, "/etc/apt/sources.list", &own, NULL, NULL) == 0)
+	if (root_read_all(root, "/etc/apt/sources.list", &own, NULL, ERR_IGNORED) == 0)
 		buf_add(&text, "%s\n", own);
 	buf_add(&text, "%s", line);
 	int rc = write_file(apt, "sources.list", &text, e);
@@ -292,8 +291,7 @@ int apt_update(struct apt *apt, struct err *e)
 		return 0;
 	if (rc != -EINTR)
 		err_try(&why, "%s", update_advice(&why));
-	if (e)
-		*e = why;
+	*e = why;
 	return err_wrap(e, "cannot read Debian's lists of packages");
 }
 
@@ -307,8 +305,7 @@ static int look_up(struct apt *apt, const char *verb, const char *package, struc
 		return err_wrap(e, "cannot look up %s", package);
 	if (rc < 0)
 		said->len = 0;
-	if (e)
-		*e = ERR_INIT;
+	*e = ERR_INIT;
 	buf_add(said, "%s", "");
 	return 0;
 }

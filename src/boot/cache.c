@@ -63,7 +63,8 @@ bool cache_exists(char *out, size_t size)
 	if (cache_path(path, sizeof(path)) < 0)
 		return false;
 	AUTO_FREE char *real = realpath(path, NULL);
-	return real && strlen(real) < size && cache_check(real, NULL) == 0 && str_copy(out, size, real) == 0;
+	return real && strlen(real) < size && cache_check(real, ERR_IGNORED) == 0 &&
+	       str_copy(out, size, real) == 0;
 }
 
 int boot_cache(char *out, size_t size, struct err *e)

@@ -146,8 +146,7 @@ int cpio_close(struct cpio *c, struct err *e)
 		archive_write_free(c->archive);
 	json_decref(c->paths);
 	if (c->why.code) {
-		if (e)
-			*e = c->why;
+		*e = c->why;
 		rc = -c->why.code;
 	}
 	free(c);

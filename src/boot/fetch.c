@@ -125,7 +125,7 @@ static bool is_cached(const struct fetch *f, const struct candidate *c, struct k
 	struct kernel k;
 
 	if (access(path, F_OK) < 0 ||
-		kernel_read(&k, &(struct kernel_places){"", NULL}, path, "cache", NULL) < 0)
+		kernel_read(&k, &(struct kernel_places){"", NULL}, path, "cache", ERR_IGNORED) < 0)
 		return false;
 	if (strcmp(k.release, c->release) != 0 || !strstr(k.version, build) || !k.configured ||
 		strcmp(k.modules, modules) != 0)
@@ -281,11 +281,11 @@ int kernel_fetch(struct kernel *out, const char *which, boot_progress progress, 
 	rc = dir_make(f.kernels, 0755, e);
 	if (rc < 0 || (rc = lock = fetch_lock(&f, e)) < 0 || (rc = root = root_open("/", e)) < 0)
 		return rc;
-	root_each(root, f.kernels, remove_leftover, f.kernels, NULL);
+	root_each(root, f.kernels, remove_leftover, f.kernels, ERR_IGNORED);
 	rc = dir_make(f.folder, 0700, e);
 	rc = rc < 0 ? rc : fetch_within(&f, which, out, e);
 	sources_free(&f.apt.sources);
-	if (tree_remove(f.folder, NULL) < 0)
+	if (tree_remove(f.folder, ERR_IGNORED) < 0)
 		log_warn("cannot remove %s", f.folder);
 	if (rc == -EINTR && e)
 		e->exit = EXIT_INTERRUPTED;

@@ -89,14 +89,14 @@ static int sweep_one(const char *name, void *arg)
 
 static void sweep_old(const char *path, const char *kind, const struct kernel *k)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	AUTO_FREE char *folder = str_dup(path);
 	AUTO_FREE char *prefix = str_format("%s-%s-", kind, k->release);
 	char *slash = strrchr(folder, '/');
 
 	*slash = 0;
 	struct sweep s = {.folder = folder, .prefix = prefix};
-	root_each(root, folder, sweep_one, &s, NULL);
+	root_each(root, folder, sweep_one, &s, ERR_IGNORED);
 	for (size_t i = 0; i < ARRAY_LEN(s.newest); i++)
 		free(s.newest[i].path);
 }

@@ -65,11 +65,11 @@ static char *find_config(const struct kernel *k, const char *root, const char *d
 	const char *const all[] = {beside, plain, boot, k->modules[0] ? within : NULL};
 
 	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
-		AUTO_CLOSE int fd = all[i] && is_file(all[i]) ? root_open("/", NULL) : -1;
+		AUTO_CLOSE int fd = all[i] && is_file(all[i]) ? root_open("/", ERR_IGNORED) : -1;
 		AUTO_FREE char *text = NULL;
 		size_t len;
-		if (fd >= 0 && root_read_all(fd, all[i], &text, &len, NULL) == 0 && len <= CONFIG_MAX_BYTES &&
-			!memchr(text, 0, len) && strstr(text, "CONFIG_"))
+		if (fd >= 0 && root_read_all(fd, all[i], &text, &len, ERR_IGNORED) == 0 &&
+			len <= CONFIG_MAX_BYTES && !memchr(text, 0, len) && strstr(text, "CONFIG_"))
 			return steal_ptr(&text);
 	}
 	return NULL;
@@ -104,7 +104,7 @@ int kernel_at(struct kernel *out, const char *path, struct err *e)
 {
 	int rc = kernel_read(out, &(struct kernel_places){"", NULL}, path, "path", e);
 
-	if (rc < 0 && e && e->exit == EXIT_FAILED)
+	if (rc < 0 && e->exit == EXIT_FAILED)
 		e->exit = EXIT_USAGE; /* it was named */
 	return rc;
 }
@@ -174,11 +174,10 @@ int kernels_list(const struct kernel_places *places, struct kernel **out, size_t
 	if (root < 0)
 		return root;
 	if (root_exists(root, boot) && root_each(root, boot, add_installed, &l, e) < 0)
-		log_info("%s", e ? e->text : boot);
+		log_info("%s", e->text);
 	if (places->cache && root_exists(root, cached) && root_each(root, cached, add_cached, &l, e) < 0)
-		log_info("%s", e ? e->text : cached);
-	if (e)
-		*e = ERR_INIT;
+		log_info("%s", e->text);
+	*e = ERR_INIT;
 	if (l.n)
 		qsort(l.list, l.n, sizeof(*l.list), compare);
 	*out = l.list;
@@ -194,8 +193,7 @@ static int list_here(struct kernel **out, size_t *n, struct err *e)
 	int rc = boot_cache(cache, sizeof(cache), &why);
 
 	if (rc < 0 && why.exit == EXIT_REFUSED) {
-		if (e)
-			*e = why;
+		*e = why;
 		return rc;
 	}
 	if (rc < 0)

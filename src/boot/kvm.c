@@ -86,7 +86,7 @@ static int probe(const struct kernel *k, const char *agent, const char *folder, 
 bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char *why, size_t size)
 {
 	AUTO_CLOSE int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	char cache[400], boot[40];
 	struct err e = ERR_INIT;
 	bool works = false, tried = false;
@@ -111,7 +111,7 @@ bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char
 	AUTO_CLOSE int hold = rc < 0 ? rc : half_hold(folder, &e);
 	if (rc == 0 && (rc = MIN(hold, 0)) == 0)
 		rc = probe(k, agent, folder, mark, &tried, &e);
-	tree_remove(folder, NULL);
+	tree_remove(folder, ERR_IGNORED);
 	works = rc == 0;
 	snprintf(why, size, "%s", works ? "" : e.text);
 	if (tried && rc != -EINTR)

@@ -50,5 +50,5 @@ void kvm_answer_keep(const char *path, const char *boot, const char *with, bool 
 
 	json_decref(known);
 	if (text)
-		file_write_synced(path, text, strlen(text), 0644, NULL);
+		file_write_synced(path, text, strlen(text), 0644, ERR_IGNORED);
 }

@@ -63,7 +63,7 @@ static int look_at(const char *name, void *arg)
 
 int cache_left_each(int (*fn)(const char *path, void *arg), void *arg)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	char cache[256];
 	int rc = 0;
 
@@ -74,8 +74,8 @@ int cache_left_each(int (*fn)(const char *path, void *arg), void *arg)
 		AUTO_FREE char *folder =
 			str_format("%s%s%s", cache, below ? "/" : "", below ? kinds[i].folder : "");
 		if (root_exists(root, folder))
-			rc = root_each(
-				root, folder, look_at, &(struct look){&kinds[i], folder, fn, arg}, NULL);
+			rc = root_each(root, folder, look_at, &(struct look){&kinds[i], folder, fn, arg},
+				ERR_IGNORED);
 	}
 	return rc;
 }

@@ -78,8 +78,7 @@ int qemu_find(struct qemu *out, struct err *e)
 	if (!answer.asked)
 		ask(&answer);
 	if (answer.why.code) {
-		if (e)
-			*e = answer.why;
+		*e = answer.why;
 		return -answer.why.code;
 	}
 	*out = answer.qemu;

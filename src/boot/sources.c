@@ -28,7 +28,7 @@ static void os_release(int root, const char *key, char *out, size_t size)
 	size_t n = strlen(key);
 
 	out[0] = 0;
-	if (root_read_all(root, "/etc/os-release", &text, NULL, NULL) < 0)
+	if (root_read_all(root, "/etc/os-release", &text, NULL, ERR_IGNORED) < 0)
 		return;
 	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
 		line = strtok_r(NULL, "\n", &save)) {

@@ -12,7 +12,7 @@ void privilege_prepare(void)
 	if (is_privileged())
 		return;
 	/* The state folder's name depends on who we are outside. */
-	if (!getenv("TAUT_STATE") && state_dir(folder, sizeof(folder), NULL) == 0)
+	if (!getenv("TAUT_STATE") && state_dir(folder, sizeof(folder), ERR_IGNORED) == 0)
 		setenv("TAUT_STATE", folder, 1);
 	if (userns_enter(&e) < 0)
 		log_warn("%s", err_string(&e, text, sizeof(text)));
@@ -51,18 +51,18 @@ static void warn_lines(const char *text, const char *advice)
 
 void leftovers_warn(void)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	struct tune_host host = TUNE_HOST_NONE;
 	AUTO(buf_free) struct buf tuned = {0};
 	AUTO(buf_free) struct buf lab = {0};
 
 	if (root < 0)
 		return;
-	if (tune_host_open(&host, root, NULL) == 0) {
-		if (tune_leftover(&host, &tuned, NULL) > 0 && tuned.data)
+	if (tune_host_open(&host, root, ERR_IGNORED) == 0) {
+		if (tune_leftover(&host, &tuned, ERR_IGNORED) > 0 && tuned.data)
 			warn_lines(tuned.data, "taut tune revert");
 		tune_host_close(&host);
 	}
-	if (lab_leftover(&lab, NULL) > 0 && lab.data)
+	if (lab_leftover(&lab, ERR_IGNORED) > 0 && lab.data)
 		warn_lines(lab.data, "taut lab clean");
 }

@@ -74,10 +74,10 @@ static int set_congestion(int fd, const char *name, struct err *e)
 	if (!setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)))
 		return 0;
 	err_sys(e, "cannot use congestion control '%s'", name);
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	if (root >= 0)
 		root_read(root, "/proc/sys/net/ipv4/tcp_available_congestion_control", available,
-			sizeof(available), NULL);
+			sizeof(available), ERR_IGNORED);
 	return err_try(e, "one of: %s", available);
 }
 

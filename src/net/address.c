@@ -130,11 +130,11 @@ static int namespace_allowed(struct err *e)
 	if (own >= 0 && setns(own, CLONE_NEWNET) == 0)
 		return 0;
 	err_sys(e, "cannot make a network namespace");
-	if (e && e->code == EPERM) {
+	if (e->code == EPERM) {
 		e->exit = EXIT_REFUSED;
 		err_try(e, "run as root");
 	}
-	return e ? -e->code : -EPERM;
+	return -e->code;
 }
 
 int net_namespace_create(struct err *e)

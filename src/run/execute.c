@@ -222,8 +222,9 @@ static bool find_unfinished(struct execution *ex, const struct store_run *wanted
 {
 	struct store_run found;
 
-	if (store_run_find(ex->store, wanted->name, &found, NULL) < 0 || !strcmp(found.state, "done") ||
-		strcmp(found.spec_hash, wanted->spec_hash) || strcmp(found.boot_id, wanted->boot_id))
+	if (store_run_find(ex->store, wanted->name, &found, ERR_IGNORED) < 0 ||
+		!strcmp(found.state, "done") || strcmp(found.spec_hash, wanted->spec_hash) ||
+		strcmp(found.boot_id, wanted->boot_id))
 		return false;
 	*ex->run = found;
 	return true;

@@ -54,7 +54,7 @@ static void put_file(json_t *object, int root, const char *key, const char *path
 {
 	char text[4096];
 
-	if (root_read(root, path, text, sizeof(text), NULL) >= 0)
+	if (root_read(root, path, text, sizeof(text), ERR_IGNORED) >= 0)
 		put_text(object, key, text);
 }
 
@@ -92,7 +92,7 @@ static void put_folder(json_t *object, int root, const char *key, const char *pa
 {
 	struct folder f = {root, path, leaf, json_object()};
 
-	root_each(root, path, put_entry, &f, NULL);
+	root_each(root, path, put_entry, &f, ERR_IGNORED);
 	json_object_set_new(object, key, f.object);
 }
 
@@ -103,7 +103,7 @@ static void put_cpu(json_t *object, int root)
 	} lines[] = {{"cpu", "model name"}, {"microcode", "microcode"}};
 	AUTO_FREE char *text = NULL;
 
-	if (root_read_all(root, "/proc/cpuinfo", &text, NULL, NULL) < 0)
+	if (root_read_all(root, "/proc/cpuinfo", &text, NULL, ERR_IGNORED) < 0)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		char *line = strstr(text, lines[i].label), *colon = line ? strchr(line, ':') : NULL;
@@ -140,7 +140,7 @@ static void put_programs(json_t *object)
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++) {
 		const char *argv[] = {programs[i][0], programs[i][1], NULL};
 		AUTO_FREE char *text = NULL;
-		if (child_run(argv, false, 5 * NS_PER_S, &text, NULL) < 0 || !text)
+		if (child_run(argv, false, 5 * NS_PER_S, &text, ERR_IGNORED) < 0 || !text)
 			continue;
 		text[strcspn(text, "\n")] = 0;
 		put_text(all, programs[i][0], text);
@@ -183,26 +183,26 @@ static void put_link(const char *name, unsigned flags, unsigned mtu, const char 
 	json_object_set_new(link, "flags", json_integer(flags));
 	json_object_set_new(link, "mtu", json_integer(mtu));
 	put_text(link, "kind", kind ? kind : "");
-	if (net_features(links->ns, name, features, sizeof(features), NULL) == 0)
+	if (net_features(links->ns, name, features, sizeof(features), ERR_IGNORED) == 0)
 		put_text(link, "features", features);
 	json_array_append_new(links->array, link);
 }
 
 static void put_links(json_t *object)
 {
-	AUTO_CLOSE int ns = root_open("/", NULL);
+	AUTO_CLOSE int ns = root_open("/", ERR_IGNORED);
 	struct links links = {-1, json_array()};
 
 	AUTO_CLOSE int own = ns < 0 ? -1 : openat(ns, "proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	links.ns = own;
 	if (own >= 0)
-		net_links_each(own, put_link, &links, NULL);
+		net_links_each(own, put_link, &links, ERR_IGNORED);
 	json_object_set_new(object, "links", links.array);
 }
 
 json_t *site_environment(void)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	json_t *object = json_object();
 	struct cgroups cgroups;
 	struct utsname name;
@@ -221,7 +221,7 @@ json_t *site_environment(void)
 	put_sysctls(object, root);
 	put_links(object);
 	put_programs(object);
-	if (cgroups_find(root, &cgroups, NULL) == 0)
+	if (cgroups_find(root, &cgroups, ERR_IGNORED) == 0)
 		put_text(object, "cgroups",
 			cgroups.version == CGROUP_V2   ? "v2"
 			: cgroups.hybrid               ? "v1 and v2 (hybrid)"

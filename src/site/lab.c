@@ -116,8 +116,7 @@ static int record_check(struct trial_record *record, const struct settings *s, s
 		if (rc == 0 && record->outcome == TRIAL_DONE) {
 			err_wrap(&why, server ? "server endpoint" : "client endpoint");
 			rc = -why.code;
-			if (e)
-				*e = why;
+			*e = why;
 		}
 	}
 	return rc;

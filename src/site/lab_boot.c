@@ -109,10 +109,10 @@ bool lab_serves(const struct lab *lab, const struct settings *s)
 
 	if (!lab || lab->doubtful || lab->control < 0 || settings_exact(s) ||
 		strcmp(lab->boot, s->host_boot) || (parts_of(s) & ~lab->parts) ||
-		kernel_find(&host, settings_lab(s), NULL) < 0 || !same_kernel(&host, &lab->kernel))
+		kernel_find(&host, settings_lab(s), ERR_IGNORED) < 0 || !same_kernel(&host, &lab->kernel))
 		return false;
 	return !target_of(s)->machine ||
-	       (kernel_find(&guest, s->kernel, NULL) == 0 && has_guest(lab, &guest));
+	       (kernel_find(&guest, s->kernel, ERR_IGNORED) == 0 && has_guest(lab, &guest));
 }
 
 /* --- boot -------------------------------------------------------------------------------------- */

@@ -21,7 +21,7 @@ static void warn_of_sharing(struct site *site, const struct settings *s)
 	cpus isolated, housekeeping;
 
 	if (site->warned || !target_of(s)->machine || !target_of(s)->made || !profile_of(s)->isolates ||
-		tune_partition(&site->host, s->isolate, &isolated, &housekeeping, NULL) < 0 ||
+		tune_partition(&site->host, s->isolate, &isolated, &housekeeping, ERR_IGNORED) < 0 ||
 		!CPU_COUNT(&isolated) || s->vcpus <= (uint64_t)CPU_COUNT(&isolated))
 		return;
 	site->warned = true;

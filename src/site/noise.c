@@ -57,7 +57,7 @@ int noise_ensure(struct noise *noise, const char *kind, struct err *e)
 	char count[16], reason[256];
 	size_t n = 0;
 
-	if (noise->kind && !strcmp(noise->kind, kind) && child_wait(&noise->child, 0, NULL, NULL) == 0)
+	if (noise->kind && !strcmp(noise->kind, kind) && child_wait(&noise->child, 0, NULL, ERR_IGNORED) == 0)
 		return 0;
 	noise_stop(noise);
 	if (!strcmp(kind, "none"))

@@ -13,7 +13,7 @@ static bool lacking(const char *word)
 {
 	struct kernel k;
 
-	return kernel_find(&k, word, NULL) < 0 && kernel_fetchable(word);
+	return kernel_find(&k, word, ERR_IGNORED) < 0 && kernel_fetchable(word);
 }
 
 const char *site_lacks(const struct settings *s, size_t which)
@@ -45,8 +45,7 @@ static int want(struct fetching *f, const char *word, struct err *e)
 	f->progress(doing, f->arg);
 	int rc = kernel_fetch(&k, word, f->progress, f->arg, &why);
 	if (rc == -EINTR) {
-		if (e)
-			*e = why;
+		*e = why;
 		return rc;
 	}
 	if (rc < 0)

@@ -58,7 +58,7 @@ static int status_take(int control, struct machine *m, int *status, struct err *
 	json_t *body = NULL;
 	char how[512];
 
-	if (frame_expect(control, FRAME_RECORD, &body, time_now_ns() + NS_PER_S, NULL) == 0) {
+	if (frame_expect(control, FRAME_RECORD, &body, time_now_ns() + NS_PER_S, ERR_IGNORED) == 0) {
 		*status = (int)json_integer_value(json_object_get(body, "status")) & 0xff;
 		json_decref(body);
 		return 0;

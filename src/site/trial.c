@@ -214,7 +214,7 @@ static int measure(struct session *s, struct err *e)
 	/* The server ends by itself when the client has gone; STOP makes sure.  It may have gone before STOP
 	 * arrives. */
 	if (rc == 0)
-		frame_send(target_control(s->target, true), FRAME_STOP, json_object(), deadline, NULL);
+		frame_send(target_control(s->target, true), FRAME_STOP, json_object(), deadline, ERR_IGNORED);
 	if (rc == 0)
 		rc = take_record(s, true, time_now_ns() + set->timeout_ns + slack, e);
 	s->busy = rc < 0;

@@ -56,7 +56,7 @@ static void read_stat(struct witness *w, struct sample *s)
 	unsigned long long user, nice, system, idle, iowait, irq, softirq, steal;
 	unsigned cpu;
 
-	if (root_read_all(w->root, "/proc/stat", &text, NULL, NULL) < 0)
+	if (root_read_all(w->root, "/proc/stat", &text, NULL, ERR_IGNORED) < 0)
 		return;
 	for (char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
 		/* "cpu  …" is the sum of all, and to %u its first figure would be a CPU. */
@@ -86,11 +86,11 @@ static void read_threads(struct witness *w, struct sample *s)
 		unsigned long long ran, waited;
 
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", t->pid, t->tid);
-		if (root_read(w->root, path, text, sizeof(text), NULL) > 0 &&
+		if (root_read(w->root, path, text, sizeof(text), ERR_IGNORED) > 0 &&
 			sscanf(text, "%llu %llu", &ran, &waited) == 2)
 			w->waited_ns[i] = waited;
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/status", t->pid, t->tid);
-		const char *line = root_read(w->root, path, text, sizeof(text), NULL) < 0
+		const char *line = root_read(w->root, path, text, sizeof(text), ERR_IGNORED) < 0
 					   ? NULL
 					   : strstr(text, SWITCHES);
 		if (line)
@@ -108,7 +108,7 @@ static void read_cgroups(struct witness *w, struct sample *s)
 		char text[2048];
 		const char *line;
 
-		if (root_read(w->root, path, text, sizeof(text), NULL) < 0)
+		if (root_read(w->root, path, text, sizeof(text), ERR_IGNORED) < 0)
 			continue;
 		if ((line = strstr(text, "throttled_time ")))
 			s->throttled_ns += strtoull(line + strlen("throttled_time "), NULL, 10);
@@ -163,7 +163,7 @@ int witness_start(struct witness **out, int root, const struct subject *subject,
 		w->fifo = w->fifo && task.policy == SCHED_FIFO;
 	}
 	w->rt_runtime_us = -1;
-	if (root_read(root, "/proc/sys/kernel/sched_rt_runtime_us", text, sizeof(text), NULL) > 0)
+	if (root_read(root, "/proc/sys/kernel/sched_rt_runtime_us", text, sizeof(text), ERR_IGNORED) > 0)
 		w->rt_runtime_us = strtoll(text, NULL, 10);
 	w->skipped = w->skip;
 	witness_sample(w);

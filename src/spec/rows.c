@@ -34,7 +34,7 @@ const struct target_row *target_of(const struct settings *s)
 {
 	enum target_kind kind = TARGET_NATIVE;
 
-	settings_target(s, &kind, NULL);
+	settings_target(s, &kind, ERR_IGNORED);
 	return &target_rows[kind];
 }
 

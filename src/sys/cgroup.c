@@ -45,7 +45,7 @@ static void take_own(int root, struct cgroups *out)
 	char text[8192];
 
 	str_copy(out->own, sizeof(out->own), "/");
-	if (root_read(root, "/proc/self/cgroup", text, sizeof(text), NULL) < 0)
+	if (root_read(root, "/proc/self/cgroup", text, sizeof(text), ERR_IGNORED) < 0)
 		return;
 	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		if (str_starts(line, "0::"))

@@ -83,12 +83,12 @@ int userns_enter(struct err *e)
 
 static bool in_first_userns(void)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	char text[128];
 	unsigned inside, outside;
 	unsigned long count;
 
-	if (root < 0 || root_read(root, "/proc/self/uid_map", text, sizeof(text), NULL) < 0)
+	if (root < 0 || root_read(root, "/proc/self/uid_map", text, sizeof(text), ERR_IGNORED) < 0)
 		return false;
 	return sscanf(text, "%u %u %lu", &inside, &outside, &count) == 3 && count == 4294967295ul;
 }

@@ -198,7 +198,7 @@ void child_stop(struct child *child, uint64_t grace_ns)
 		return;
 	child_signal(child, SIGTERM);
 	child_signal(child, SIGCONT);
-	if (child_wait(child, time_now_ns() + grace_ns, NULL, NULL) != 1)
+	if (child_wait(child, time_now_ns() + grace_ns, NULL, ERR_IGNORED) != 1)
 		child_end(child);
 }
 
@@ -207,7 +207,7 @@ void child_end(struct child *child)
 	if (child->pid <= 0)
 		return;
 	child_signal(child, SIGKILL);
-	child_wait(child, time_now_ns() + 10 * NS_PER_S, NULL, NULL);
+	child_wait(child, time_now_ns() + 10 * NS_PER_S, NULL, ERR_IGNORED);
 	if (child->pid > 0) {
 		log_warn("process %d does not die", child->pid);
 		close(child->pidfd);

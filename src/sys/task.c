@@ -98,7 +98,7 @@ static int list_thread(const char *name, void *arg)
 		list->room = list->room ? list->room * 2 : 128;
 		list->tasks = mem_grow(list->tasks, list->room, sizeof(*list->tasks));
 	}
-	if (task_read(list->root, list->pid, (pid_t)tid, &list->tasks[list->n], NULL) == 0)
+	if (task_read(list->root, list->pid, (pid_t)tid, &list->tasks[list->n], ERR_IGNORED) == 0)
 		list->n++;
 	return 0;
 }
@@ -113,7 +113,7 @@ static int list_process(const char *name, void *arg)
 		return 0;
 	list->pid = (pid_t)pid;
 	snprintf(path, sizeof(path), "/proc/%s/task", name);
-	root_each(list->root, path, list_thread, list, NULL);
+	root_each(list->root, path, list_thread, list, ERR_IGNORED);
 	return 0;
 }
 

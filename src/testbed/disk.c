@@ -25,7 +25,7 @@ static int disk_probe(const struct settings *s, struct err *e)
 		rc = disk_check(s->disk, &format, e);
 	if (rc == 0)
 		rc = target_agent(agent, sizeof(agent), e);
-	return rc < 0 ? rc : vm_accel(s, kernel_find(&k, "", NULL) == 0 ? &k : NULL, agent, &accel, e);
+	return rc < 0 ? rc : vm_accel(s, kernel_find(&k, "", ERR_IGNORED) == 0 ? &k : NULL, agent, &accel, e);
 }
 
 static int disk_start(struct target *t, struct err *e)
@@ -43,7 +43,7 @@ static int disk_start(struct target *t, struct err *e)
 		return err_sys(e, "cannot make a stream for the guest agent");
 	t->own.agent_port = ends[0];
 	o.guest_agent = ends[1];
-	rc = vm_begin(t, &o, kernel_find(tried, "", NULL) == 0 ? tried : NULL, e);
+	rc = vm_begin(t, &o, kernel_find(tried, "", ERR_IGNORED) == 0 ? tried : NULL, e);
 	close(ends[1]);
 	return rc;
 }

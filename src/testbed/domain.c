@@ -70,7 +70,7 @@ void domain_hypervisor(char *out, size_t size)
 	AUTO_FREE char *said = NULL;
 
 	str_copy(out, size, "QEMU");
-	if (virsh(words, VIRSH_NS, &said, NULL) < 0 || !said)
+	if (virsh(words, VIRSH_NS, &said, ERR_IGNORED) < 0 || !said)
 		return;
 	const char *line = strstr(said, key);
 	if (line)
@@ -84,7 +84,7 @@ static int name_running(struct err *e)
 	const char *const words[] = {"list", "--name", "--state-running", NULL};
 	AUTO_FREE char *said = NULL;
 
-	if (virsh(words, VIRSH_NS, &said, NULL) < 0)
+	if (virsh(words, VIRSH_NS, &said, ERR_IGNORED) < 0)
 		return -e->code;
 	char *names = str_trim(said);
 	if (!*names)
@@ -240,7 +240,8 @@ static int pid_read(int root, const char *name, pid_t *pid)
 	AUTO_FREE char *session = str_format("%s/libvirt/qemu/run/%s.pid", runtime ? runtime : "", name);
 	uint64_t n = 0;
 
-	if (root_read_u64(root, system, &n, NULL) < 0 && root_read_u64(root, session, &n, NULL) < 0)
+	if (root_read_u64(root, system, &n, ERR_IGNORED) < 0 &&
+		root_read_u64(root, session, &n, ERR_IGNORED) < 0)
 		return -ENOENT;
 	*pid = (pid_t)n;
 	return 0;
@@ -268,7 +269,7 @@ static int process_find(struct domain *d, struct err *e)
 	if (!domain_command_names(command, len, d->name))
 		return err_set(e, ESRCH, "process %d is not domain '%s'", d->pid, d->name);
 	domain_command_read(d, command, len);
-	if (root_each(root, KVM_DEBUG, is_its_vm, d, NULL) == 1)
+	if (root_each(root, KVM_DEBUG, is_its_vm, d, ERR_IGNORED) == 1)
 		str_copy(d->accel, sizeof(d->accel), "kvm");
 	return 0;
 }
@@ -285,7 +286,7 @@ int domain_find(struct domain *out, const char *name, struct err *e)
 		rc = process_find(&d, &why);
 	if (rc == 0)
 		*out = d;
-	else if (e)
+	else
 		*e = why;
 	return rc;
 }

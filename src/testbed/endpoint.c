@@ -187,13 +187,13 @@ int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *
 
 int process_kill(pid_t pid, uint64_t start, uint64_t deadline_ns)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	uint64_t is = 0;
 
 	if (pidfd < 0)
 		return errno == ESRCH ? 0 : -errno;
-	if (start && (task_start_time(root, pid, &is, NULL) < 0 || is != start))
+	if (start && (task_start_time(root, pid, &is, ERR_IGNORED) < 0 || is != start))
 		return 0; /* somebody else has this number now */
 	if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0)
 		return errno == ESRCH ? 0 : -errno;
@@ -232,7 +232,7 @@ static void check_end(struct endpoint *ep)
 	if (ep->ended || ep->child.pid <= 0)
 		return;
 	uint64_t grace = boot_patience_ns(control_closed(ep) ? NS_PER_S / 2 : NS_PER_S / 20);
-	ep->ended = child_wait(&ep->child, time_now_ns() + grace, &ep->status, NULL) == 1;
+	ep->ended = child_wait(&ep->child, time_now_ns() + grace, &ep->status, ERR_IGNORED) == 1;
 }
 
 /* The message of a structured log line (time="…" level=error msg="…"), without its escapes; in place. */

@@ -40,9 +40,9 @@ static int group_write(const char *group, const char *file, const char *text, st
 static int group_read(const char *group, const char *file, char *out, size_t size)
 {
 	AUTO_FREE char *path = str_format("%s/%s", group, file);
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 
-	return root_read(root, path, out, size, NULL);
+	return root_read(root, path, out, size, ERR_IGNORED);
 }
 
 static int cpuset_copy(const char *from, const char *to, struct err *e)
@@ -79,7 +79,7 @@ static void controllers_enable(const char *group, char *enabled, size_t size)
 		char word[16];
 		snprintf(word, sizeof(word), "+%s", controllers[i]);
 		if (has_word(on, controllers[i]) ||
-			group_write(group, "cgroup.subtree_control", word, NULL) < 0)
+			group_write(group, "cgroup.subtree_control", word, ERR_IGNORED) < 0)
 			continue;
 		size_t used = enabled ? strlen(enabled) : 0;
 		if (enabled)
@@ -116,13 +116,13 @@ static void hierarchy_add(struct groups *g, const char *mount, bool enter, bool 
 
 void groups_create(struct groups *g, const char *id)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	struct cgroups found = {0};
 	struct err e = ERR_INIT;
 	int rc = 0;
 
 	*g = (struct groups){0};
-	if (!is_privileged() || cgroups_find(root, &found, NULL) < 0 || found.version == CGROUP_NONE)
+	if (!is_privileged() || cgroups_find(root, &found, ERR_IGNORED) < 0 || found.version == CGROUP_NONE)
 		return;
 	bool v2 = found.version == CGROUP_V2;
 	hierarchy_add(g, found.cpu, false, false);
@@ -132,7 +132,7 @@ void groups_create(struct groups *g, const char *id)
 		rc = root_make(g, i, v2, &e);
 	if (rc < 0) {
 		log_debug("no cgroups for the endpoints: %s", e.text);
-		groups_remove(g, id, time_now_ns(), NULL);
+		groups_remove(g, id, time_now_ns(), ERR_IGNORED);
 	}
 }
 
@@ -260,7 +260,7 @@ int groups_remove(struct groups *g, const char *id, uint64_t deadline_ns, struct
 
 	for (char *save = NULL, *word = strtok_r(g->enabled, " ", &save); word;
 		word = strtok_r(NULL, " ", &save))
-		group_write(g->mounts[0], "cgroup.subtree_control", word, NULL);
+		group_write(g->mounts[0], "cgroup.subtree_control", word, ERR_IGNORED);
 	*g = (struct groups){0};
 	return rc < 0 ? rc : r.rc;
 }

@@ -50,7 +50,7 @@ static bool process_owner(int root, pid_t pid, struct owner *owner)
 	size_t len = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/environ", pid);
-	if (root_read_all(root, path, &text, &len, NULL) < 0)
+	if (root_read_all(root, path, &text, &len, ERR_IGNORED) < 0)
 		return false;
 	for (const char *p = text; p < text + len; p += strlen(p) + 1)
 		if (str_starts(p, MARK_NAME "="))
@@ -60,7 +60,7 @@ static bool process_owner(int root, pid_t pid, struct owner *owner)
 
 static int look_at_process(const char *name, void *arg)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	struct sweep *s = arg;
 	struct owner owner;
 	struct task task = {0};
@@ -70,7 +70,7 @@ static int look_at_process(const char *name, void *arg)
 
 	if (!isdigit((unsigned char)name[0]) || pid == getpid())
 		return 0;
-	if (task_read(root, pid, pid, &task, NULL) < 0 || (task.flags & TASK_KTHREAD) ||
+	if (task_read(root, pid, pid, &task, ERR_IGNORED) < 0 || (task.flags & TASK_KTHREAD) ||
 		!process_owner(root, pid, &owner) || owner_alive(&owner))
 		return 0;
 	AUTO_FREE char *what = str_format("process %d (%s)", pid, task.comm);
@@ -116,11 +116,11 @@ static int look_at_cgroup(const char *name, void *arg)
 
 static int look_at_hierarchy(const char *mount, void *arg)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	struct sweep *s = arg;
 
 	s->mount = mount;
-	root_each(root, mount, look_at_cgroup, s, NULL);
+	root_each(root, mount, look_at_cgroup, s, ERR_IGNORED);
 	return 0;
 }
 
@@ -171,7 +171,7 @@ static int sweep(struct sweep *s, struct err *e)
 	if ((rc = groups_mounts_each(look_at_hierarchy, s, e)) < 0)
 		return rc;
 	if (root_exists(root, s->base) && !s->failed)
-		root_each(root, s->base, look_at_folder, s, NULL);
+		root_each(root, s->base, look_at_folder, s, ERR_IGNORED);
 	if (s->remove)
 		place_base_remove(s->base); /* whose owner was killed between the last folder and this */
 	cache_left_each(look_at_half, s);

@@ -51,7 +51,7 @@ static int libvirt_threads(const struct target *t, struct subject *subject, stru
 
 	if (root < 0)
 		return root;
-	if (task_start_time(root, d->pid, &start, NULL) < 0 || start != d->start)
+	if (task_start_time(root, d->pid, &start, ERR_IGNORED) < 0 || start != d->start)
 		return err_set(e, ESRCH, "domain '%s' has ended", d->name);
 	return vm_threads(root, d->pid, NULL, 0, subject, e);
 }
@@ -60,7 +60,7 @@ pid_t target_running(struct settings *s)
 {
 	struct domain domain;
 
-	if (!settings_domain(s) || domain_find(&domain, settings_domain(s), NULL) < 0)
+	if (!settings_domain(s) || domain_find(&domain, settings_domain(s), ERR_IGNORED) < 0)
 		return 0;
 	if (!s->path[0])
 		s->path = str_keep(domain.path);

@@ -177,7 +177,7 @@ static void ssh_leave(struct target *t)
 	if (ep->child.pid <= 0)
 		return;
 	shutdown(ep->control, SHUT_WR);
-	ep->ended = child_wait(&ep->child, time_now_ns() + LEAVE_NS, &ep->status, NULL) == 1;
+	ep->ended = child_wait(&ep->child, time_now_ns() + LEAVE_NS, &ep->status, ERR_IGNORED) == 1;
 	if (!ep->ended)
 		log_warn("taut-server does not end in the guest; its session is cut");
 }

@@ -81,7 +81,7 @@ static void version_read(const struct oci_way *way, char *out, size_t size)
 	AUTO_FREE char *text = NULL;
 	char number[48] = "";
 
-	if (child_run(argv, false, TRIAL_NS, &text, NULL) != 0 ||
+	if (child_run(argv, false, TRIAL_NS, &text, ERR_IGNORED) != 0 ||
 		sscanf(text, "%*s version %40s", number) != 1)
 		str_copy(number, sizeof(number), "of unknown version");
 	snprintf(out, size, "%s %s", way->program, number);
@@ -159,7 +159,7 @@ static int forget(const char *program, const char *base, const char *id, struct 
 	AUTO_FREE char *folder = str_format("%s/%s", state, id);
 	const char *const argv[] = {program, "--root", state, "delete", "--force", id, NULL};
 
-	child_run(argv, true, DELETE_NS, NULL, NULL); /* what it leaves is seen below */
+	child_run(argv, true, DELETE_NS, NULL, ERR_IGNORED); /* what it leaves is seen below */
 	return access(folder, F_OK) < 0 ? 0 : tree_remove(folder, e);
 }
 
@@ -169,7 +169,7 @@ static void oci_stop(struct target *t, struct buf *problems)
 	struct endpoint *ep = &t->server;
 	struct err e = ERR_INIT;
 
-	if (ep->start && child_wait(&ep->child, time_now_ns() + TIDY_NS, &ep->status, NULL) == 1)
+	if (ep->start && child_wait(&ep->child, time_now_ns() + TIDY_NS, &ep->status, ERR_IGNORED) == 1)
 		ep->ended = true;
 	child_stop(&ep->child, TERMINATE_NS);
 	if (t->oci_way && access(folder, F_OK) == 0 &&
@@ -182,9 +182,9 @@ static void oci_stop(struct target *t, struct buf *problems)
 static int oci_each_left(const char *base, int (*fn)(const char *id, void *arg), void *arg)
 {
 	AUTO_FREE char *state = str_format("%s/oci", base);
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 
-	return root_exists(root, state) ? root_each(root, state, fn, arg, NULL) : 0;
+	return root_exists(root, state) ? root_each(root, state, fn, arg, ERR_IGNORED) : 0;
 }
 
 /* crun keeps a file "status", runc "state.json". */

@@ -39,9 +39,9 @@ const char *target_mark(void)
 	} mark;
 
 	if (mark.pid != getpid()) {
-		AUTO_CLOSE int root = root_open("/", NULL);
+		AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 		uint64_t start = 0;
-		task_start_time(root, getpid(), &start, NULL);
+		task_start_time(root, getpid(), &start, ERR_IGNORED);
 		mark.pid = getpid();
 		snprintf(mark.text, sizeof(mark.text), MARK_NAME "=%d:%llu:%llu", mark.pid,
 			(unsigned long long)start, (unsigned long long)pid_namespace());
@@ -64,14 +64,14 @@ bool owner_of_name(const char *base, const char *name, struct owner *out)
 {
 	char path[512], text[128];
 	int pid = 0, number = 0, end = 0;
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 
 	if (str_starts(name, "taut-"))
 		name += strlen("taut-");
 	if (sscanf(name, "%d-%d%n", &pid, &number, &end) != 2 || name[end] || pid <= 0 || number <= 0)
 		return false;
 	snprintf(path, sizeof(path), "%s/%d-%d/owner", base, pid, number);
-	if (root_read(root, path, text, sizeof(text), NULL) < 0 || !owner_parse(text, out))
+	if (root_read(root, path, text, sizeof(text), ERR_IGNORED) < 0 || !owner_parse(text, out))
 		*out = (struct owner){.pid = pid};
 	return true;
 }
@@ -81,7 +81,7 @@ static bool is_zombie(int root, pid_t pid)
 	char path[64], text[1024];
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (root_read(root, path, text, sizeof(text), NULL) < 0)
+	if (root_read(root, path, text, sizeof(text), ERR_IGNORED) < 0)
 		return true;
 	const char *paren = strrchr(text, ')');
 	return paren && (paren[2] == 'Z' || paren[2] == 'X');
@@ -89,12 +89,12 @@ static bool is_zombie(int root, pid_t pid)
 
 bool owner_alive(const struct owner *owner)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	uint64_t start = 0;
 
 	if (owner->pidns && owner->pidns != pid_namespace())
 		return true; /* not ours to judge */
-	if (task_start_time(root, owner->pid, &start, NULL) < 0)
+	if (task_start_time(root, owner->pid, &start, ERR_IGNORED) < 0)
 		return false;
 	return (!owner->start || owner->start == start) && !is_zombie(root, owner->pid);
 }
@@ -104,11 +104,11 @@ bool owner_alive(const struct owner *owner)
 /* Our user as the machine knows it, from inside a user namespace too. */
 static unsigned outer_uid(void)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	unsigned uid = geteuid(), inside, outside, count;
 	char text[4096];
 
-	if (root_read(root, "/proc/self/uid_map", text, sizeof(text), NULL) < 0)
+	if (root_read(root, "/proc/self/uid_map", text, sizeof(text), ERR_IGNORED) < 0)
 		return uid;
 	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
 		if (sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 && uid - inside < count)
@@ -157,7 +157,7 @@ static int folder_make(struct place *p, struct err *e)
 	}
 	err_sys(e, "cannot make %s", p->folder);
 	p->folder[0] = 0;
-	return e ? -e->code : -EIO;
+	return -e->code;
 }
 
 int place_make(struct place *p, struct err *e)
@@ -170,8 +170,8 @@ int place_make(struct place *p, struct err *e)
 	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, mark_value(), strlen(mark_value())) < 0) {
 		err_sys(e, "cannot write %s", path);
-		place_remove(p, NULL);
-		return e ? -e->code : -EIO;
+		place_remove(p, ERR_IGNORED);
+		return -e->code;
 	}
 	return 0;
 }

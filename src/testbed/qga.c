@@ -74,7 +74,8 @@ static int greet(const struct qga *q, int gone, json_int_t id, uint64_t deadline
 		json_t *value = NULL;
 		bool delimited;
 		rc = lines_get(&l, &got, &delimited, deadline_ns, e);
-		if (rc == 0 && delimited && got.len && qga_reply_read(got.data, got.len, &value, NULL) == 0)
+		if (rc == 0 && delimited && got.len &&
+			qga_reply_read(got.data, got.len, &value, ERR_IGNORED) == 0)
 			answered = json_integer_value(value) == id;
 		json_decref(value);
 	}

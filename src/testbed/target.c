@@ -81,7 +81,7 @@ int target_create(struct target **out, const struct settings *s, struct err *e)
 	if (rc == 0)
 		rc = ends_connect(t, e);
 	if (rc < 0) {
-		target_destroy(t, NULL);
+		target_destroy(t, ERR_IGNORED);
 		return rc;
 	}
 	*out = t;

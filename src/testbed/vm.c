@@ -85,7 +85,7 @@ int vm_ground(const struct settings *s, struct err *e)
 
 bool target_makes_machines(const struct settings *s)
 {
-	return vm_ground(s, NULL) == 0;
+	return vm_ground(s, ERR_IGNORED) == 0;
 }
 
 /* Everything but booting: that is what the trial itself does, and it takes seconds. */
@@ -108,10 +108,10 @@ static int vm_probe(const struct settings *s, struct err *e)
 
 static bool hugepages_free(uint64_t mib)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	uint64_t n = 0;
 
-	return hugepages_idle(root, &n, NULL) == 0 && n * HUGEPAGES_MIB >= mib;
+	return hugepages_idle(root, &n, ERR_IGNORED) == 0 && n * HUGEPAGES_MIB >= mib;
 }
 
 /* QEMU locks all that it has: the guest's memory, and some of its own. */

@@ -84,7 +84,7 @@ static int debugfs_vcpu(const char *name, void *arg)
 	uint64_t index, tid;
 
 	if (str_starts(name, "vcpu") && str_u64(name + strlen("vcpu"), &index) == 0 &&
-		root_read_u64(f->root, path, &tid, NULL) == 0)
+		root_read_u64(f->root, path, &tid, ERR_IGNORED) == 0)
 		vcpu_add(f, index, (pid_t)tid);
 	return 0;
 }
@@ -98,7 +98,7 @@ static int debugfs_vm(const char *name, void *arg)
 	if (sscanf(name, "%d-%d%n", &pid, &fd, &end) != 2 || name[end] || pid != f->pid)
 		return 0;
 	snprintf(f->folder, sizeof(f->folder), KVM_DEBUG "/%s", name);
-	root_each(f->root, f->folder, debugfs_vcpu, f, NULL);
+	root_each(f->root, f->folder, debugfs_vcpu, f, ERR_IGNORED);
 	return 0;
 }
 
@@ -108,7 +108,7 @@ static bool runs_guest(const struct finding *f, pid_t tid)
 	char path[80], text[256];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", f->pid, tid);
-	return root_read(f->root, path, text, sizeof(text), NULL) > 0 &&
+	return root_read(f->root, path, text, sizeof(text), ERR_IGNORED) > 0 &&
 	       sscanf(text, "%llu %llx %llx", &number, &fd, &request) == 3 && number == SYS_ioctl &&
 	       request == KVM_RUN;
 }
@@ -122,7 +122,7 @@ static int by_index(const void *a, const void *b)
 
 static void find_vcpus(struct finding *f, const pid_t *told, size_t told_n)
 {
-	root_each(f->root, KVM_DEBUG, debugfs_vm, f, NULL);
+	root_each(f->root, KVM_DEBUG, debugfs_vm, f, ERR_IGNORED);
 	for (size_t i = 0, none = f->vcpus_n == 0; none && i < told_n; i++)
 		vcpu_add(f, i, told[i]);
 	for (size_t i = 0, none = f->vcpus_n == 0; none && i < f->n; i++) {

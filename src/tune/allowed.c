@@ -54,7 +54,7 @@ static bool is_foreign(const char *groups, const char *own)
 
 static void read_own(const struct tune_host *host, char *own, size_t size)
 {
-	if (root_read(host->root, "/proc/self/cgroup", own, size, NULL) < 0)
+	if (root_read(host->root, "/proc/self/cgroup", own, size, ERR_IGNORED) < 0)
 		own[0] = 0;
 }
 
@@ -63,7 +63,7 @@ bool tune_is_contained(const struct tune_host *host, pid_t pid)
 	char path[64], groups[8192], own[8192];
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	if (root_read(host->root, path, groups, sizeof(groups), NULL) < 0 || !has_mark(groups))
+	if (root_read(host->root, path, groups, sizeof(groups), ERR_IGNORED) < 0 || !has_mark(groups))
 		return false;
 	read_own(host, own, sizeof(own));
 	return is_foreign(groups, own);
@@ -78,7 +78,7 @@ static bool is_descendant(const struct tune_host *host, pid_t pid)
 		if (pid == getpid())
 			return true;
 		snprintf(path, sizeof(path), "/proc/%d/status", pid);
-		if (root_read(host->root, path, text, sizeof(text), NULL) < 0)
+		if (root_read(host->root, path, text, sizeof(text), ERR_IGNORED) < 0)
 			return false;
 		char *line = strstr(text, "\nPPid:");
 		pid = line ? atoi(line + strlen("\nPPid:")) : 0;
@@ -92,7 +92,7 @@ static void read_scope(struct search *search)
 	char path[64], groups[8192];
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", search->but);
-	if (!search->but || root_read(search->host->root, path, groups, sizeof(groups), NULL) < 0)
+	if (!search->but || root_read(search->host->root, path, groups, sizeof(groups), ERR_IGNORED) < 0)
 		return;
 	char *end = strstr(groups, ".scope");
 	if (!end)
@@ -107,7 +107,7 @@ static bool is_kernels(const struct search *search, pid_t pid)
 {
 	struct task task;
 
-	return task_read(search->host->root, pid, pid, &task, NULL) == 0 && task.flags & TASK_KTHREAD;
+	return task_read(search->host->root, pid, pid, &task, ERR_IGNORED) == 0 && task.flags & TASK_KTHREAD;
 }
 
 static int look(const char *name, void *arg)
@@ -119,10 +119,10 @@ static int look(const char *name, void *arg)
 	if (str_u64(name, &pid) || (search->but && (pid_t)pid == search->but))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%s/comm", name);
-	if (root_read(search->host->root, path, comm, sizeof(comm), NULL) < 0)
+	if (root_read(search->host->root, path, comm, sizeof(comm), ERR_IGNORED) < 0)
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%s/cgroup", name);
-	if (root_read(search->host->root, path, groups, sizeof(groups), NULL) < 0)
+	if (root_read(search->host->root, path, groups, sizeof(groups), ERR_IGNORED) < 0)
 		groups[0] = 0;
 	bool container = is_foreign(groups, search->own);
 	if ((!container && !is_monitor(comm)) || strstr(groups, "/taut-") ||

@@ -101,8 +101,7 @@ static int apply_entry(const struct tune_host *host, struct entry *entry, struct
 			why.exit = EXIT_REFUSED;
 			err_try(&why, "run as root");
 		}
-		if (e)
-			*e = why;
+		*e = why;
 		return -why.code;
 	}
 	enum tune_status status = rc == 0 ? TUNE_FAILED : TUNE_SKIPPED;
@@ -157,8 +156,7 @@ static int apply_choices(struct tune *tune, struct tune_plan *plan, unsigned cho
 		if (choice && (rc = tune_journal_write(tune->host, plan, tune->sequence, choice, e)) < 0)
 			return rc;
 	}
-	if (e)
-		*e = why;
+	*e = why;
 	err_wrap(e, "cannot keep CPUs apart in any way");
 	return why.code ? -why.code : -EIO;
 }
@@ -189,16 +187,14 @@ static int give_up(struct tune *tune, struct tune_plan *plan, int rc, struct err
 
 	if (tune_plan_undo(tune->host, plan, 0, &why) < 0) {
 		tune_journal_shrink(plan);
-		struct err failed = e ? *e : why;
-		if (e)
-			*e = why;
+		struct err failed = *e;
+		*e = why;
 		err_wrap(e, "%s; and then cannot undo it", failed.text);
 		err_try(e, "taut tune revert");
-		if (e)
-			e->exit = EXIT_PARTLY_APPLIED;
+		e->exit = EXIT_PARTLY_APPLIED;
 		return -EIO;
 	}
-	tune_journal_remove(plan, NULL);
+	tune_journal_remove(plan, ERR_IGNORED);
 	return rc;
 }
 
@@ -315,12 +311,10 @@ int tune_revert(struct tune *tune, struct err *e)
 	tune->n = kept;
 	if (!kept)
 		return 0;
-	if (e)
-		*e = why;
+	*e = why;
 	err_wrap(e, "cannot put everything back");
 	err_try(e, "taut tune revert");
-	if (e)
-		e->exit = EXIT_PARTLY_APPLIED;
+	e->exit = EXIT_PARTLY_APPLIED;
 	return -EIO;
 }
 
@@ -328,7 +322,7 @@ void tune_free(struct tune *tune)
 {
 	if (!tune)
 		return;
-	tune_revert(tune, NULL);
+	tune_revert(tune, ERR_IGNORED);
 	for (size_t i = 0; i < tune->n; i++)
 		tune_plan_free(tune->plans[i]);
 	free(tune->plans);

@@ -176,7 +176,7 @@ bool tune_entry_away(const struct tune_host *host, struct entry *entry, const ch
 
 	if (!cpus_needed(entry, value, &needed))
 		return false;
-	if (cpus_online(host->root, &online, NULL) < 0)
+	if (cpus_online(host->root, &online, ERR_IGNORED) < 0)
 		CPU_ZERO(&online); /* what cannot be told is not written to */
 	CPU_AND(&both, &needed, &online);
 	if (CPU_COUNT(&both))

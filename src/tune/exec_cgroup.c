@@ -206,7 +206,7 @@ int tune_join_read(const struct tune_host *host, const struct entry *entry, char
 		return rc;
 	for (size_t i = 0; i < n; i++)
 		astray += !tune_tid_in(tids, tids_n, members[i].tid) &&
-			  task_read(host->root, members[i].tid, members[i].tid, &task, NULL) == 0 &&
+			  task_read(host->root, members[i].tid, members[i].tid, &task, ERR_IGNORED) == 0 &&
 			  task.start == members[i].start && !(task.flags & TASK_EXITING);
 	*out = astray ? str_format("%zu of %zu tasks elsewhere", astray, n) : str_dup(entry->after);
 	return 0;
@@ -218,11 +218,11 @@ static void move_late(const struct tune_host *host, const struct entry *entry, u
 	AUTO_FREE pid_t *tids = NULL;
 	size_t n;
 
-	if (tune_group_tids(host, entry->before, &tids, &n, NULL) < 0)
+	if (tune_group_tids(host, entry->before, &tids, &n, ERR_IGNORED) < 0)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		struct task task;
-		if (task_read(host->root, tids[i], tids[i], &task, NULL) == 0 && task.start >= since &&
+		if (task_read(host->root, tids[i], tids[i], &task, ERR_IGNORED) == 0 && task.start >= since &&
 			!(task.flags & TASK_KTHREAD) && tune_task_unpinned(host, &task))
 			move_tid(host, entry->after, task.tid);
 	}
@@ -239,7 +239,7 @@ int tune_join_write(const struct tune_host *host, const struct entry *entry, con
 		return rc;
 	for (size_t i = 0; i < n; i++) {
 		uint64_t start;
-		if (task_start_time(host->root, members[i].tid, &start, NULL) < 0 ||
+		if (task_start_time(host->root, members[i].tid, &start, ERR_IGNORED) < 0 ||
 			start != members[i].start)
 			continue;
 		rc = move_tid(host, value, members[i].tid);

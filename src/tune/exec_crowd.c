@@ -98,7 +98,7 @@ static bool is_member(const struct crowd *crowd, const struct task *task)
 /* Is it still who it was? */
 static bool member_task(const struct tune_host *host, const struct member *m, struct task *task)
 {
-	return task_read(host->root, m->tid, m->tid, task, NULL) == 0 && task->start == m->start &&
+	return task_read(host->root, m->tid, m->tid, task, ERR_IGNORED) == 0 && task->start == m->start &&
 	       !(task->flags & TASK_EXITING);
 }
 
@@ -130,7 +130,7 @@ static void move_late(const struct tune_host *host, const struct crowd *crowd)
 	AUTO_FREE struct task *tasks = NULL;
 	size_t n;
 
-	if (tasks_list(host->root, 0, &tasks, &n, NULL) < 0)
+	if (tasks_list(host->root, 0, &tasks, &n, ERR_IGNORED) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
 		if (tasks[i].start >= crowd->since && !(tasks[i].flags & TASK_KTHREAD) &&
@@ -182,7 +182,7 @@ static int put_heirs_back(const struct tune_host *host, const struct crowd *crow
 	AUTO_FREE struct task *tasks = NULL;
 	cpus wide = host->online; /* and what is offline now, but was not when they were born */
 	size_t n;
-	int rc = tasks_list(host->root, 0, &tasks, &n, NULL);
+	int rc = tasks_list(host->root, 0, &tasks, &n, ERR_IGNORED);
 
 	for (size_t i = 0; i < crowd->n; i++)
 		CPU_OR(&wide, &wide, &crowd->members[i].mask);

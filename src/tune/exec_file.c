@@ -72,7 +72,7 @@ int tune_pool_revert(const struct tune_host *host, struct entry *entry, struct e
 	AUTO_FREE char *now = NULL;
 	uint64_t have, before, after;
 
-	if (entry->status == TUNE_PLANNED && tune_file_read(host, entry, &now, NULL) == 0 &&
+	if (entry->status == TUNE_PLANNED && tune_file_read(host, entry, &now, ERR_IGNORED) == 0 &&
 		str_u64(now, &have) == 0 && str_u64(entry->before, &before) == 0 &&
 		str_u64(entry->after, &after) == 0 && have > before && have < after)
 		entry->strays = true;

@@ -53,8 +53,8 @@ static int task_revert(
 
 	if (rc < 0 || entry->status == TUNE_AWAY || !entry->detail ||
 		sscanf(entry->detail, "pid=%d since=%llu", &pid, &since) != 2 ||
-		task_read(host->root, pid, pid, &leader, NULL) < 0 || leader.start >= since ||
-		tasks_list(host->root, pid, &tasks, &n, NULL) < 0)
+		task_read(host->root, pid, pid, &leader, ERR_IGNORED) < 0 || leader.start >= since ||
+		tasks_list(host->root, pid, &tasks, &n, ERR_IGNORED) < 0)
 		return rc;
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct entry heir = *entry;

@@ -113,10 +113,10 @@ static int run(void *arg, const char *command, char **output)
 	spawn.argv = argv;
 	spawn.stdout_fd = spawn.stderr_fd = memory;
 	spawn.new_group = true;
-	rc = child_spawn(&child, &spawn, NULL);
+	rc = child_spawn(&child, &spawn, ERR_IGNORED);
 	if (rc < 0)
 		return rc;
-	rc = child_wait(&child, time_now_ns() + COMMAND_TIME_NS, &status, NULL);
+	rc = child_wait(&child, time_now_ns() + COMMAND_TIME_NS, &status, ERR_IGNORED);
 	if (rc == 0)
 		kill(-child.pid, SIGKILL); /* its session: the shell and what it started */
 	ssize_t n = pread(memory, text, sizeof(text) - 1, 0);
@@ -187,7 +187,7 @@ uint64_t tune_ticks_now(const struct tune_host *host)
 
 	/* From the root, so that a fixture's tasks and its time agree; hundredths, as the kernel shows start
 	 * times. */
-	if (root_read(host->root, "/proc/uptime", text, sizeof(text), NULL) < 0 ||
+	if (root_read(host->root, "/proc/uptime", text, sizeof(text), ERR_IGNORED) < 0 ||
 		sscanf(text, "%lf", &seconds) != 1)
 		return 0;
 	return (uint64_t)(seconds * 100.0 + 0.5);

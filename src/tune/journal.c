@@ -78,7 +78,7 @@ void tune_journal_shrink(const struct tune_plan *plan)
 	AUTO_FREE char *text = record ? json_dumps(record, JSON_INDENT(1)) : NULL;
 	json_decref(record);
 	if (text)
-		file_write_synced(plan->journal, text, strlen(text), 0600, NULL);
+		file_write_synced(plan->journal, text, strlen(text), 0600, ERR_IGNORED);
 }
 
 /* Not synced: should the removal be lost with the power, the boot id tells. */
@@ -206,7 +206,7 @@ void tune_journals_sweep(const struct tune_host *host)
 	for (struct dirent *entry; dir && (entry = readdir(dir));) {
 		long pid = strtol(entry->d_name + MIN(strlen(entry->d_name), strlen("journal-")), NULL, 10);
 		if (journal_named(entry->d_name, ".json.new") && pid > 0 && pid <= INT_MAX &&
-			task_start_time(host->root, (pid_t)pid, &start, NULL) < 0)
+			task_start_time(host->root, (pid_t)pid, &start, ERR_IGNORED) < 0)
 			unlinkat(dirfd(dir), entry->d_name, 0);
 	}
 }

@@ -45,7 +45,7 @@ static void want_value(const struct planning *p, struct entry *entry, const char
 	AUTO_FREE char *before = NULL;
 
 	entry->after = str_dup(after); /* a reader may want to know what for */
-	if (entry->executor->read(p->host, entry, &before, NULL) < 0 || !*before) {
+	if (entry->executor->read(p->host, entry, &before, ERR_IGNORED) < 0 || !*before) {
 		free(before);
 		before = str_dup(absent);
 	}
@@ -94,11 +94,12 @@ static const char *obstacle_v2(const struct planning *p, const char *parent)
 		return "the cpuset controller is not in cgroup v2";
 	if (!*subject_root(p))
 		return "the target has no cgroup";
-	if (root_read(p->host->root, controllers, text, sizeof(text), NULL) < 0 || !strstr(text, "cpuset"))
+	if (root_read(p->host->root, controllers, text, sizeof(text), ERR_IGNORED) < 0 ||
+		!strstr(text, "cpuset"))
 		return "the cpuset controller is not to be had here";
 	if (!CPU_EQUAL(&allowed, &p->isolated))
 		return "an end is placed outside of the isolated CPUs";
-	if (root_read(p->host->root, "/sys/devices/system/cpu/isolated", text, sizeof(text), NULL) > 0)
+	if (root_read(p->host->root, "/sys/devices/system/cpu/isolated", text, sizeof(text), ERR_IGNORED) > 0)
 		return "booted with isolcpus: a partition could not be undone exactly";
 	return NULL;
 }
@@ -111,7 +112,8 @@ static void empty_cpus(const struct planning *p, const char *group, char *out, s
 	char text[256];
 
 	out[0] = 0;
-	if (root_read(p->host->root, path, text, sizeof(text), NULL) > 0 && strstr(text, "populated 1"))
+	if (root_read(p->host->root, path, text, sizeof(text), ERR_IGNORED) > 0 &&
+		strstr(text, "populated 1"))
 		cpus_format_list(&p->host->online, out, size);
 }
 

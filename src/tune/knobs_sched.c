@@ -41,7 +41,7 @@ static int add_foreign_budget(const char *name, void *arg)
 	for (size_t i = 0; i < subject->cgroups_n; i++)
 		if (str_starts(subject->cgroups[i], prefix) || !strcmp(subject->cgroups[i] + 1, name))
 			return 0;
-	if (root_read_u64(budgets->p->host->root, path, &us, NULL) == 0)
+	if (root_read_u64(budgets->p->host->root, path, &us, ERR_IGNORED) == 0)
 		budgets->taken_us += us;
 	return 0;
 }
@@ -60,9 +60,10 @@ static enum answer group_budget(const struct asked *asked, char *out, size_t siz
 
 	if (!tune_fifo_wanted(asked->p))
 		return ANSWER_NONE;
-	if (root_read_u64(asked->p->host->root, path, &all_us, NULL) < 0)
+	if (root_read_u64(asked->p->host->root, path, &all_us, ERR_IGNORED) < 0)
 		all_us = 950000;
-	root_each(asked->p->host->root, asked->p->host->cgroups.cpu, add_foreign_budget, &budgets, NULL);
+	root_each(
+		asked->p->host->root, asked->p->host->cgroups.cpu, add_foreign_budget, &budgets, ERR_IGNORED);
 	for (size_t i = 0; i < subject->cgroups_n; i++)
 		below +=
 			str_starts(subject->cgroups[i], prefix) || !strcmp(subject->cgroups[i], asked->group);

@@ -115,8 +115,8 @@ static enum answer pool_size(const struct planning *p, const char *before, char 
 	uint64_t idle_n, available_kib, now_n;
 	char text[8192];
 
-	if (root_read(p->host->root, "/proc/meminfo", text, sizeof(text), NULL) < 0 ||
-		hugepages_idle(p->host->root, &idle_n, NULL) < 0 ||
+	if (root_read(p->host->root, "/proc/meminfo", text, sizeof(text), ERR_IGNORED) < 0 ||
+		hugepages_idle(p->host->root, &idle_n, ERR_IGNORED) < 0 ||
 		!meminfo(text, "MemAvailable", &available_kib) || str_u64(before, &now_n)) {
 		str_copy(out, size, "this machine has no huge pages");
 		return ANSWER_SKIP;
@@ -150,7 +150,7 @@ static int plan_hugepages(struct planning *p, const struct knob *knob, struct er
 		return 0;
 	struct entry *entry = tune_entry_add(p->plan, knob->id, knob->executor, knob->object);
 	entry->optional = true;
-	if (entry->executor->read(p->host, entry, &before, NULL) < 0) {
+	if (entry->executor->read(p->host, entry, &before, ERR_IGNORED) < 0) {
 		tune_entry_stand(entry, TUNE_SKIPPED, "this machine does not have it");
 		return 0;
 	}

@@ -9,7 +9,7 @@ static bool owner_lives(const struct tune_host *host, const struct journal *jour
 {
 	uint64_t start;
 
-	return task_start_time(host->root, journal->pid, &start, NULL) == 0 && start == journal->start;
+	return task_start_time(host->root, journal->pid, &start, ERR_IGNORED) == 0 && start == journal->start;
 }
 
 int tune_leftover(const struct tune_host *host, struct buf *what, struct err *e)
@@ -99,11 +99,9 @@ int tune_revert_leftover(const struct tune_host *host, struct buf *said, struct 
 	tune_journals_free(journals, n);
 	if (!first.code)
 		return 0;
-	if (e)
-		*e = first;
+	*e = first;
 	err_wrap(e, "cannot put everything back");
-	if (e)
-		e->exit = EXIT_PARTLY_APPLIED;
+	e->exit = EXIT_PARTLY_APPLIED;
 	return -EIO;
 }
 

@@ -13,7 +13,7 @@ static void siblings_of(const struct tune_host *host, int cpu, cpus *out)
 	char path[96], text[1024];
 
 	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
-	if (root_read(host->root, path, text, sizeof(text), NULL) < 0 || cpus_parse_list(text, out))
+	if (root_read(host->root, path, text, sizeof(text), ERR_IGNORED) < 0 || cpus_parse_list(text, out))
 		CPU_ZERO(out);
 	CPU_SET(cpu, out);
 }

@@ -140,7 +140,7 @@ static bool cpuset_path(const struct tune_host *host, pid_t tid, char *out, size
 	char path[64], text[8192];
 
 	snprintf(path, sizeof(path), "/proc/%d/cgroup", tid);
-	if (root_read(host->root, path, text, sizeof(text), NULL) < 0)
+	if (root_read(host->root, path, text, sizeof(text), ERR_IGNORED) < 0)
 		return false;
 	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
 		line = strtok_r(NULL, "\n", &save)) {
@@ -166,7 +166,7 @@ void tune_cpuset_of(const struct tune_host *host, pid_t tid, cpus *out)
 		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 			AUTO_FREE char *path = str_format("%s%s/%s", host->cgroups.cpuset, group, names[i]);
 			cpus found;
-			if (root_read(host->root, path, text, sizeof(text), NULL) > 0 &&
+			if (root_read(host->root, path, text, sizeof(text), ERR_IGNORED) > 0 &&
 				cpus_parse_list(str_trim(text), &found) == 0 && CPU_COUNT(&found)) {
 				*out = found;
 				return;

@@ -34,8 +34,7 @@ static void drop_last(struct tune_plan *plan)
 static int unreadable(struct entry *entry, const struct knob *knob, int rc, struct err *why, struct err *e)
 {
 	if (rc == -ESRCH && knob->mandatory) {
-		if (e)
-			*e = *why;
+		*e = *why;
 		return err_wrap(e, "cannot plan %s", knob->id);
 	}
 	if (rc == -ENOENT)
@@ -154,7 +153,7 @@ static int expand_irq(const char *name, void *arg)
 static int expand_irqs(struct planning *p, const struct knob *knob, struct err *e)
 {
 	struct irqs irqs = {p, knob, e};
-	int rc = root_each(p->host->root, "/proc/irq", expand_irq, &irqs, NULL);
+	int rc = root_each(p->host->root, "/proc/irq", expand_irq, &irqs, ERR_IGNORED);
 
 	return rc == -ENOENT || rc == -EACCES ? 0 : rc;
 }
@@ -228,7 +227,7 @@ static int expand_threads(struct planning *p, const struct knob *knob, struct er
 		if (knob->expand == EXPAND_PROCESS) {
 			tid = thread->pid;
 			if (process_seen(p->subject, i, knob->roles) ||
-				task_start_time(p->host->root, tid, &start, NULL) < 0)
+				task_start_time(p->host->root, tid, &start, ERR_IGNORED) < 0)
 				continue;
 		}
 		snprintf(object, sizeof(object), "tid %d start %llu", tid, (unsigned long long)start);

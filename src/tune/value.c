@@ -36,7 +36,7 @@ enum answer tune_value_off_isolated(const struct asked *asked, char *out, size_t
 bool tune_sched_wanted(const struct planning *p, int *policy, int *priority)
 {
 	if (*p->settings->sched)
-		return sched_parse(p->settings->sched, policy, priority, NULL) == 0;
+		return sched_parse(p->settings->sched, policy, priority, ERR_IGNORED) == 0;
 	*policy = SCHED_FIFO;
 	*priority = FIFO_PRIORITY;
 	return profile_rows[p->profile].realtime;

@@ -201,7 +201,7 @@ int frame_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_
 		const char *advice = json_string_value(json_object_get(got, "advice"));
 		bool refused = json_integer_value(json_object_get(got, "exit")) == EXIT_REFUSED;
 		rc = err_set(e, EREMOTEIO, "%.400s", text ? text : "it failed and does not say why");
-		if (e && refused)
+		if (refused)
 			e->exit = EXIT_REFUSED;
 		if (advice && *advice)
 			err_try(e, "%.200s", advice);

@@ -32,7 +32,7 @@ static inline void fuzz_frame(const uint8_t *data, size_t size)
 		return;
 	if (write(ends[1], data, size) == (ssize_t)size) {
 		shutdown(ends[1], SHUT_WR);
-		while (frame_recv(ends[0], &body, time_now_ns() + NS_PER_S, NULL) >= 0)
+		while (frame_recv(ends[0], &body, time_now_ns() + NS_PER_S, ERR_IGNORED) >= 0)
 			json_decref(body);
 	}
 	close(ends[0]);
@@ -45,9 +45,9 @@ static inline void fuzz_record(const uint8_t *data, size_t size)
 	static struct endpoint_record record, again;
 	json_t *object = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
 
-	if (object && endpoint_record_from_json(&record, object, READ_STREAM, NULL) == 0) {
+	if (object && endpoint_record_from_json(&record, object, READ_STREAM, ERR_IGNORED) == 0) {
 		json_t *written = endpoint_record_json(&record);
-		int rc = endpoint_record_from_json(&again, written, READ_STREAM, NULL);
+		int rc = endpoint_record_from_json(&again, written, READ_STREAM, ERR_IGNORED);
 		assert(rc == 0 && again.transactions == record.transactions &&
 			again.windows_n == record.windows_n);
 		json_decref(written);
@@ -62,9 +62,9 @@ static inline void fuzz_trial(const uint8_t *data, size_t size)
 	AUTO(auto_trial_record) struct trial_record *again = trial_record_new();
 	json_t *object = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
 
-	if (object && trial_record_from_json(record, object, READ_STREAM, NULL) == 0) {
+	if (object && trial_record_from_json(record, object, READ_STREAM, ERR_IGNORED) == 0) {
 		json_t *written = trial_record_json(record);
-		int rc = trial_record_from_json(again, written, READ_STREAM, NULL);
+		int rc = trial_record_from_json(again, written, READ_STREAM, ERR_IGNORED);
 		assert(rc == 0 && !strcmp(again->console, record->console) &&
 			again->guest.boot_ns == record->guest.boot_ns);
 		json_decref(written);
@@ -79,7 +79,7 @@ static inline void fuzz_plan(const uint8_t *data, size_t size)
 	json_t *object = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
 
 	if (object)
-		endpoint_plan_from_json(&plan, object, NULL);
+		endpoint_plan_from_json(&plan, object, ERR_IGNORED);
 	json_decref(object);
 }
 
@@ -88,10 +88,10 @@ static inline void fuzz_hist(const uint8_t *data, size_t size)
 	static struct hist h, again;
 	size_t len;
 
-	if (hist_decode(&h, data, size, NULL) < 0)
+	if (hist_decode(&h, data, size, ERR_IGNORED) < 0)
 		return;
 	AUTO_FREE unsigned char *bytes = hist_encode(&h, &len);
-	int rc = hist_decode(&again, bytes, len, NULL);
+	int rc = hist_decode(&again, bytes, len, ERR_IGNORED);
 	assert(rc == 0 && !memcmp(&h, &again, sizeof(h)));
 }
 
@@ -101,7 +101,7 @@ static inline void fuzz_knobs(const uint8_t *data, size_t size)
 	json_t *body = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 	json_t *knobs = NULL;
 
-	if (body && guest_knobs_read(body, &knobs, NULL) == 0)
+	if (body && guest_knobs_read(body, &knobs, ERR_IGNORED) == 0)
 		assert(json_is_array(knobs) &&
 			json_array_size(knobs) == json_array_size(json_object_get(body, "knobs")));
 	json_decref(knobs);
@@ -125,7 +125,7 @@ static inline void fuzz_qga(const uint8_t *data, size_t size)
 	assert(!domain.mac[0] || strlen(domain.mac) == 17);
 	domain_command_names(text, size, "a,b");
 	domain_xml_channel(text, "taut.control", path, sizeof(path));
-	if (qga_reply_read(text, size, &value, NULL) == 0)
+	if (qga_reply_read(text, size, &value, ERR_IGNORED) == 0)
 		json_decref(value);
 	if (size > 60000 || socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
 		return;
@@ -134,8 +134,8 @@ static inline void fuzz_qga(const uint8_t *data, size_t size)
 	uint64_t deadline = time_now_ns() + NS_PER_S;
 	if (write(ends[1], data, size) == (ssize_t)size) {
 		shutdown(ends[1], SHUT_WR);
-		if (qga_able(&q, deadline, NULL) == 0)
-			qga_look(&q, &program, deadline, NULL);
+		if (qga_able(&q, deadline, ERR_IGNORED) == 0)
+			qga_look(&q, &program, deadline, ERR_IGNORED);
 	}
 	close(ends[0]);
 	close(ends[1]);
@@ -146,7 +146,7 @@ static inline void fuzz_experiment(const uint8_t *data, size_t size)
 {
 	struct experiment x;
 
-	if (experiment_parse(&x, "fuzz", (const char *)data, size, NULL, 0, NULL) == 0) {
+	if (experiment_parse(&x, "fuzz", (const char *)data, size, NULL, 0, ERR_IGNORED) == 0) {
 		json_decref(experiment_json(&x));
 		experiment_free(&x);
 	}
@@ -162,12 +162,12 @@ static inline void fuzz_setting(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	settings_init(&s);
 	for (size_t i = 0; i < setting_rows_n; i++)
-		if (setting_set(&s, setting_rows[i].key, text, NULL) == 0) {
+		if (setting_set(&s, setting_rows[i].key, text, ERR_IGNORED) == 0) {
 			const char *shown = setting_text(&s, &setting_rows[i], out, sizeof(out));
-			int rc = setting_set(&s, setting_rows[i].key, shown, NULL);
+			int rc = setting_set(&s, setting_rows[i].key, shown, ERR_IGNORED);
 			assert(rc == 0);
 		}
-	settings_check(&s, NULL);
+	settings_check(&s, ERR_IGNORED);
 	cpus_parse_list(text, &set);
 	cpus_parse_mask(text, &set);
 }
@@ -178,7 +178,7 @@ static inline void fuzz_bzimage(const uint8_t *data, size_t size)
 	struct kernel k = {0};
 	struct kernel_word word;
 
-	if (bzimage_parse(&k, data, size, size * 16, NULL) < 0)
+	if (bzimage_parse(&k, data, size, size * 16, ERR_IGNORED) < 0)
 		return;
 	assert(k.release[0] && !strchr(k.release, '/') && k.release[0] != '.');
 	kernel_judge(&k, k.version);
@@ -193,7 +193,7 @@ static inline void fuzz_module(const uint8_t *data, size_t size)
 	const char *info;
 	size_t len, total = 0;
 
-	if (module_info((const char *)data, size, &info, &len, NULL) < 0)
+	if (module_info((const char *)data, size, &info, &len, ERR_IGNORED) < 0)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		const char *value;
@@ -228,7 +228,7 @@ static inline void fuzz_qmp(const uint8_t *data, size_t size)
 	if (write(ends[1], data, size) == (ssize_t)size) {
 		shutdown(ends[1], SHUT_WR);
 		if (qmp_command(ends[0], &greeted, "query-cpus-fast", &reply, time_now_ns() + NS_PER_S,
-			    NULL) == 0)
+			    ERR_IGNORED) == 0)
 			assert(greeted && reply);
 		json_decref(reply);
 	}

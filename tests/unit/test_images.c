@@ -35,10 +35,10 @@ static char *listing(const char *path)
 
 static char *whole(const char *path, size_t *len)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	char *data = NULL;
 
-	assert_true(root_read_all(root, path, &data, len, NULL) >= 0);
+	assert_true(root_read_all(root, path, &data, len, ERR_IGNORED) >= 0);
 	return data;
 }
 
@@ -250,7 +250,7 @@ static void test_kept(void **state)
 		str_format("%s/cache/images/kind-6.1-own-rt-00000000000000000000000000000001.img", world);
 	assert_int_equal(access(other, R_OK), 0); /* of another kernel */
 	AUTO_FREE char *images = str_format("%s/cache/images", world);
-	assert_int_equal(tree_remove(images, NULL), 0);
+	assert_int_equal(tree_remove(images, ERR_IGNORED), 0);
 }
 
 /* --- what is half made ------------------------------------------------------------------------- */
@@ -289,7 +289,7 @@ static void test_half_made(void **state)
 	assert_string_equal(both, "/cache/images/guest-6.1-00ff.img.12\n/cache/probe-13\n");
 	int hold = half_hold(image, &e);
 	assert_true(hold >= 0);
-	assert_true(half_hold(image, NULL) < 0);
+	assert_true(half_hold(image, ERR_IGNORED) < 0);
 	AUTO_FREE char *one = left();
 	assert_string_equal(one, "/cache/probe-13\n");
 	close(hold);

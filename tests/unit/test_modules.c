@@ -233,14 +233,14 @@ static void test_broken_elf(void **state)
 	for (size_t n = 0; n < len; n++) {
 		AUTO_FREE char *part = malloc(n);
 		memcpy(part, whole, n);
-		assert_true(module_info(part, n, &info, &info_len, NULL) < 0);
+		assert_true(module_info(part, n, &info, &info_len, ERR_IGNORED) < 0);
 	}
 	for (size_t at = 0; at < len; at++)
 		for (int value = 0; value < 256; value += 15) {
 			AUTO_FREE char *copy = malloc(len);
 			memcpy(copy, whole, len);
 			copy[at] = (char)value;
-			if (module_info(copy, len, &info, &info_len, NULL) < 0)
+			if (module_info(copy, len, &info, &info_len, ERR_IGNORED) < 0)
 				continue;
 			size_t from = 0;
 			while (module_info_next(info, info_len, "depends", &from))

@@ -87,11 +87,11 @@ static bool passes(int from, int to, const char *address, int family)
 	assert_int_equal(inet_pton(family, address,
 				 family == AF_INET ? (void *)&four.sin_addr : (void *)&six.sin6_addr),
 		1);
-	int saved = netns_enter(to, NULL);
+	int saved = netns_enter(to, ERR_IGNORED);
 	AUTO_CLOSE int server = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(server, where, len), 0);
 	netns_leave(&saved);
-	saved = netns_enter(from, NULL);
+	saved = netns_enter(from, ERR_IGNORED);
 	AUTO_CLOSE int client = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	netns_leave(&saved);
 	assert_int_equal(sendto(client, "x", 1, 0, where, len), 1);
@@ -111,16 +111,16 @@ static void a_new_namespace_has_lo_up_and_nothing_else(void **state)
 
 static void a_new_namespace_filters_no_bridge(void **state)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	uint64_t value = 0;
 
 	(void)state;
 	need_namespaces();
 	AUTO_CLOSE int ns = namespace_new();
-	int saved = netns_enter(ns, NULL);
+	int saved = netns_enter(ns, ERR_IGNORED);
 	bool there = root_exists(root, "/proc/sys/net/bridge/bridge-nf-call-iptables");
 	if (there)
-		root_read_u64(root, "/proc/sys/net/bridge/bridge-nf-call-iptables", &value, NULL);
+		root_read_u64(root, "/proc/sys/net/bridge/bridge-nf-call-iptables", &value, ERR_IGNORED);
 	netns_leave(&saved);
 	assert_int_equal(value, 0);
 }

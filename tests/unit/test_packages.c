@@ -217,10 +217,10 @@ static int add_found(const char *name, void *arg)
 static size_t names_in(const char *below, char *out, size_t size)
 {
 	AUTO_FREE char *path = str_format("%s%s", world, below);
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	AUTO(buf_free) struct buf b = {0};
 
-	root_each(root, path, add_found, &b, NULL);
+	root_each(root, path, add_found, &b, ERR_IGNORED);
 	snprintf(out, size, "%s", b.data ? b.data : "");
 	return b.len;
 }

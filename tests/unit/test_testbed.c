@@ -92,16 +92,16 @@ static void names_add(struct buf *out, const char *folder, const char *prefix)
 
 static void processes_add(struct buf *out, pid_t owner)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	AUTO_FREE struct task *tasks = NULL;
 	AUTO_FREE char *mark = str_format("TAUT_MARK=%d:", owner);
 	size_t n = 0;
 
-	tasks_list(root, 0, &tasks, &n, NULL);
+	tasks_list(root, 0, &tasks, &n, ERR_IGNORED);
 	for (size_t i = 0; i < n; i++) {
 		AUTO_FREE char *path = str_format("/proc/%d/environ", tasks[i].pid), *text = NULL;
 		size_t len = 0;
-		if (tasks[i].tid != tasks[i].pid || root_read_all(root, path, &text, &len, NULL) < 0)
+		if (tasks[i].tid != tasks[i].pid || root_read_all(root, path, &text, &len, ERR_IGNORED) < 0)
 			continue;
 		if (memmem(text, len, mark, strlen(mark)))
 			buf_add(out, "process %d (%s) ", tasks[i].pid, tasks[i].comm);
@@ -271,7 +271,7 @@ static void targets_stand_side_by_side(void **state)
 
 static void endpoints_inherit_what_tuning_wrote_before(void **state)
 {
-	AUTO_CLOSE int root = root_open("/", NULL);
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	struct subject *subject = mem_alloc(sizeof(*subject));
 	struct cgroups where;
 	struct settings s;
@@ -288,7 +288,7 @@ static void endpoints_inherit_what_tuning_wrote_before(void **state)
 		ok(target_subject(t, subject, &e));
 		assert_int_equal(subject->threads_n, 0);
 		AUTO_FREE char *file = str_format("%s%s/cpuset.cpus", where.cpuset, subject->cgroup_root);
-		if (!subject->cgroup_root[0] || root_write(root, file, "0", NULL) < 0) {
+		if (!subject->cgroup_root[0] || root_write(root, file, "0", ERR_IGNORED) < 0) {
 			print_message("# skipped: no cpuset can be written here\n");
 			ok(target_destroy(t, &e));
 			break;
@@ -472,9 +472,9 @@ static void a_taut_killed_at_any_moment_leaves_nothing_behind_lab_clean(void **s
 					struct settings s;
 					struct target *t = NULL;
 					settings_make(&s, &kinds[i]);
-					if (target_create(&t, &s, NULL) == 0)
-						target_start(t, time_now_ns() + START_NS, NULL);
-					target_destroy(t, NULL);
+					if (target_create(&t, &s, ERR_IGNORED) == 0)
+						target_start(t, time_now_ns() + START_NS, ERR_IGNORED);
+					target_destroy(t, ERR_IGNORED);
 				}
 			}
 			nanosleep(&wait, NULL);

@@ -34,17 +34,17 @@ static int live(struct world *w, const char *profile, const struct subject *subj
 	AUTO_FREE char *revert = str_format("rm -f %s/theirs", w->path);
 	s.revert = str_keep(revert);
 	world_enter(w);
-	if (tune_open(&tune, &w->host, NULL))
+	if (tune_open(&tune, &w->host, ERR_IGNORED))
 		return 1;
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
 		struct tune_plan *plan;
-		if (tune_plan_make(&plan, &w->host, (enum tune_stage)stage, &s, subject, NULL) < 0 ||
-			tune_apply(tune, plan, NULL) < 0)
+		if (tune_plan_make(&plan, &w->host, (enum tune_stage)stage, &s, subject, ERR_IGNORED) < 0 ||
+			tune_apply(tune, plan, ERR_IGNORED) < 0)
 			return 2;
 	}
 	if (!back)
 		return DIED;
-	return tune_revert(tune, NULL) < 0 ? 3 : 0;
+	return tune_revert(tune, ERR_IGNORED) < 0 ? 3 : 0;
 }
 
 /* Runs it in a child that dies at the n-th change; returns how it ended. */
@@ -76,7 +76,7 @@ static void revert_with_deaths(struct world *w)
 		if (pid == 0) {
 			w->calls_n = 0;
 			w->die_after = n;
-			_exit(tune_revert_leftover(&w->host, NULL, NULL) < 0 ? 1 : 0);
+			_exit(tune_revert_leftover(&w->host, NULL, ERR_IGNORED) < 0 ? 1 : 0);
 		}
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		assert_true(WIFEXITED(status));
@@ -147,7 +147,7 @@ static void a_death_at_any_change_is_undone(void (*undo)(struct world *w))
 				if (strcmp(now, before))
 					fail_msg("%s, death %s change %d: %s", machines[i].name,
 						after ? "after" : "before", n, difference(before, now));
-				assert_int_equal(tune_leftover(&w.host, NULL, NULL), 0);
+				assert_int_equal(tune_leftover(&w.host, NULL, ERR_IGNORED), 0);
 			}
 		}
 		world_end(&w);
@@ -196,10 +196,10 @@ static void what_is_left_is_told_and_undone(void **state)
 
 	(void)state;
 	leave(&left);
-	assert_true(tune_leftover(&left.w.host, &what, NULL) > 10);
+	assert_true(tune_leftover(&left.w.host, &what, ERR_IGNORED) > 10);
 	assert_non_null(strstr(what.data, "/proc/sys/kernel/watchdog_cpumask: set to '0' by process"));
 	world_put(&left.w, "/proc/irq/24/smp_affinity", "2\n"); /* an administrator, meanwhile */
-	assert_int_equal(tune_revert_leftover(&left.w.host, &said, NULL), 0);
+	assert_int_equal(tune_revert_leftover(&left.w.host, &said, ERR_IGNORED), 0);
 	assert_non_null(strstr(said.data, "put back /proc/sys/kernel/watchdog_cpumask to '0-1'"));
 	assert_non_null(
 		strstr(said.data, "left /proc/irq/24/smp_affinity as it is: '2' was set by somebody else"));
@@ -216,8 +216,8 @@ static void a_journal_of_another_boot_is_void(void **state)
 	leave(&left);
 	world_put(&left.w, "/proc/sys/kernel/random/boot_id", "99999999-2222-3333-4444-555555555555\n");
 	AUTO_FREE char *tuned = world_picture(&left.w);
-	assert_int_equal(tune_leftover(&left.w.host, NULL, NULL), 0);
-	assert_int_equal(tune_revert_leftover(&left.w.host, &said, NULL), 0);
+	assert_int_equal(tune_leftover(&left.w.host, NULL, ERR_IGNORED), 0);
+	assert_int_equal(tune_revert_leftover(&left.w.host, &said, ERR_IGNORED), 0);
 	assert_non_null(strstr(said.data, "it is of another boot"));
 	assert_text(world_picture(&left.w), tuned);
 	left_end(&left);
@@ -231,7 +231,7 @@ static void a_living_owner_keeps_his_journal(void **state)
 
 	(void)state;
 	leave(&left);
-	assert_int_equal(tune_journals_load(&left.w.host, &journals, &n, NULL), 0);
+	assert_int_equal(tune_journals_load(&left.w.host, &journals, &n, ERR_IGNORED), 0);
 	assert_int_equal(n, 2);
 	pid_t owner = journals[0].pid;
 	tune_journals_free(journals, n);
@@ -239,12 +239,12 @@ static void a_living_owner_keeps_his_journal(void **state)
 	snprintf(path, sizeof(path), "/proc/%d/stat", owner);
 	snprintf(stat, sizeof(stat), OWNER_STAT, owner, 78); /* the number again, another start time */
 	world_put(&left.w, path, stat);
-	assert_true(tune_leftover(&left.w.host, NULL, NULL) > 10);
+	assert_true(tune_leftover(&left.w.host, NULL, ERR_IGNORED) > 10);
 	snprintf(stat, sizeof(stat), OWNER_STAT, owner, 77);
 	world_put(&left.w, path, stat); /* the owner himself */
-	assert_int_equal(tune_leftover(&left.w.host, NULL, NULL), 0);
+	assert_int_equal(tune_leftover(&left.w.host, NULL, ERR_IGNORED), 0);
 	AUTO_FREE char *tuned = world_picture(&left.w);
-	assert_int_equal(tune_revert_leftover(&left.w.host, NULL, NULL), 0);
+	assert_int_equal(tune_revert_leftover(&left.w.host, NULL, ERR_IGNORED), 0);
 	assert_text(world_picture(&left.w), tuned);
 	left_end(&left);
 }
@@ -260,8 +260,8 @@ static void a_task_that_got_the_number_of_another_is_left_alone(void **state)
 	world_put(&left.w, "/proc/5000501/task/5000501/stat",
 		"5000501 (new) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 8888 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 7 1 0 0 0\n");
 	world_put(&left.w, "/proc/5000501/task/5000501/status", "Name:\tnew\nCpus_allowed:\t2\n");
-	assert_int_equal(tune_revert_leftover(&left.w.host, NULL, NULL), 0);
-	assert_int_equal(task_read(left.w.host.root, 5000501, 5000501, &task, NULL), 0);
+	assert_int_equal(tune_revert_leftover(&left.w.host, NULL, ERR_IGNORED), 0);
+	assert_int_equal(task_read(left.w.host.root, 5000501, 5000501, &task, ERR_IGNORED), 0);
 	assert_int_equal(task.policy, SCHED_FIFO);
 	assert_int_equal(task.priority, 7);
 	assert_int_equal(CPU_COUNT(&task.affinity), 1);
@@ -276,7 +276,7 @@ static void a_journal_that_others_can_write_is_not_trusted(void **state)
 	(void)state;
 	world_make(&w, WORLD_NONE, 2);
 	AUTO_FREE char *path = str_format("%s/journal-1-1.json", w.host.state);
-	assert_int_equal(file_write_synced(path, "{}", 2, 0600, NULL), 0);
+	assert_int_equal(file_write_synced(path, "{}", 2, 0600, ERR_IGNORED), 0);
 	assert_int_equal(tune_revert_leftover(&w.host, NULL, &e), -EPROTO);
 	assert_int_equal(chmod(path, 0666), 0);
 	assert_int_equal(tune_revert_leftover(&w.host, NULL, &e), -EPERM);
@@ -347,8 +347,9 @@ static int apply_command(
 	AUTO_FREE char *revert_there = str_format("cd %s; %s", w->path, revert);
 	s.apply = apply_there;
 	s.revert = revert_there;
-	assert_int_equal(tune_open(tune, &w->host, NULL), 0);
-	assert_int_equal(tune_plan_make(&plan, &w->host, TUNE_HOST, &s, &(struct subject){0}, NULL), 0);
+	assert_int_equal(tune_open(tune, &w->host, ERR_IGNORED), 0);
+	assert_int_equal(
+		tune_plan_make(&plan, &w->host, TUNE_HOST, &s, &(struct subject){0}, ERR_IGNORED), 0);
 	return tune_apply(*tune, plan, e);
 }
 
@@ -364,10 +365,10 @@ static void a_command_that_cannot_be_run_leaves_nothing_owed(void **state)
 	assert_non_null(strstr(e.text, "tuned-taut on': exit status 127: "));
 	assert_int_equal(e.exit, EXIT_FAILED);
 	assert_text(world_get(&w, "/half"), "absent"); /* what it did before is undone */
-	assert_int_equal(tune_revert(tune, NULL), 0);
+	assert_int_equal(tune_revert(tune, ERR_IGNORED), 0);
 	tune_free(tune);
 	world_task_forget(&w, getpid());
-	assert_int_equal(tune_leftover(&w.host, NULL, NULL), 0);
+	assert_int_equal(tune_leftover(&w.host, NULL, ERR_IGNORED), 0);
 	world_end(&w);
 }
 
@@ -384,7 +385,7 @@ static void a_command_and_its_undoing_that_fail_are_both_told_and_run_once(void 
 	assert_non_null(strstr(e.text, "exit 3': exit status 3: bad; and then"));
 	assert_non_null(strstr(e.text, "exit 4': exit status 4"));
 	assert_int_equal(e.exit, EXIT_PARTLY_APPLIED);
-	assert_int_equal(tune_revert(tune, NULL), -EIO);
+	assert_int_equal(tune_revert(tune, ERR_IGNORED), -EIO);
 	tune_free(tune);
 	assert_text(world_get(&w, "/undone"), "again");
 
@@ -397,16 +398,16 @@ static void a_command_and_its_undoing_that_fail_are_both_told_and_run_once(void 
 	assert_int_equal(tune_revert_leftover(&w.host, NULL, &e), -EIO);
 	assert_non_null(strstr(e.advice, "taut tune revert --forget "));
 	assert_non_null(strstr(e.advice, id));
-	assert_int_equal(tune_leftover(&w.host, &what, NULL), 1);
+	assert_int_equal(tune_leftover(&w.host, &what, ERR_IGNORED), 1);
 	assert_non_null(strstr(what.data, id));
 	e = (struct err)ERR_INIT;
 	assert_true(tune_forget(&w.host, wrong, &said, &e) < 0);
 	assert_int_equal(e.exit, EXIT_USAGE);
 	assert_non_null(strstr(e.text, id));
 	assert_int_equal(said.len, 0);
-	assert_int_equal(tune_forget(&w.host, id, &said, NULL), 0);
+	assert_int_equal(tune_forget(&w.host, id, &said, ERR_IGNORED), 0);
 	assert_non_null(strstr(said.data, "gave up /bin/sh -c: set to 'cd "));
-	assert_int_equal(tune_leftover(&w.host, NULL, NULL), 0);
+	assert_int_equal(tune_leftover(&w.host, NULL, ERR_IGNORED), 0);
 	world_end(&w);
 }
 
@@ -438,14 +439,14 @@ static void what_belongs_to_a_cpu_that_is_offline_stays_owed(void **state)
 	expect_owed(&left.w, tune_revert_leftover(&left.w.host, &said, &e), &e);
 	assert_non_null(
 		strstr(said.data, "gone for now: " SERVER ", before it '50000000': CPU 1 is offline\n"));
-	assert_int_equal(tune_leftover(&left.w.host, &what, NULL), 3); /* and the sleep states */
+	assert_int_equal(tune_leftover(&left.w.host, &what, ERR_IGNORED), 3); /* and the sleep states */
 	e = (struct err)ERR_INIT;
 	expect_owed(&left.w, tune_revert_leftover(&left.w.host, NULL, &e), &e);
 	world_put(&left.w, ONLINE, "0-1\n");
-	assert_int_equal(tune_revert_leftover(&left.w.host, &again, NULL), 0);
+	assert_int_equal(tune_revert_leftover(&left.w.host, &again, ERR_IGNORED), 0);
 	assert_non_null(strstr(again.data, "put back " SERVER " to '50000000'\n"));
 	assert_text(world_picture(&left.w), left.before);
-	assert_int_equal(tune_leftover(&left.w.host, NULL, NULL), 0);
+	assert_int_equal(tune_leftover(&left.w.host, NULL, ERR_IGNORED), 0);
 	left_end(&left);
 }
 
@@ -465,11 +466,11 @@ static void a_cpu_that_goes_offline_during_a_trial_is_told_and_owed(void **state
 	world_enter(&w);
 	settings_init(&s);
 	s.profile = "low-latency";
-	assert_int_equal(tune_open(&tune, &w.host, NULL), 0);
-	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, NULL), 0);
-	assert_int_equal(tune_apply(tune, plan, NULL), 0);
+	assert_int_equal(tune_open(&tune, &w.host, ERR_IGNORED), 0);
+	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, ERR_IGNORED), 0);
+	assert_int_equal(tune_apply(tune, plan, ERR_IGNORED), 0);
 	world_put(&w, ONLINE, "0\n");
-	assert_int_equal(tune_verify(tune, &all, NULL), 0);
+	assert_int_equal(tune_verify(tune, &all, ERR_IGNORED), 0);
 	assert_false(all);
 	json_t *knobs = tune_effective_json(tune), *knob;
 	size_t i, away = 0;
@@ -486,9 +487,9 @@ static void a_cpu_that_goes_offline_during_a_trial_is_told_and_owed(void **state
 	expect_owed(&w, tune_revert(tune, &e), &e);
 	tune_free(tune);
 	world_task_forget(&w, getpid());
-	assert_int_equal(tune_leftover(&w.host, NULL, NULL), 3);
+	assert_int_equal(tune_leftover(&w.host, NULL, ERR_IGNORED), 3);
 	world_put(&w, ONLINE, "0-1\n");
-	assert_int_equal(tune_revert_leftover(&w.host, NULL, NULL), 0);
+	assert_int_equal(tune_revert_leftover(&w.host, NULL, ERR_IGNORED), 0);
 	assert_text(world_picture(&w), before);
 	world_end(&w);
 }
@@ -507,10 +508,10 @@ static void a_task_born_meanwhile_gets_the_cpu_that_is_offline_too(void **state)
 	assert_int_equal(life_of(&w, "low-latency", &subject, 0, 0), DIED);
 	world_task(&w, WORLD_TID + 4500, "heir", 0, "1");
 	world_put(&w, ONLINE, "0\n");
-	assert_int_equal(cpus_online(w.host.root, &online, NULL), 0);
+	assert_int_equal(cpus_online(w.host.root, &online, ERR_IGNORED), 0);
 	w.host.online = online; /* a later taut opens the machine as it is */
-	assert_int_equal(tune_revert_leftover(&w.host, NULL, NULL), -EIO);
-	assert_int_equal(task_read(w.host.root, WORLD_TID + 4500, WORLD_TID + 4500, &task, NULL), 0);
+	assert_int_equal(tune_revert_leftover(&w.host, NULL, ERR_IGNORED), -EIO);
+	assert_int_equal(task_read(w.host.root, WORLD_TID + 4500, WORLD_TID + 4500, &task, ERR_IGNORED), 0);
 	assert_int_equal(CPU_COUNT(&task.affinity), 2);
 	world_end(&w);
 }
@@ -528,13 +529,13 @@ static void nothing_is_applied_to_a_cpu_that_is_offline(void **state)
 	world_enter(&w);
 	settings_init(&s);
 	s.profile = "low-latency";
-	assert_int_equal(tune_open(&tune, &w.host, NULL), 0);
-	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, NULL), 0);
+	assert_int_equal(tune_open(&tune, &w.host, ERR_IGNORED), 0);
+	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, ERR_IGNORED), 0);
 	world_put(&w, ONLINE, "0\n");
-	assert_int_equal(tune_apply(tune, plan, NULL), 0);
+	assert_int_equal(tune_apply(tune, plan, ERR_IGNORED), 0);
 	assert_int_equal(w.panics, 0);
 	assert_text(world_get(&w, SERVER), "50000000");
-	assert_int_equal(tune_revert(tune, NULL), 0);
+	assert_int_equal(tune_revert(tune, ERR_IGNORED), 0);
 	assert_int_equal(w.panics, 0);
 	tune_free(tune);
 	world_end(&w);
@@ -553,8 +554,8 @@ static void a_journal_that_was_never_complete_is_removed(void **state)
 	const char *const paths[] = {dead, strange, living};
 	world_task(&w, 4242, "taut", 0, "3");
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
-		assert_int_equal(file_write_synced(paths[i], "{", 1, 0600, NULL), 0);
-	assert_int_equal(tune_revert_leftover(&w.host, NULL, NULL), 0);
+		assert_int_equal(file_write_synced(paths[i], "{", 1, 0600, ERR_IGNORED), 0);
+	assert_int_equal(tune_revert_leftover(&w.host, NULL, ERR_IGNORED), 0);
 	assert_int_equal(access(dead, F_OK), -1);
 	assert_int_equal(access(strange, F_OK), 0);
 	assert_int_equal(access(living, F_OK), 0);

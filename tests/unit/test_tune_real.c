@@ -109,7 +109,7 @@ static void look_file(int root, const char *path, struct buf *out)
 {
 	char text[4096];
 
-	if (root_read(root, path, text, sizeof(text), NULL) >= 0)
+	if (root_read(root, path, text, sizeof(text), ERR_IGNORED) >= 0)
 		buf_add(out, "%s: %s\n", path, text);
 }
 
@@ -129,11 +129,11 @@ static struct picture picture_take(int root)
 	struct looking irq = {root, &p.files, "/proc/irq/%s/smp_affinity"};
 	struct looking cpu = {root, &p.files, "/sys/devices/system/cpu/%s/power/pm_qos_resume_latency_us"};
 
-	assert_int_equal(tasks_list(root, 0, &p.tasks, &p.n, NULL), 0);
+	assert_int_equal(tasks_list(root, 0, &p.tasks, &p.n, ERR_IGNORED), 0);
 	for (size_t i = 0; i < ARRAY_LEN(watched); i++)
 		look_file(root, watched[i], &p.files);
-	root_each(root, "/proc/irq", look_each, &irq, NULL);
-	root_each(root, "/sys/devices/system/cpu", look_each, &cpu, NULL);
+	root_each(root, "/proc/irq", look_each, &irq, ERR_IGNORED);
+	root_each(root, "/sys/devices/system/cpu", look_each, &cpu, ERR_IGNORED);
 	return p;
 }
 
@@ -193,8 +193,8 @@ static void copy_down(struct machine *m, const char *dir)
 		AUTO_FREE char *from = str_format("%s/%s", parent, files[i]),
 			       *to = str_format("%s/%s", dir, files[i]);
 		char text[1024];
-		if (root_read(m->root, from, text, sizeof(text), NULL) > 0)
-			assert_int_equal(root_write(m->root, to, text, NULL), 0);
+		if (root_read(m->root, from, text, sizeof(text), ERR_IGNORED) > 0)
+			assert_int_equal(root_write(m->root, to, text, ERR_IGNORED), 0);
 	}
 }
 
@@ -265,7 +265,7 @@ static void target_start(struct machine *m)
 			_exit(0);
 		}
 		*thread = (struct subject_thread){i ? ROLE_SERVER : ROLE_CLIENT, m->ends[i], m->ends[i], 0};
-		assert_int_equal(task_start_time(m->root, m->ends[i], &thread->start, NULL), 0);
+		assert_int_equal(task_start_time(m->root, m->ends[i], &thread->start, ERR_IGNORED), 0);
 		if (*m->subject.cgroup_root)
 			snprintf(m->subject.cgroups[i], sizeof(m->subject.cgroups[i]), "/taut-%d/%s",
 				getpid(), names[i]);
@@ -309,7 +309,7 @@ static void machine_close(struct machine *m)
 	tune_host_close(&m->host);
 	close(m->root);
 	close(m->lock);
-	tree_remove(m->state, NULL);
+	tree_remove(m->state, ERR_IGNORED);
 }
 
 /* --- the tests --------------------------------------------------------------------------------- */
@@ -349,7 +349,7 @@ static int last_cpu(int root, pid_t pid)
 	int cpu = -1;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (root_read(root, path, text, sizeof(text), NULL) < 0)
+	if (root_read(root, path, text, sizeof(text), ERR_IGNORED) < 0)
 		return -1;
 	char *p = strrchr(text, ')');
 	for (int field = 2; p && field < 39; field++)
@@ -380,7 +380,7 @@ static void expect_kept_off(const struct machine *m, const pid_t *spinners, uint
 	cpus isolated, housekeeping;
 	uint64_t end = time_now_ns() + time_ns;
 
-	assert_int_equal(tune_partition(&m->host, "", &isolated, &housekeeping, NULL), 0);
+	assert_int_equal(tune_partition(&m->host, "", &isolated, &housekeeping, ERR_IGNORED), 0);
 	while (time_now_ns() < end)
 		for (int i = 0; i < SPINNERS; i++) {
 			int cpu = last_cpu(m->root, spinners[i]);
@@ -467,7 +467,7 @@ static void kill_and_undo(bool bare)
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct tune *tune;
-		tune_open(&tune, &m.host, NULL);
+		tune_open(&tune, &m.host, ERR_IGNORED);
 		apply_stage(&m, tune, TUNE_HOST);
 		pid_t heir = fork(); /* born while all is in force; outlives the taut that made it */
 		if (heir == 0) {

@@ -20,7 +20,7 @@ void world_put(const struct world *w, const char *path, const char *text)
 	AUTO_FREE char *dir = str_dup(whole);
 
 	*strrchr(dir, '/') = 0;
-	assert(dir_make(dir, 0755, NULL) == 0);
+	assert(dir_make(dir, 0755, ERR_IGNORED) == 0);
 	FILE *f = fopen(whole, "w");
 	assert(f);
 	fputs(text, f);
@@ -30,7 +30,7 @@ void world_put(const struct world *w, const char *path, const char *text)
 char *world_get(const struct world *w, const char *path)
 {
 	AUTO_FREE char *text = NULL;
-	int rc = root_read_all(w->host.root, path, &text, NULL, NULL);
+	int rc = root_read_all(w->host.root, path, &text, NULL, ERR_IGNORED);
 
 	return str_dup(rc < 0 ? "absent" : str_trim(text));
 }
@@ -105,7 +105,7 @@ void world_task_forget(const struct world *w, int tid)
 	char path[160];
 
 	snprintf(path, sizeof(path), "%s/proc/%d", w->path, tid);
-	assert(tree_remove(path, NULL) == 0);
+	assert(tree_remove(path, ERR_IGNORED) == 0);
 }
 
 void world_enter(const struct world *w)
@@ -194,7 +194,7 @@ static bool panics(const struct world *w, const char *path)
 	const char *of = strstr(path, "fair_server/cpu");
 	cpus online;
 
-	return of && cpus_online(w->host.root, &online, NULL) == 0 &&
+	return of && cpus_online(w->host.root, &online, ERR_IGNORED) == 0 &&
 	       !CPU_ISSET((size_t)atoi(of + strlen("fair_server/cpu")), &online);
 }
 
@@ -204,7 +204,7 @@ static bool masks_all(const struct world *w, const char *path, const char *text)
 	cpus mask, online, both;
 
 	if (!strstr(path, "/proc/irq/") || cpus_parse_mask(text, &mask) ||
-		cpus_online(w->host.root, &online, NULL) < 0)
+		cpus_online(w->host.root, &online, ERR_IGNORED) < 0)
 		return false;
 	CPU_AND(&both, &mask, &online);
 	return !CPU_COUNT(&both);
@@ -278,7 +278,7 @@ static int fake_rmdir(void *arg, int root, const char *path)
 	before_call(w);
 	if (*inside)
 		return after_call(w, -EBUSY);
-	return after_call(w, tree_remove(whole, NULL));
+	return after_call(w, tree_remove(whole, ERR_IGNORED));
 }
 
 static int fake_affinity(void *arg, pid_t tid, const cpus *set)
@@ -288,7 +288,7 @@ static int fake_affinity(void *arg, pid_t tid, const cpus *set)
 	char mask[64];
 
 	before_call(w);
-	if (task_read(w->host.root, tid, tid, &task, NULL) < 0)
+	if (task_read(w->host.root, tid, tid, &task, ERR_IGNORED) < 0)
 		return after_call(w, -ESRCH);
 	put_mask(w, tid, cpus_format_mask(set, mask, sizeof(mask)));
 	return after_call(w, 0);
@@ -303,7 +303,7 @@ static int fake_sched(void *arg, pid_t tid, int policy, int priority)
 	before_call(w);
 	if (w->refuse && !strcmp(w->refuse, "sched"))
 		return after_call(w, -w->refuse_with);
-	if (task_read(w->host.root, tid, tid, &task, NULL) < 0)
+	if (task_read(w->host.root, tid, tid, &task, ERR_IGNORED) < 0)
 		return after_call(w, -ESRCH);
 	f = (struct fields){"", task.flags, (unsigned)policy, (unsigned)priority, task.start};
 	str_copy(f.comm, sizeof(f.comm), task.comm);
@@ -403,11 +403,11 @@ void world_make(struct world *w, enum world_kind kind, int cpus_n)
 	put_cgroups(w, list);
 	w->calls = (struct tune_calls){
 		fake_write, fake_mkdir, fake_rmdir, fake_affinity, fake_sched, fake_rttime, real_run};
-	w->host.root = root_open(w->path, NULL);
-	assert(w->host.root >= 0 && cgroups_find(w->host.root, &w->host.cgroups, NULL) == 0 &&
-		cpus_online(w->host.root, &w->host.online, NULL) == 0);
+	w->host.root = root_open(w->path, ERR_IGNORED);
+	assert(w->host.root >= 0 && cgroups_find(w->host.root, &w->host.cgroups, ERR_IGNORED) == 0 &&
+		cpus_online(w->host.root, &w->host.online, ERR_IGNORED) == 0);
 	snprintf(w->host.state, sizeof(w->host.state), "%s.state", w->path);
-	assert(dir_make(w->host.state, 0700, NULL) == 0);
+	assert(dir_make(w->host.state, 0700, ERR_IGNORED) == 0);
 	w->host.privileged = true;
 	w->host.calls = &w->calls;
 	w->host.calls_arg = w;
@@ -422,7 +422,7 @@ void world_make(struct world *w, enum world_kind kind, int cpus_n)
 void world_end(struct world *w)
 {
 	close(w->host.root);
-	assert(tree_remove(w->path, NULL) == 0 && tree_remove(w->host.state, NULL) == 0);
+	assert(tree_remove(w->path, ERR_IGNORED) == 0 && tree_remove(w->host.state, ERR_IGNORED) == 0);
 }
 
 void world_subject(const struct world *w, struct subject *subject)

@@ -50,7 +50,7 @@ static void put(const struct tree *t, const char *path, const char *text)
 	AUTO_FREE char *dir = str_dup(whole);
 
 	*strrchr(dir, '/') = 0;
-	assert_int_equal(dir_make(dir, 0755, NULL), 0);
+	assert_int_equal(dir_make(dir, 0755, ERR_IGNORED), 0);
 	FILE *f = fopen(whole, "w");
 	assert_non_null(f);
 	fputs(text, f);
@@ -74,14 +74,14 @@ static void tree_make(struct tree *t, const struct thread *threads, size_t n)
 		if (threads[i].syscall)
 			put(t, path, threads[i].syscall);
 	}
-	t->root = root_open(t->path, NULL);
+	t->root = root_open(t->path, ERR_IGNORED);
 	assert_true(t->root >= 0);
 }
 
 static void tree_end(struct tree *t)
 {
 	close(t->root);
-	assert_int_equal(tree_remove(t->path, NULL), 0);
+	assert_int_equal(tree_remove(t->path, ERR_IGNORED), 0);
 }
 
 static void check(const struct tree *t, const pid_t *told, size_t told_n, const char *want)
