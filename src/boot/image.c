@@ -111,7 +111,7 @@ static int image_make(const char *path, const struct image_content *content, ima
 	if (hold < 0)
 		return hold;
 	struct cpio *c = cpio_open(fd);
-	int rc = fill(c, content, e), closed = cpio_close(c, rc < 0 ? NULL : e);
+	int rc = fill(c, content, e), closed = cpio_close(c, rc < 0 ? ERR_IGNORED : e);
 	rc = rc < 0 ? rc : closed;
 	if (rc == 0 && (fsync(fd) < 0 || rename(temporary, path) < 0))
 		rc = err_sys(e, "cannot write %s", path);

@@ -125,6 +125,6 @@ int site_shell(const struct shell_options *shell, int *status, struct err *e)
 	if (rc < 0)
 		return rc;
 	rc = run(&k, shell, image, folder, status, e);
-	int removed = target_folder_remove(folder, rc < 0 ? NULL : e);
+	int removed = target_folder_remove(folder, rc < 0 ? ERR_IGNORED : e);
 	return rc < 0 ? rc : removed;
 }

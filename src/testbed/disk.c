@@ -2,13 +2,13 @@
 /*
  * A virtual machine that boots from a disk image of the user's.  It is a machine as vm.c makes them, with
  * the bridge, the tap and the control port; what differs is that the agent is not in it.  It gets there by
- * the guest's QEMU guest agent once the system is up (login_agent.c), and gives the network device its
- * address.
+ * the guest's QEMU guest agent once the system is up (src/login/guest_agent.c), and gives the network device
+ * its address.
  *
  * The image is never written: what the guest writes goes to a temporary file in the target's folder, which
  * has no name and is bounded, and dies with QEMU.
  */
-#include "login.h"
+#include "private.h"
 
 #include <stdio.h>
 #include <sys/socket.h>
@@ -41,7 +41,7 @@ static int disk_start(struct target *t, struct err *e)
 	o.disk = path;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_sys(e, "cannot make a stream for the guest agent");
-	t->own.agent_port = ends[0];
+	t->login.guest_agent = ends[0];
 	o.guest_agent = ends[1];
 	rc = vm_begin(t, &o, kernel_find(tried, "", ERR_IGNORED) == 0 ? tried : NULL, e);
 	close(ends[1]);
@@ -55,8 +55,8 @@ const struct runtime_row runtime_disk = {
 	.boots = true,
 	.probe = disk_probe,
 	.start = disk_start,
-	.enter = login_enter,
-	.leave = login_leave,
+	.enter = foreign_enter,
+	.leave = foreign_leave,
 	.threads = vm_server_threads,
 	.stop = vm_stop,
 };

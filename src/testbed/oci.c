@@ -70,7 +70,7 @@ static int way_try(const struct oci_way *way, struct err *e)
 		rc < 0 && t->server.said >= 0 ? endpoint_words(&t->server, said, sizeof(said)) : "";
 	if (*words)
 		err_set(e, -rc, "%s", words);
-	int down = target_destroy(t, rc < 0 ? NULL : e);
+	int down = target_destroy(t, rc < 0 ? ERR_IGNORED : e);
 	return rc < 0 ? rc : down;
 }
 

@@ -8,7 +8,7 @@
  */
 #pragma once
 
-#include "domain.h"
+#include "login/login.h"
 #include "testbed.h"
 #include "vm.h"
 
@@ -153,14 +153,6 @@ int rows_find(const struct settings *s, const struct runtime_row **runtime,
 
 struct oci_way;
 
-/* A guest that is not of taut's making. */
-struct own {
-	struct domain domain; /* that runs already; pid 0: none */
-	char address[64];     /* of the server; "" until it is known, or when taut gives it one */
-	int agent_port;       /* our end of the port of its guest agent; −1: libvirt's */
-	json_int_t program;   /* process that the guest agent started; 0: none */
-};
-
 struct target {
 	struct settings settings;
 	const struct runtime_row *runtime;
@@ -173,10 +165,15 @@ struct target {
 	struct endpoint client, server;
 	int bridge_netns; /* −1: none */
 	struct vm vm;
-	struct own own;
+	struct domain domain; /* a foreign guest that runs already; pid 0: there is none */
+	struct login login;   /* into a foreign guest */
 	struct subject_link links[SUBJECT_LINKS_MAX];
 	size_t links_n;
 };
+
+/* Into a foreign guest, as hooks of a runtime. */
+int foreign_enter(struct target *t, uint64_t deadline_ns, struct err *e);
+void foreign_leave(struct target *t);
 
 /* Of the server's address. */
 unsigned target_prefix(const struct target *t);

@@ -27,7 +27,7 @@ static int target_try(const struct settings *s, struct err *e)
 	if ((rc = target_create(&t, &plain, e)) < 0)
 		return rc;
 	rc = target_start(t, time_now_ns() + TRIAL_NS, e);
-	int down = target_destroy(t, rc < 0 ? NULL : e);
+	int down = target_destroy(t, rc < 0 ? ERR_IGNORED : e);
 	return rc < 0 ? rc : down;
 }
 

@@ -65,7 +65,7 @@ int target_create(struct target **out, const struct settings *s, struct err *e)
 	t->client = t->server = nothing;
 	t->client.name = "taut-client";
 	t->server.name = "taut-server";
-	t->bridge_netns = t->own.agent_port = -1;
+	t->bridge_netns = t->login.guest_agent = -1;
 	memset(t->vm.taps, -1, sizeof(t->vm.taps));
 	rc = rows_find(s, &t->runtime, &t->attachment, e);
 	if (rc == 0 && t->runtime->ready)
@@ -135,7 +135,7 @@ int target_control(const struct target *t, bool server)
 
 const char *target_address(const struct target *t)
 {
-	return t->own.address[0] ? t->own.address : addresses[t->settings.ipv6 ? 1 : 0].server;
+	return t->login.address[0] ? t->login.address : addresses[t->settings.ipv6 ? 1 : 0].server;
 }
 
 unsigned target_prefix(const struct target *t)
@@ -154,8 +154,8 @@ uint64_t target_patience_ns(const struct settings *s, uint64_t ns)
 
 bool target_guest(struct target *t, struct kernel_facts *facts, uint64_t *started_ns)
 {
-	if (t && t->own.domain.pid) {
-		str_copy(facts->accel, sizeof(facts->accel), t->own.domain.accel);
+	if (t && t->domain.pid) {
+		str_copy(facts->accel, sizeof(facts->accel), t->domain.accel);
 		str_copy(facts->program, sizeof(facts->program), t->version);
 		*started_ns = 0;
 		return true;
@@ -215,8 +215,8 @@ int target_destroy(struct target *t, struct err *e)
 	endpoint_close(&t->server);
 	if (t->bridge_netns >= 0)
 		close(t->bridge_netns);
-	if (t->own.agent_port >= 0)
-		close(t->own.agent_port);
+	if (t->login.guest_agent >= 0)
+		close(t->login.guest_agent);
 	if (t->place.folder[0] &&
 		groups_remove(&t->groups, t->place.id, time_now_ns() + TAKE_DOWN_NS, &one) < 0)
 		problem_add(&problems, &one);

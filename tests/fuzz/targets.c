@@ -9,8 +9,8 @@
 #include "boot/machine.h"
 #include "run/run.h"
 #include "site/guest.h"
-#include "testbed/domain.h"
-#include "testbed/qga.h"
+#include "login/domain.h"
+#include "login/qga.h"
 #include "wire/wire.h"
 
 #include <assert.h>

@@ -2,8 +2,8 @@
 /* Guests that are not of taut's making: what is read of domains and images, what guest agents say, and which
  * settings make sense. */
 #include "boot/boot.h"
-#include "testbed/domain.h"
-#include "testbed/qga.h"
+#include "login/domain.h"
+#include "login/qga.h"
 #include "wire/wire.h"
 
 #include <pthread.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A guest that runs already, as a domain of libvirt.  It is the user's: what is read of it are its process
+ * Foreign guests: what taut has not made the system of, and enters by a login.
+ *
+ * One runs already, as a domain of libvirt.  It is the user's: what is read of it are its process
  * and its threads; what is changed are CPUs and scheduling of those threads, by the profile, and they are put
  * back; in the guest an agent lives for the time of a trial.  Its cgroups, its network and the domain itself
  * are left alone, and nothing here can end it.
@@ -9,11 +11,43 @@
  * the user's.  Its threads are known before anything is tuned, so that what moves everybody else leaves them
  * where they are.
  */
-#include "login.h"
-
+#include "private.h"
 #include "vm_threads.h"
 
 #include <stdio.h>
+
+/* --- in and out -------------------------------------------------------------------------------- */
+
+int foreign_enter(struct target *t, uint64_t deadline_ns, struct err *e)
+{
+	struct login *l = &t->login;
+	bool runs = t->domain.pid > 0;
+
+	l->way = t->settings.login;
+	l->program = t->agent;
+	l->mark = target_mark();
+	l->domain = runs ? &t->domain : NULL;
+	l->ipv6 = t->settings.ipv6;
+	l->pidfd = t->server.machine ? machine_pidfd(t->server.machine) : -1;
+	l->control = &t->server.control;
+	l->theirs = &t->server.theirs;
+	l->said = t->server.said;
+	l->child = &t->server.child;
+	if (!runs) /* nobody else gives its network device an address */
+		snprintf(l->device, sizeof(l->device), VM_MAC " %s %u %llu", target_address(t),
+			target_prefix(t), (unsigned long long)t->settings.mtu);
+	int rc = login_enter(l, deadline_ns, e);
+	t->server.through = l->through;
+	return rc;
+}
+
+void foreign_leave(struct target *t)
+{
+	if (t->login.control)
+		login_leave(&t->login);
+}
+
+/* --- domains ----------------------------------------------------------------------------------- */
 
 static int path_check(const struct settings *s, const struct domain *d, struct err *e)
 {
@@ -33,19 +67,19 @@ static int libvirt_probe(const struct settings *s, struct err *e)
 	rc = domain_find(&domain, settings_domain(s), e);
 	if (rc == 0)
 		rc = path_check(s, &domain, e);
-	return rc < 0 ? rc : login_find(s)->probe(s, e);
+	return rc < 0 ? rc : login_probe(s, e);
 }
 
 static int libvirt_find(struct target *t, struct err *e)
 {
 	t->server.foreign = true;
 	domain_hypervisor(t->version, sizeof(t->version));
-	return domain_find(&t->own.domain, settings_domain(&t->settings), e);
+	return domain_find(&t->domain, settings_domain(&t->settings), e);
 }
 
 static int libvirt_threads(const struct target *t, struct subject *subject, struct err *e)
 {
-	const struct domain *d = &t->own.domain;
+	const struct domain *d = &t->domain;
 	AUTO_CLOSE int root = root_open("/", e);
 	uint64_t start = 0;
 
@@ -73,7 +107,7 @@ const struct runtime_row runtime_libvirt = {
 	.targets = "vm:NAME",
 	.find = libvirt_find,
 	.probe = libvirt_probe,
-	.enter = login_enter,
-	.leave = login_leave,
+	.enter = foreign_enter,
+	.leave = foreign_leave,
 	.threads = libvirt_threads,
 };

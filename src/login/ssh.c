@@ -8,14 +8,16 @@
  * The session is the guest's half of the trial: when it ends, for whatever reason, the program there puts
  * back what it tuned and ends.
  */
-#include "login.h"
+#include "private.h"
 
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
 #define PROBE_NS (20 * NS_PER_S)
 #define LEAVE_NS (15 * NS_PER_S)
+#define LOOK_MS  300
 #define SENTINEL "taut-is-here"
 
 /* Never a question, a forwarding, or a packet that nobody asked for; and nothing that is shared. */
@@ -24,17 +26,17 @@
 		"ServerAliveInterval=0", "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o",           \
 		"LogLevel=ERROR"
 
-static const char *destination(const struct settings *s)
+static const char *destination(const char *way)
 {
-	return s->login + strlen(login_ssh.word);
+	return way + strlen(login_ssh.word);
 }
 
 /* --- where it is ------------------------------------------------------------------------------- */
 
 /* What ssh makes of the name: an alias of its configuration may stand for a host. */
-static int ssh_host(const struct settings *s, char *host, size_t size, struct err *e)
+static int ssh_host(const char *way, char *host, size_t size, struct err *e)
 {
-	const char *const argv[] = {"ssh", "-G", "--", destination(s), NULL};
+	const char *const argv[] = {"ssh", "-G", "--", destination(way), NULL};
 	AUTO_FREE char *said = NULL;
 	int rc = child_run(argv, true, PROBE_NS, &said, e);
 
@@ -42,26 +44,26 @@ static int ssh_host(const struct settings *s, char *host, size_t size, struct er
 		return rc;
 	const char *line = strstr(said, "\nhostname ");
 	if (rc > 0 || !line)
-		return err_usage(e, "cannot log in by ssh: ssh does not understand '%s'", destination(s));
+		return err_usage(e, "cannot log in by ssh: ssh does not understand '%s'", destination(way));
 	line += strlen("\nhostname ");
 	snprintf(host, size, "%.*s", (int)strcspn(line, "\n"), line);
 	return 0;
 }
 
-static int address_find(const struct settings *s, char *out, size_t size, struct err *e)
+static int address_find(const char *way, bool ipv6, char *out, size_t size, struct err *e)
 {
-	const struct addrinfo hints = {.ai_family = s->ipv6 ? AF_INET6 : AF_INET,
+	const struct addrinfo hints = {.ai_family = ipv6 ? AF_INET6 : AF_INET,
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_ADDRCONFIG};
 	struct addrinfo *found = NULL;
 	char host[256];
-	int rc = ssh_host(s, host, sizeof(host), e);
+	int rc = ssh_host(way, host, sizeof(host), e);
 
 	if (rc < 0)
 		return rc;
 	rc = getaddrinfo(host, NULL, &hints, &found);
 	if (rc)
-		return err_set(e, EADDRNOTAVAIL, "no IPv%c address of '%s': %s", s->ipv6 ? '6' : '4', host,
+		return err_set(e, EADDRNOTAVAIL, "no IPv%c address of '%s': %s", ipv6 ? '6' : '4', host,
 			gai_strerror(rc));
 	rc = getnameinfo(found->ai_addr, found->ai_addrlen, out, (socklen_t)size, NULL, 0, NI_NUMERICHOST);
 	freeaddrinfo(found);
@@ -81,7 +83,8 @@ static const char ask[] = "echo; echo " SENTINEL "; uname -m && uname -r";
 
 static int ssh_probe(const struct settings *s, struct err *e)
 {
-	const char *const argv[] = {SSH_OPTIONS, "--", destination(s), ask, NULL};
+	const char *way = s->login;
+	const char *const argv[] = {SSH_OPTIONS, "--", destination(way), ask, NULL};
 	AUTO_FREE char *said = NULL;
 	char program[512], address[64], machine[64] = "?", release[128] = "?";
 
@@ -89,14 +92,14 @@ static int ssh_probe(const struct settings *s, struct err *e)
 		err_set(e, ENOENT, "no ssh on PATH");
 		return err_try(e, "apt-get install openssh-client");
 	}
-	int rc = address_find(s, address, sizeof(address), e);
+	int rc = address_find(way, s->ipv6, address, sizeof(address), e);
 	if (rc == 0)
 		rc = child_run(argv, true, PROBE_NS, &said, e);
 	if (rc < 0)
 		return rc;
 	if (rc > 0) {
 		err_set(e, EREMOTEIO, "cannot log in by ssh: %.300s", last_line(said));
-		return err_try(e, "ssh %s true, which must work without a question", destination(s));
+		return err_try(e, "ssh %s true, which must work without a question", destination(way));
 	}
 	/* A login shell may have had something to say before. */
 	const char *answer = strstr(said, "\n" SENTINEL "\n");
@@ -119,33 +122,31 @@ static char *quoted(const char *text)
 	return out.data;
 }
 
-static int session_start(struct target *t, size_t program_bytes, struct err *e)
+static int session_start(struct login *l, size_t program_bytes, struct err *e)
 {
-	struct endpoint *ep = &t->server;
 	AUTO_FREE char *script = login_script(program_bytes, "relay");
 	AUTO_FREE char *word = quoted(script);
 	AUTO_FREE char *command = str_format("exec /bin/sh -c %s", word);
-	const char *const argv[] = {SSH_OPTIONS, "--", destination(&t->settings), command, NULL};
-	const char *const environment[] = {target_mark(), NULL};
+	const char *const argv[] = {SSH_OPTIONS, "--", destination(l->way), command, NULL};
+	const char *const environment[] = {l->mark, NULL};
 	struct spawn spawn = SPAWN_INIT;
 
 	spawn.argv = argv;
 	spawn.setenv = environment;
-	spawn.stdin_fd = spawn.stdout_fd = ep->theirs;
-	spawn.stderr_fd = ep->said;
+	spawn.stdin_fd = spawn.stdout_fd = *l->theirs;
+	spawn.stderr_fd = l->said;
 	spawn.new_group = true;
-	ep->through = "ssh";
-	int rc = child_spawn(&ep->child, &spawn, e);
-	close(steal_fd(&ep->theirs));
-	return rc < 0 ? err_wrap(e, "cannot start %s", ep->name) : 0;
+	l->through = "ssh";
+	int rc = child_spawn(l->child, &spawn, e);
+	close(steal_fd(l->theirs));
+	return rc < 0 ? err_wrap(e, "cannot start taut-server") : 0;
 }
 
 /* A session that ends meanwhile is no error here: endpoint_wait() sees it and has its last words. */
-static int program_send(
-	const struct endpoint *ep, const char *data, size_t len, uint64_t deadline_ns, struct err *e)
+static int program_send(int control, const char *data, size_t len, uint64_t deadline_ns, struct err *e)
 {
 	while (len) {
-		ssize_t n = login_push(ep->control, data, len);
+		ssize_t n = login_push(control, data, len);
 		if (n < 0)
 			return 0;
 		if (stop_flag || time_now_ns() >= deadline_ns)
@@ -157,29 +158,33 @@ static int program_send(
 	return 0;
 }
 
-static int ssh_enter(struct target *t, uint64_t deadline_ns, struct err *e)
+static int ssh_enter(struct login *l, uint64_t deadline_ns, struct err *e)
 {
 	AUTO_FREE char *data = NULL;
 	size_t len = 0;
-	int rc = login_program(t->agent, &data, &len, e);
+	int rc = login_program(l->program, &data, &len, e);
 
 	if (rc == 0)
-		rc = address_find(&t->settings, t->own.address, sizeof(t->own.address), e);
+		rc = address_find(l->way, l->ipv6, l->address, sizeof(l->address), e);
 	if (rc == 0)
-		rc = session_start(t, len, e);
-	return rc < 0 ? rc : program_send(&t->server, data, len, deadline_ns, e);
+		rc = session_start(l, len, e);
+	return rc < 0 ? rc : program_send(*l->control, data, len, deadline_ns, e);
 }
 
-static void ssh_leave(struct target *t)
+/* What has ended is reaped by the owner of the child, who says how it ended. */
+static void ssh_leave(struct login *l)
 {
-	struct endpoint *ep = &t->server;
+	struct pollfd p = {.fd = l->child->pidfd, .events = POLLIN};
+	uint64_t deadline = time_now_ns() + LEAVE_NS;
 
-	if (ep->child.pid <= 0)
+	if (l->child->pid <= 0)
 		return;
-	shutdown(ep->control, SHUT_WR);
-	ep->ended = child_wait(&ep->child, time_now_ns() + LEAVE_NS, &ep->status, ERR_IGNORED) == 1;
-	if (!ep->ended)
-		log_warn("taut-server does not end in the guest; its session is cut");
+	shutdown(*l->control, SHUT_WR);
+	while (poll(&p, 1, LOOK_MS) <= 0)
+		if (time_now_ns() >= deadline) {
+			log_warn("taut-server does not end in the guest; its session is cut");
+			return;
+		}
 }
 
 const struct login_row login_ssh = {

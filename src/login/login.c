@@ -8,7 +8,7 @@
  * cannot), readable by nobody else.  The shell removes that file when the stream breaks off, and the program,
  * once it runs, first of all: whatever ends it then leaves nothing.
  */
-#include "login.h"
+#include "private.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -19,26 +19,31 @@
 
 #define PUSH_MS 300
 
-static const struct login_row *const rows[] = {&login_agent, &login_ssh};
+static const struct login_row *const rows[] = {&login_guest_agent, &login_ssh};
 
-const struct login_row *login_find(const struct settings *s)
+static const struct login_row *row_of(const char *way)
 {
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (str_starts(s->login, rows[i]->word))
+		if (str_starts(way, rows[i]->word))
 			return rows[i];
 	return rows[0];
 }
 
-int login_enter(struct target *t, uint64_t deadline_ns, struct err *e)
+int login_probe(const struct settings *s, struct err *e)
 {
-	int rc = login_find(&t->settings)->enter(t, deadline_ns, e);
+	return row_of(s->login)->probe(s, e);
+}
+
+int login_enter(struct login *l, uint64_t deadline_ns, struct err *e)
+{
+	int rc = row_of(l->way)->enter(l, deadline_ns, e);
 
 	return rc < 0 ? err_wrap(e, "cannot start the server in the guest") : 0;
 }
 
-void login_leave(struct target *t)
+void login_leave(struct login *l)
 {
-	login_find(&t->settings)->leave(t);
+	row_of(l->way)->leave(l);
 }
 
 char *login_script(size_t program_bytes, const char *rest)

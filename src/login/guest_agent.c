@@ -9,9 +9,7 @@
  * MAC.  A domain has its addresses; the first one of the family is taken, of the device that the host gave
  * it where that is known.
  */
-#include "login.h"
-
-#include "domain.h"
+#include "private.h"
 #include "qga.h"
 
 #include <arpa/inet.h>
@@ -26,9 +24,9 @@
 #define LEAVE_NS (15 * NS_PER_S)
 #define LOOK_MS  300
 
-static struct qga port_of(const struct target *t)
+static struct qga port_of(const struct login *l)
 {
-	return (struct qga){.fd = t->own.agent_port, .domain = t->own.domain.name};
+	return (struct qga){.fd = l->guest_agent, .domain = l->domain ? l->domain->name : NULL};
 }
 
 /* --- what the guest is ------------------------------------------------------------------------- */
@@ -82,19 +80,19 @@ static const char *address_in(const json_t *links, const char *mac, bool ipv6)
 	return NULL;
 }
 
-static int address_find(struct target *t, const struct qga *q, uint64_t deadline_ns, struct err *e)
+static int address_find(struct login *l, const struct qga *q, uint64_t deadline_ns, struct err *e)
 {
 	json_t *links = NULL;
 	int rc = qga_call(q, "guest-network-get-interfaces", NULL, &links, deadline_ns, e);
 
 	if (rc < 0)
 		return rc;
-	const char *address = address_in(links, t->own.domain.mac, t->settings.ipv6);
+	const char *address = address_in(links, l->domain->mac, l->ipv6);
 	if (address)
-		str_copy(t->own.address, sizeof(t->own.address), address);
+		str_copy(l->address, sizeof(l->address), address);
 	else
 		rc = err_set(e, EADDRNOTAVAIL, "the guest has no IPv%c address on its network device",
-			t->settings.ipv6 ? '6' : '4');
+			l->ipv6 ? '6' : '4');
 	json_decref(links);
 	return rc;
 }
@@ -102,14 +100,9 @@ static int address_find(struct target *t, const struct qga *q, uint64_t deadline
 /* --- in ---------------------------------------------------------------------------------------- */
 
 /* Port and program, as file descriptor 3 of a shell and its standard input. */
-static char *script_make(const struct target *t, size_t program_bytes)
+static char *script_make(const struct login *l, size_t program_bytes)
 {
-	char arguments[192] = "";
-
-	if (!t->own.domain.pid)
-		snprintf(arguments, sizeof(arguments), " " VM_MAC " %s %u %llu", target_address(t),
-			target_prefix(t), (unsigned long long)t->settings.mtu);
-	AUTO_FREE char *rest = str_format("guest%s </dev/null", arguments);
+	AUTO_FREE char *rest = str_format("guest%s%s </dev/null", l->device[0] ? " " : "", l->device);
 	AUTO_FREE char *become = login_script(program_bytes, rest);
 	return str_format(
 		"p=; for d in /sys/class/virtio-ports/*; do [ \"$(cat \"$d/name\" 2>/dev/null)\" = " PORT
@@ -118,9 +111,9 @@ static char *script_make(const struct target *t, size_t program_bytes)
 		become);
 }
 
-static int look(const struct target *t, const struct qga *q, uint64_t deadline_ns, struct err *e)
+static int look(const struct login *l, const struct qga *q, uint64_t deadline_ns, struct err *e)
 {
-	struct qga_program program = {.pid = t->own.program};
+	struct qga_program program = {.pid = l->pid};
 	int rc = qga_look(q, &program, deadline_ns, e);
 
 	if (rc == 0 && program.exited)
@@ -130,14 +123,14 @@ static int look(const struct target *t, const struct qga *q, uint64_t deadline_n
 }
 
 /* Until it has all of the program and speaks on the control stream; or has ended. */
-static int feed(const struct target *t, const struct qga *q, const char *data, size_t len,
+static int feed(const struct login *l, const struct qga *q, const char *data, size_t len,
 	uint64_t deadline_ns, struct err *e)
 {
-	struct pollfd p = {.fd = t->server.control, .events = POLLIN};
+	struct pollfd p = {.fd = *l->control, .events = POLLIN};
 	int rc = 0;
 
 	while (rc == 0 && time_now_ns() < deadline_ns && !stop_flag) {
-		ssize_t n = len ? login_push(t->server.control, data, len) : 0;
+		ssize_t n = len ? login_push(*l->control, data, len) : 0;
 		data += MAX(n, 0);
 		len -= (size_t)MAX(n, 0);
 		if (n < 0)
@@ -145,30 +138,30 @@ static int feed(const struct target *t, const struct qga *q, const char *data, s
 		else if (!len && poll(&p, 1, LOOK_MS) > 0)
 			return 0;
 		else if (n == 0)
-			rc = look(t, q, deadline_ns, e);
+			rc = look(l, q, deadline_ns, e);
 	}
 	return rc; /* for the rest endpoint_wait() has words */
 }
 
-static int put_in(struct target *t, const struct qga *q, uint64_t deadline_ns, struct err *e)
+static int put_in(struct login *l, const struct qga *q, uint64_t deadline_ns, struct err *e)
 {
 	AUTO_FREE char *data = NULL;
 	size_t len = 0;
-	int rc = login_program(t->agent, &data, &len, e);
+	int rc = login_program(l->program, &data, &len, e);
 
 	if (rc < 0)
 		return rc;
-	AUTO_FREE char *script = script_make(t, len);
+	AUTO_FREE char *script = script_make(l, len);
 	const char *const argv[] = {"/bin/sh", "-c", script, NULL};
-	rc = qga_start(q, argv, &t->own.program, deadline_ns, e);
-	return rc < 0 ? rc : feed(t, q, data, len, deadline_ns, e);
+	rc = qga_start(q, argv, &l->pid, deadline_ns, e);
+	return rc < 0 ? rc : feed(l, q, data, len, deadline_ns, e);
 }
 
 /* Our end of the control stream becomes a connection to the domain's channel. */
-static int channel_connect(struct target *t, struct err *e)
+static int channel_connect(struct login *l, struct err *e)
 {
 	struct sockaddr_un to = {.sun_family = AF_UNIX};
-	int on = 1, rc = domain_channel(t->own.domain.name, PORT, to.sun_path, sizeof(to.sun_path), e);
+	int on = 1, rc = domain_channel(l->domain->name, PORT, to.sun_path, sizeof(to.sun_path), e);
 
 	if (rc < 0)
 		return rc;
@@ -178,26 +171,25 @@ static int channel_connect(struct target *t, struct err *e)
 		return errno == EAGAIN
 			       ? err_set(e, EBUSY, "the channel %s is in use by another program", to.sun_path)
 			       : err_sys(e, "cannot connect to the channel %s", to.sun_path);
-	close(t->server.control);
-	close(steal_fd(&t->server.theirs));
-	t->server.control = steal_fd(&fd);
+	close(*l->control);
+	close(steal_fd(l->theirs));
+	*l->control = steal_fd(&fd);
 	return 0;
 }
 
-static int agent_enter(struct target *t, uint64_t deadline_ns, struct err *e)
+static int agent_enter(struct login *l, uint64_t deadline_ns, struct err *e)
 {
-	struct qga q = port_of(t);
-	bool domain = t->own.domain.pid > 0;
-	int rc = domain ? channel_connect(t, e)
-			: qga_sync(&q, machine_pidfd(t->server.machine), deadline_ns, e);
+	struct qga q = port_of(l);
+	bool domain = l->domain != NULL;
+	int rc = domain ? channel_connect(l, e) : qga_sync(&q, l->pidfd, deadline_ns, e);
 
 	if (rc == 0)
 		rc = qga_able(&q, deadline_ns, e);
 	if (rc == 0)
 		rc = kernel_check(&q, deadline_ns, e);
 	if (rc == 0 && domain)
-		rc = address_find(t, &q, deadline_ns, e);
-	return rc < 0 ? rc : put_in(t, &q, deadline_ns, e);
+		rc = address_find(l, &q, deadline_ns, e);
+	return rc < 0 ? rc : put_in(l, &q, deadline_ns, e);
 }
 
 static int agent_probe(const struct settings *s, struct err *e)
@@ -217,18 +209,18 @@ static int agent_probe(const struct settings *s, struct err *e)
 
 /* --- out --------------------------------------------------------------------------------------- */
 
-static void agent_leave(struct target *t)
+static void agent_leave(struct login *l)
 {
-	struct qga q = port_of(t);
-	struct qga_program program = {.pid = t->own.program};
+	struct qga q = port_of(l);
+	struct qga_program program = {.pid = l->pid};
 	uint64_t deadline = time_now_ns() + LEAVE_NS;
 	struct err e = ERR_INIT;
 	char text[1024];
 	int rc = 0;
 
-	if (!program.pid || !t->own.domain.pid) /* a machine of ours is thrown away */
+	if (!program.pid || !l->domain) /* a machine of ours is thrown away */
 		return;
-	close(steal_fd(&t->server.control)); /* what it waits for */
+	close(steal_fd(l->control)); /* what it waits for */
 	while (rc == 0 && !program.exited && time_now_ns() < deadline) {
 		rc = qga_look(&q, &program, deadline, &e);
 		if (rc == 0 && !program.exited)
@@ -239,10 +231,10 @@ static void agent_leave(struct target *t)
 			err_string(&e, text, sizeof(text)));
 	else if (!program.exited)
 		log_warn("taut-server (process %lld) does not end in the guest", (long long)program.pid);
-	t->own.program = 0;
+	l->pid = 0;
 }
 
-const struct login_row login_agent = {
+const struct login_row login_guest_agent = {
 	.word = "agent",
 	.probe = agent_probe,
 	.enter = agent_enter,
