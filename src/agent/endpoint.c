@@ -25,7 +25,7 @@
 
 #include "engine/engine.h"
 #include "sys/sys.h"
-#include "wire/wire.h"
+#include "wire/record.h"
 
 #include <fcntl.h>
 #include <poll.h>

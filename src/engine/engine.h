@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "wire/wire.h"
+#include "wire/record.h"
 
 struct engine;
 

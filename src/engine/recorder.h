@@ -20,7 +20,7 @@
 #pragma once
 
 #include "stat/hist.h"
-#include "wire/wire.h"
+#include "wire/record.h"
 
 #include <stdalign.h>
 

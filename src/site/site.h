@@ -8,7 +8,7 @@
 #include "sys/sys.h"
 #include "testbed/testbed.h"
 #include "tune/tune.h"
-#include "wire/wire.h"
+#include "wire/record.h"
 
 struct site;
 

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "sys/sys.h"
-#include "wire/wire.h"
+#include "wire/record.h"
 
 struct witness;
 

@@ -10,7 +10,7 @@
 #pragma once
 
 #include "base/base.h"
-#include "wire/wire.h"
+#include "wire/record.h"
 
 struct store;
 

@@ -3,7 +3,7 @@
  * What an endpoint is told and what it saw, as JSON.  The record comes from a process in a container or a
  * guest, so everything in it is bounded and checked for sense before anyone computes with it.
  */
-#include "wire.h"
+#include "record.h"
 #include "base64.h"
 
 #include <stdio.h>

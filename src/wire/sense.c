@@ -7,7 +7,7 @@
  * The caller's `most_ns` has some slack: an open loop's stretch ends with its schedule, a little after its
  * last reply, a server of datagrams starts before its client does, and a guest's clock is not the host's.
  */
-#include "wire.h"
+#include "record.h"
 
 static int too_long(const char *what, uint64_t ns, uint64_t most_ns, struct err *e)
 {

@@ -11,7 +11,7 @@
 #include "site/guest.h"
 #include "login/domain.h"
 #include "login/qga.h"
-#include "wire/wire.h"
+#include "wire/record.h"
 
 #include <assert.h>
 #include <stdio.h>

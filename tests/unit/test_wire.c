@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* wire: what comes from an agent is harmless to a terminal, and a record that cannot be true is refused. */
-#include "wire/wire.h"
+#include "wire/record.h"
 
 #include <math.h>
 #include <setjmp.h>
