@@ -69,6 +69,11 @@ int kernels_each(int (*fn)(const struct kernel *k, void *arg), void *arg, struct
  * "stock".  -ENOENT with advice when none is found; EXIT_USAGE for a file that is no kernel.
  */
 int kernel_find(struct kernel *out, const char *which, struct err *e);
+/*
+ * The same, found once for each word in the life of the process; the kernel is borrowed for ever.  A word
+ * that named none is looked for again.
+ */
+int kernel_known(const struct kernel **out, const char *which, struct err *e);
 /* A bzImage at a path. -EINVAL when the file is none. */
 int kernel_at(struct kernel *out, const char *path, struct err *e);
 
@@ -113,7 +118,7 @@ enum image_part { IMAGE_VM = 1, IMAGE_NOISE = 2, IMAGE_SHELL = 4 };
  * this machine has them, with the closure of their libraries; and kernel and image of every guest that it
  * shall be able to boot.
  */
-int image_host(const struct kernel *k, const char *agent, unsigned parts, const struct kernel *guests,
+int image_host(const struct kernel *k, const char *agent, unsigned parts, const struct kernel *const *guests,
 	size_t guests_n, char *path, size_t size, struct err *e);
 
 /* --- machines ---------------------------------------------------------------------------------- */

@@ -24,7 +24,7 @@ struct cpio;
 struct image_content {
 	const struct kernel *kernel;
 	const char *agent;
-	const struct kernel *guests;
+	const struct kernel *const *guests;
 	size_t guests_n;
 	unsigned parts;
 };

@@ -8,6 +8,7 @@
 
 #include "report/report.h"
 #include "run/run.h"
+#include "sys/sys.h"
 
 #include <argp.h>
 

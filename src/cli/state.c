@@ -2,6 +2,9 @@
 /* Where things are kept, with which rights, and what an earlier taut has left behind. */
 #include "cli.h"
 
+#include "testbed/testbed.h"
+#include "tune/tune.h"
+
 #include <stdio.h>
 
 void privilege_prepare(void)

@@ -10,6 +10,7 @@
 struct measure_verb {
 	struct common common;
 	struct settings settings;
+	struct trial_plan plan;
 	struct err mistake; /* the first flag that is wrong */
 };
 
@@ -61,7 +62,7 @@ static int dry_run(struct measure_verb *v, struct site *site)
 	struct err e = ERR_INIT;
 	json_t *plan = NULL;
 
-	if (site_plan_json(site, &v->settings, &plan, &e) < 0)
+	if (site_tuning_json(site, &v->plan, &plan, &e) < 0)
 		return say_error(&e);
 	return say_json(json_pack("{s:s, s:o, s:o}", "schema", "taut.plan/1", "settings",
 		settings_json(&v->settings), "knobs", plan));
@@ -75,8 +76,9 @@ static int measure(struct measure_verb *v)
 	struct err e = ERR_INIT;
 	char state[256], reason[512];
 	AUTO_CLOSE int lock = -1;
-	bool privilege;
-	int code;
+	enum target_answer possible = TARGET_NO;
+	bool privilege = false;
+	int code = EXIT_DONE;
 
 	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */
 	if (!v->common.dry_run && site_prepare(&v->settings, 1, say_doing, &v->common, &e) < 0)
@@ -87,16 +89,22 @@ static int measure(struct measure_verb *v)
 		(!v->common.dry_run && (lock = machine_lock(state, &e)) < 0))
 		return say_error(&e);
 	leftovers_warn();
-	if (site_open(&site, &site_options, &e) < 0 || site_check(site, &v->settings, &e) < 0) {
+	if (site_open(&site, &site_options, &e) < 0 || site_check(site, &v->settings, &e) < 0)
 		code = say_error(&e);
-	} else if (v->common.dry_run) {
+	else
+		possible = site_resolve(site, &v->settings, &v->plan, reason, sizeof(reason), &privilege);
+	if (code != EXIT_DONE) {
+		site_close(site);
+		return code;
+	}
+	if (v->common.dry_run) {
 		code = dry_run(v, site);
-	} else if (site_probe(site, &v->settings, reason, sizeof(reason), &privilege) == TARGET_NO) {
+	} else if (possible == TARGET_NO) {
 		err_set(&e, ENOTSUP, "cannot measure this here: %s", reason);
 		e.exit = privilege ? EXIT_REFUSED : EXIT_FAILED;
 		code = say_error(&e);
 	} else {
-		int rc = site_trial(site, &v->settings, record, &e);
+		int rc = site_trial(site, &v->plan, record, &e);
 		if (rc == -EINTR) {
 			say_note("interrupted: nothing is shown of an unfinished trial, and all is put back");
 			code = EXIT_INTERRUPTED;

@@ -2,6 +2,9 @@
 /* taut report, compare, export, list: what the store holds, shown again. */
 #include "cli.h"
 
+#include "testbed/testbed.h"
+#include "tune/tune.h"
+
 #include <stdio.h>
 
 /* Opens the database and loads the runs that `which` name. */

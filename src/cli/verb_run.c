@@ -144,7 +144,7 @@ static json_t *dry_document(const struct experiment *x, struct site *site, struc
 	}
 	for (size_t a = 0; rc == 0 && a < x->arms_n; a++) {
 		json_t *plan = NULL;
-		rc = site_plan_json(site, &x->cells[0].settings[a], &plan, e);
+		rc = site_tuning_json(site, &x->cells[0].plans[a], &plan, e);
 		if (rc == 0)
 			json_object_set_new(knobs, x->arms[a].name, plan);
 	}

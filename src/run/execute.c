@@ -7,6 +7,8 @@
  */
 #include "run.h"
 
+#include "sys/sys.h"
+
 #include <stdio.h>
 
 struct progress {
@@ -23,7 +25,7 @@ struct execution {
 	struct store_run *run;
 	int64_t *cell_ids;
 	struct progress progress;
-	const struct settings **group; /* trials of the emulated host that runs */
+	const struct trial_plan **group; /* trials of the emulated host that runs */
 };
 
 /* --- time -------------------------------------------------------------------------------------- */
@@ -77,8 +79,9 @@ int run_probe(struct experiment *x, struct site *site, bool planning, struct err
 		for (size_t a = 0; a < x->arms_n; a++)
 			if (site_check(site, &cell->settings[a], e) < 0)
 				return err_wrap(e, "cell %s, arm %s", cell->name, x->arms[a].name);
+		cell->plans = mem_grow(cell->plans, x->arms_n, sizeof(*cell->plans));
 		for (size_t a = 0; !cell->skipped && a < x->arms_n; a++)
-			cell->skipped = site_probe(site, &cell->settings[a], cell->reason,
+			cell->skipped = site_resolve(site, &cell->settings[a], &cell->plans[a], cell->reason,
 						sizeof(cell->reason), &cell->privilege) == TARGET_NO &&
 					!(planning && site_lacks_any(&cell->settings[a]));
 	}
@@ -246,7 +249,7 @@ static int one_trial(struct execution *ex, size_t c, size_t a, struct store_tria
 
 	if (ex->options->on_begin)
 		ex->options->on_begin(&said, ex->options->arg);
-	int rc = site_trial(ex->site, &cell->settings[a], record, e);
+	int rc = site_trial(ex->site, &cell->plans[a], record, e);
 	if (rc < 0)
 		return rc;
 	stored->cell = ex->cell_ids[c];
@@ -270,8 +273,8 @@ static void begin_group(struct execution *ex, size_t arm)
 
 	ex->group = mem_grow(ex->group, ex->x->cells_n, sizeof(void *));
 	for (size_t c = 0; c < ex->x->cells_n; c++)
-		if (!ex->x->cells[c].skipped && host_of(&ex->x->cells[c].settings[arm])->emulated)
-			ex->group[n++] = &ex->x->cells[c].settings[arm];
+		if (!ex->x->cells[c].skipped && plan_host(&ex->x->cells[c].plans[arm])->emulated)
+			ex->group[n++] = &ex->x->cells[c].plans[arm];
 	site_group(ex->site, ex->group, n);
 }
 

@@ -20,6 +20,7 @@ struct arm {
 struct cell {
 	char name[192];
 	struct settings *settings; /* one for each arm, in the order of the arms */
+	struct trial_plan *plans;  /* of those settings, once run_probe() has resolved them; else NULL */
 	bool skipped, privilege;
 	char reason[512];
 };
@@ -71,8 +72,8 @@ struct run_options {
 	void *arg;
 };
 
-/* Checks every cell and arm on this machine (EXIT_USAGE when one makes no sense) and marks what must be
- * skipped, with the reason.  `planning`: as if the kernels that can be fetched were here. */
+/* Checks and resolves every cell and arm on this machine (EXIT_USAGE when one makes no sense) and marks what
+ * must be skipped, with the reason.  `planning`: as if the kernels that can be fetched were here. */
 int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e);
 /* The order of arms within one block and cell: a permutation of 0..arms−1, from the seed. */
 void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t *order);

@@ -48,33 +48,39 @@ static int local_check(struct site *site, struct settings *s, struct err *e)
 	return rc;
 }
 
-static enum target_answer local_probe(const struct settings *s, char *reason, size_t size, bool *privilege)
+static int local_resolve(struct trial_plan *plan, struct err *e)
 {
-	return noise_possible(s->noise, reason, size) ? target_probe(s, reason, size, privilege) : TARGET_NO;
+	char reason[512];
+
+	return noise_possible(plan->noise, reason, sizeof(reason)) ? target_resolve(plan, e)
+								   : err_set(e, ENOENT, "%s", reason);
 }
 
-static int local_plan(struct site *site, const struct settings *s, json_t *all, struct err *e)
+static int local_tuning(struct site *site, const struct trial_plan *plan, json_t *all, struct err *e)
 {
 	static const struct subject nobody;
 
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
-		struct tune_plan *plan = NULL;
-		int rc = tune_plan_make(&plan, &site->host, (enum tune_stage)stage, s, &nobody, e);
+		struct tune_plan *made = NULL;
+		int rc =
+			tune_plan_make(&made, &site->host, (enum tune_stage)stage, &plan->tuning, &nobody, e);
 		if (rc < 0)
 			return rc;
-		json_t *part = tune_plan_json(plan);
+		json_t *part = tune_plan_json(made);
 		json_array_extend(all, part);
 		json_decref(part);
-		tune_plan_free(plan);
+		tune_plan_free(made);
 	}
 	return 0;
 }
 
 /* Whether KVM works is seen before a kernel is fetched for it, and none for machines that cannot be made. */
-static void local_kernels(const struct settings *s, const char *words[SITE_KERNELS])
+static void local_kernels(const struct trial_plan *plan, const char *words[SITE_KERNELS])
 {
-	if (target_of(s)->boots && strcmp(s->accel, "kvm") && target_makes_machines(s))
-		words[1] = s->kernel[0] ? s->kernel : "stock";
+	const char *kernel = plan->settings.kernel;
+
+	if (plan_target(plan)->boots && plan->accel != ACCEL_WISH_KVM && target_makes_machines(plan))
+		words[1] = kernel[0] ? kernel : "stock";
 }
 
 static double local_cost_ns(const struct settings *s, double measured_ns)
@@ -84,9 +90,10 @@ static double local_cost_ns(const struct settings *s, double measured_ns)
 
 const struct site_row site_local = {
 	.check = local_check,
-	.probe = local_probe,
-	.plan = local_plan,
 	.kernels = local_kernels,
+	.resolve = local_resolve,
+	.probe = target_probe,
+	.tuning = local_tuning,
 	.cost_ns = local_cost_ns,
 	.trial = site_trial_local,
 };

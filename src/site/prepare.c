@@ -11,16 +11,18 @@ struct fetching {
 /* Is `word` a kernel that is not here and can be had? */
 static bool lacking(const char *word)
 {
-	struct kernel k;
+	const struct kernel *k;
 
-	return kernel_find(&k, word, ERR_IGNORED) < 0 && kernel_fetchable(word);
+	return kernel_known(&k, word, ERR_IGNORED) < 0 && kernel_fetchable(word);
 }
 
 const char *site_lacks(const struct settings *s, size_t which)
 {
 	const char *words[SITE_KERNELS] = {NULL};
+	struct trial_plan plan;
 
-	site_row_of(s)->kernels(s, words);
+	if (plan_make(&plan, s, ERR_IGNORED) == 0)
+		site_row_of(plan.site)->kernels(&plan, words);
 	return words[which] && lacking(words[which]) ? words[which] : NULL;
 }
 

@@ -21,12 +21,15 @@ static int say_error(int fd, const struct err *why, struct err *e)
 
 static int carry_out(struct site *site, const json_t *plan, struct trial_record *record, struct err *e)
 {
+	struct trial_plan resolved;
 	struct settings s;
 	int rc = settings_from_json(&s, json_object_get(plan, "settings"), READ_STREAM, e);
 
 	if (rc == 0)
 		rc = site_check(site, &s, e);
-	return rc < 0 ? rc : site_trial(site, &s, record, e);
+	if (rc == 0)
+		rc = site_plan(site, &s, &resolved, e);
+	return rc < 0 ? rc : site_trial(site, &resolved, record, e);
 }
 
 static int answer(struct site *site, int fd, const json_t *plan, struct err *e)

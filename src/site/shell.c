@@ -111,20 +111,20 @@ static int run(const struct kernel *k, const struct shell_options *shell, const 
 
 int site_shell(const struct shell_options *shell, int *status, struct err *e)
 {
-	struct kernel k;
+	const struct kernel *k = NULL;
 	char agent[4096], image[1024], folder[256];
-	int rc = kernel_find(&k, shell->kernel, e);
+	int rc = kernel_known(&k, shell->kernel, e);
 
 	if (rc == 0)
 		rc = target_agent(agent, sizeof(agent), e);
 	if (rc == 0)
 		rc = image_host(
-			&k, agent, IMAGE_VM | IMAGE_NOISE | IMAGE_SHELL, &k, 1, image, sizeof(image), e);
+			k, agent, IMAGE_VM | IMAGE_NOISE | IMAGE_SHELL, &k, 1, image, sizeof(image), e);
 	if (rc == 0)
 		rc = target_folder_make(folder, sizeof(folder), e);
 	if (rc < 0)
 		return rc;
-	rc = run(&k, shell, image, folder, status, e);
+	rc = run(k, shell, image, folder, status, e);
 	int removed = target_folder_remove(folder, rc < 0 ? ERR_IGNORED : e);
 	return rc < 0 ? rc : removed;
 }

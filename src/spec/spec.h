@@ -88,6 +88,9 @@ int setting_set(struct settings *s, const char *key, const char *value, struct e
 const char *setting_text(const struct settings *s, const struct setting_row *row, char *out, size_t size)
 	__attribute__((warn_unused_result));
 #define SETTING_NUMBER_MAX 32 /* bytes of a value that is no word */
+/* Of a setting with choices: which of them its value is, from 0; choices that begin with '|' have "" first.
+ */
+unsigned setting_choice(const struct settings *s, const char *key);
 bool setting_equal(const struct settings *a, const struct settings *b, const struct setting_row *row);
 /* Fills what follows from the rest (runtime and attachment of a target) and refuses combinations that make no
  * sense. */

@@ -166,7 +166,7 @@ int tune_root_of(const struct tune_host *host, const char **path);
 
 struct planning {
 	const struct tune_host *host;
-	const struct settings *settings;
+	const struct tuning *tuning;
 	const struct subject *subject; /* NULL: none yet */
 	enum tune_stage stage;
 	enum profile profile;
@@ -272,7 +272,7 @@ enum tune_backing {
 	TUNE_BACKING_HUGEPAGES, /* the user wants them: without enough of them there is no machine */
 	TUNE_BACKING_BEST,      /* huge pages if enough are free once TUNE_HOST is applied, else locked */
 };
-enum tune_backing tune_wants_backing(const struct settings *settings);
+enum tune_backing tune_wants_backing(const struct tuning *tuning);
 
 /* Does the process live in somebody's container? */
 bool tune_is_contained(const struct tune_host *host, pid_t pid);

@@ -10,8 +10,8 @@
  */
 #pragma once
 
+#include "spec/plan.h"
 #include "sys/sys.h"
-#include "wire/wire.h"
 
 enum tune_stage {
 	TUNE_HOST, /* before the target has endpoints: partition, IRQs, workqueues, … */
@@ -77,11 +77,11 @@ void tune_host_close(struct tune_host *host); /* takes TUNE_HOST_NONE */
 /*
  * At TUNE_HOST only cgroup_root of the subject counts, and threads that are there already, which are not
  * moved with the rest (NULL: none); at TUNE_LIVE all of it does, and its netns fds must be open during the
- * call. A profile "stock" gives an empty plan unless the settings place or
+ * call. A profile "stock" gives an empty plan unless the tuning places or
  * schedule the endpoints.  On one CPU there is nothing to isolate: those knobs are skipped.
  */
 int tune_plan_make(struct tune_plan **out, const struct tune_host *host, enum tune_stage stage,
-	const struct settings *settings, const struct subject *subject, struct err *e);
+	const struct tuning *tuning, const struct subject *subject, struct err *e);
 size_t tune_plan_entries(const struct tune_plan *plan);
 /* Array of {"id","object","before","value","status","reason"}. */
 json_t *tune_plan_json(const struct tune_plan *plan);

@@ -28,7 +28,7 @@ static int apply_both(struct world *w, struct tune *tune, const struct settings 
 {
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
 		struct tune_plan *plan;
-		int rc = tune_plan_make(&plan, &w->host, (enum tune_stage)stage, s, subject, e);
+		int rc = world_plan(&plan, &w->host, (enum tune_stage)stage, s, subject, e);
 		if (rc == 0)
 			rc = tune_apply(tune, plan, e);
 		if (rc < 0)
@@ -468,7 +468,7 @@ static void a_mandatory_knob_that_is_refused_undoes_its_plan(void **state)
 	world_subject(&w, &subject);
 	AUTO_FREE char *before = world_picture(&w);
 	must(tune_open(&tune, &w.host, &e), &e);
-	must(tune_plan_make(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), &e);
+	must(world_plan(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), &e);
 	assert_int_equal(tune_apply(tune, plan, &e), -EPERM);
 	assert_non_null(strstr(e.text, "cannot schedule task 5000501"));
 	assert_text(world_picture(&w), before);
@@ -490,18 +490,18 @@ static void stock_writes_nothing_but_what_the_user_places(void **state)
 	world_enter(&w);
 	world_subject(&w, &subject);
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
-		must(tune_plan_make(&plan, &w.host, (enum tune_stage)stage, &s, &subject, &e), &e);
+		must(world_plan(&plan, &w.host, (enum tune_stage)stage, &s, &subject, &e), &e);
 		assert_int_equal(tune_plan_entries(plan), 0);
 		tune_plan_free(plan);
 	}
 	s.server_cpu = 0;
-	must(tune_plan_make(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), &e);
+	must(world_plan(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), &e);
 	assert_int_equal(tune_plan_entries(plan), 1);
 	assert_string_equal(plan->entries[0].object, "tid 5000502 start 1502");
 	assert_string_equal(plan->entries[0].after, "0");
 	tune_plan_free(plan);
 	s.server_cpu = 7;
-	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), -EINVAL);
+	assert_int_equal(world_plan(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), -EINVAL);
 	assert_int_equal(e.exit, EXIT_USAGE);
 	world_end(&w);
 }
@@ -541,20 +541,20 @@ static void the_users_commands_are_run_and_undone(void **state)
 	(void)state;
 	world_make(&w, WORLD_NONE, 2);
 	world_enter(&w);
-	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, NULL, &e), -EINVAL);
+	assert_int_equal(world_plan(&plan, &w.host, TUNE_HOST, &s, NULL, &e), -EINVAL);
 	AUTO_FREE char *apply = str_format("echo on > %s/theirs; sleep 100 &", w.path);
 	s.apply = str_keep(apply);
 	AUTO_FREE char *revert = str_format("rm %s/theirs", w.path);
 	s.revert = str_keep(revert);
 	must(tune_open(&tune, &w.host, &e), &e);
-	must(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, NULL, &e), &e);
+	must(world_plan(&plan, &w.host, TUNE_HOST, &s, NULL, &e), &e);
 	must(tune_apply(tune, plan, &e), &e);
 	assert_text(world_get(&w, "/theirs"), "on");
 	must(tune_revert(tune, &e), &e);
 	assert_text(world_get(&w, "/theirs"), "absent");
 	s.apply = "echo no such profile; exit 3";
 	s.revert = "true";
-	must(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, NULL, &e), &e);
+	must(world_plan(&plan, &w.host, TUNE_HOST, &s, NULL, &e), &e);
 	assert_true(tune_apply(tune, plan, &e) < 0);
 	assert_non_null(strstr(e.text, "exit status 3: no such profile"));
 	tune_free(tune);
