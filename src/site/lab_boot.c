@@ -134,16 +134,16 @@ int lab_inner(const struct settings *s, struct settings *inner, struct err *e)
 	return 0;
 }
 
-static int lab_document(const struct settings *s, json_t **out, struct err *e)
+static int lab_document(const struct settings *s, struct boot_document *out, struct err *e)
 {
 	struct settings inner;
 	int rc = lab_inner(s, &inner, e);
 
 	if (rc < 0)
 		return rc;
-	*out = json_pack("{s:s, s:b}", "role", settings_exact(s) ? "exact" : "host", "emulated", 1);
+	out->role = settings_exact(s) ? BOOT_EXACT : BOOT_HOST;
 	if (settings_exact(s))
-		json_object_set_new(*out, "plan", json_pack("{s:o}", "settings", settings_json(&inner)));
+		out->plan = json_pack("{s:o}", "settings", settings_json(&inner));
 	return 0;
 }
 
@@ -161,7 +161,7 @@ static int lab_launch(
 	const struct site *site, struct lab *lab, const struct settings *s, int theirs, struct err *e)
 {
 	char agent[4096], image[1024];
-	json_t *document = NULL;
+	AUTO(boot_document_free) struct boot_document document = {0};
 	int rc = target_agent(agent, sizeof(agent), e);
 
 	if (rc == 0)
@@ -173,7 +173,7 @@ static int lab_launch(
 		const struct machine_options o = {.kernel = &lab->kernel,
 			.image = image,
 			.append = s->host_boot,
-			.document = document,
+			.document = &document,
 			.mark = target_mark(),
 			.folder = lab->folder,
 			.control = theirs,
@@ -184,7 +184,6 @@ static int lab_launch(
 			.memory_mib = lab_memory(site, lab, s)};
 		rc = machine_start(&lab->machine, &o, e);
 	}
-	json_decref(document);
 	return rc;
 }
 
