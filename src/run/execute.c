@@ -9,6 +9,7 @@
 
 #include "sys/sys.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 struct progress {
@@ -249,6 +250,7 @@ static int one_trial(struct execution *ex, size_t c, size_t a, struct store_tria
 
 	if (ex->options->on_begin)
 		ex->options->on_begin(&said, ex->options->arg);
+	assert(cell->plans); /* run_probe() comes first */
 	int rc = site_trial(ex->site, &cell->plans[a], record, e);
 	if (rc < 0)
 		return rc;

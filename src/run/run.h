@@ -93,7 +93,7 @@ int run_prepare(
 /* An estimate of the whole run, ns. */
 uint64_t run_estimate_ns(const struct experiment *x);
 /*
- * Carries it out; fills *run.  0 when it is complete; -EINTR (EXIT_INTERRUPTED) when stopped: what was
+ * Carries out what run_probe() has resolved; fills *run.  0 when it is complete; -EINTR (EXIT_INTERRUPTED) when stopped: what was
  * measured is stored in both cases.  A trial that fails is stored as failed, and the run goes on.
  */
 int run_execute(struct experiment *x, struct store *store, struct site *site,
