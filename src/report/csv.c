@@ -114,6 +114,7 @@ static void row(const struct report *r, const struct report_cell *cell, const st
 	const struct report_trial *t, struct buf *out)
 {
 	struct buf flags = {0};
+	char why[REPORT_WHY_MAX];
 
 	field_count(out, (uint64_t)r->run.id);
 	field(out, r->run.name);
@@ -121,7 +122,7 @@ static void row(const struct report *r, const struct report_cell *cell, const st
 	field(out, arm->name);
 	field(out, arm == &cell->arms[0] ? "yes" : "no");
 	field(out, t->usable ? "yes" : "no");
-	field(out, t->why);
+	field(out, report_trial_why(t, why, sizeof(why)));
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
 		field_count(out, *(const uint64_t *)(const void *)((const char *)t + counts[i].offset));
 	for (int m = 0; m < STAT_METRICS; m++)

@@ -30,10 +30,10 @@ static bool within_bucket(const struct text_comparison *c, const struct stat_eff
 void text_fact(const struct text_comparison *c, const struct stat_effect *e, char *out, size_t size)
 {
 	bool within = within_bucket(c, e);
-	char by[48], old[32], new[32];
+	char by[48], old[32], new[32], reason[STAT_REASON_MAX];
 
 	if (e->verdict != STAT_FACT) {
-		snprintf(out, size, "not assessed: %s", e->reason);
+		snprintf(out, size, "not assessed: %s", stat_effect_reason(e, reason, sizeof(reason)));
 	} else if (e->difference == 0) {
 		snprintf(out, size, "equal%s",
 			!in_ns(e->metric) ? ""

@@ -35,6 +35,7 @@ static json_t *interval(const double ci[2])
 json_t *report_effect_json(const struct stat_effect *e, const char *baseline, const char *arm)
 {
 	json_t *o = json_object();
+	char reason[STAT_REASON_MAX];
 
 	json_object_set_new(o, "metric", json_string(stat_metrics[e->metric].name));
 	json_object_set_new(o, "baseline", json_string(baseline));
@@ -50,7 +51,8 @@ json_t *report_effect_json(const struct stat_effect *e, const char *baseline, co
 	json_object_set_new(o, "p", report_number(e->p));
 	json_object_set_new(o, "p_holm", report_number(e->p_holm));
 	json_object_set_new(o, "verdict", json_string(stat_verdict_name(e->verdict)));
-	json_object_set_new(o, "reason", e->reason[0] ? json_string(e->reason) : json_null());
+	json_object_set_new(o, "reason",
+		e->reason ? json_string(stat_effect_reason(e, reason, sizeof(reason))) : json_null());
 	json_object_set_new(o, "change", report_number(e->change));
 	json_object_set_new(o, "change_of_new", report_number(e->change_of_new));
 	json_object_set_new(o, "delta", report_number(e->delta));

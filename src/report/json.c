@@ -101,13 +101,15 @@ static json_t *arm_extremes(const struct report_arm *arm)
 static json_t *arm_left_out(const struct report_arm *arm)
 {
 	json_t *list = json_array();
+	char why[REPORT_WHY_MAX];
 
 	for (size_t i = 0; i < arm->trials_n; i++)
 		if (!arm->trials[i].usable) {
 			json_t *o = json_object();
 
 			json_object_set_new(o, "block", json_integer((json_int_t)arm->trials[i].block));
-			json_object_set_new(o, "reason", report_text(arm->trials[i].why));
+			json_object_set_new(o, "reason",
+				report_text(report_trial_why(&arm->trials[i], why, sizeof(why))));
 			json_array_append_new(list, o);
 		}
 	return list;

@@ -126,7 +126,7 @@ const char *report_cell_skipped(const struct report_cell *cell)
 		for (size_t i = 0; i < cell->arms[a].trials_n; i++) {
 			if (cell->arms[a].trials[i].outcome != TRIAL_SKIPPED)
 				return NULL;
-			reason = cell->arms[a].trials[i].why + strlen(REPORT_SKIPPED);
+			reason = cell->arms[a].trials[i].reason;
 		}
 	return reason;
 }

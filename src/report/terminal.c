@@ -183,13 +183,16 @@ static void knobs(const struct report_cell *cell, struct buf *out)
 
 static void left_out(const struct report_cell *cell, struct buf *out)
 {
+	char why[REPORT_WHY_MAX];
+
 	for (size_t a = 0; a < cell->arms_n; a++)
 		for (size_t i = 0; i < cell->arms[a].trials_n; i++) {
 			const struct report_trial *t = &cell->arms[a].trials[i];
 			if (t->usable)
 				continue;
 			AUTO_FREE char *line = str_format("%s %llu, %s: %s", cell->exact ? "trial" : "block",
-				(unsigned long long)t->block + 1, cell->arms[a].name, t->why);
+				(unsigned long long)t->block + 1, cell->arms[a].name,
+				report_trial_why(t, why, sizeof(why)));
 			text_wrap(out, "  left out  ", line);
 		}
 }

@@ -118,21 +118,46 @@ char *text_exact_difference(enum stat_metric metric, double value, char *out, si
 	return out;
 }
 
-char *text_change(double change, char *out, size_t size)
+/* Is this change told in per cent, or as so many times the old value, or the new one? */
+static bool in_percent(double change)
+{
+	return isfinite(change) && change < 9 && change > -10;
+}
+
+/* A change in per cent, without the unit. */
+static char *percent_text(double change, char *out, size_t size)
 {
 	double percent = fabs(change) * 100;
-	const char *sign = change < 0 ? MINUS : "+";
+	const char *sign = percent < 0.05 ? "" : change < 0 ? MINUS : "+";
 
-	if (!isfinite(change))
+	snprintf(out, size, "%s%.*f", sign, percent >= 99.95 ? 0 : 1, percent < 0.05 ? 0.0 : percent);
+	return out;
+}
+
+char *text_change(double change, char *out, size_t size)
+{
+	char number[32];
+
+	if (in_percent(change))
+		snprintf(out, size, "%s %%", percent_text(change, number, sizeof(number)));
+	else if (!isfinite(change))
 		snprintf(out, size, NOTHING);
-	else if (change >= 9)
+	else if (change > 0)
 		snprintf(out, size, "×%.*f", change >= 99 ? 0 : 1, change + 1);
-	else if (change <= -10) /* of the new value, when little is left of the old one */
+	else /* of the new value, when little is left of the old one */
 		snprintf(out, size, MINUS "%.0f×", -change);
-	else if (percent < 0.05)
-		snprintf(out, size, "0.0 %%");
+	return out;
+}
+
+char *text_changes(double low, double high, char *out, size_t size)
+{
+	char a[32], b[32];
+
+	if (in_percent(low) && in_percent(high))
+		percent_text(low, a, sizeof(a));
 	else
-		snprintf(out, size, "%s%.*f %%", sign, percent >= 99.95 ? 0 : 1, percent);
+		text_change(low, a, sizeof(a));
+	snprintf(out, size, "%s … %s", a, text_change(high, b, sizeof(b)));
 	return out;
 }
 

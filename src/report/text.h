@@ -16,6 +16,8 @@ char *text_count(uint64_t n, char *out, size_t size);   /* "100 000" */
 char *text_bytes(uint64_t n, char *out, size_t size);   /* "128 KiB" */
 char *text_value(enum stat_metric metric, double value, char *out, size_t size);
 char *text_change(double change, char *out, size_t size); /* "−40.0 %", "+12.1 %", "×10.4" */
+/* "−13.1 … −11.8 %": from one change to another. */
+char *text_changes(double low, double high, char *out, size_t size);
 char *text_p(double p, char *out, size_t size);
 /* A change of a metric in its own unit, with a sign. */
 char *text_difference(enum stat_metric metric, double value, char *out, size_t size);
