@@ -175,6 +175,9 @@ void report_cell_judge(const struct report *report, struct report_cell *cell);
 void report_effects_refuse(struct report_effects *pair, enum stat_reason reason);
 size_t report_effects_judged(const struct report_effects *pair);
 
+/* archive.c: why a knob of a record stands as it does, also of a record from before that was written. */
+enum knob_why report_knob_why(const json_t *entry);
+
 /* arm.c: what a trial adds to its arm; and what the arm's trials come to. */
 void report_arm_add(
 	struct report_arm *arm, const struct store_trial *place, const struct trial_record *record);
