@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "boot/boot.h"
 #include "report/report.h"
 #include "run/run.h"
 
@@ -84,7 +85,9 @@ int say_json(
 	json_t *document); /* steals it; pretty on a terminal or not, always one document and a newline */
 /* The one line of progress on a terminal: replaced by the next, gone with NULL. */
 void progress_line(const char *text);
-void say_doing(const char *doing, void *common); /* the same, unless common->quiet */
+/* The same with a step of fetching a kernel, unless common->quiet; where there is no terminal only what
+ * takes long is said. */
+void say_doing(const struct boot_doing *doing, void *common);
 
 /* --- state ------------------------------------------------------------------------------------- */
 

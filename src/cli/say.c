@@ -29,16 +29,30 @@ void progress_line(const char *text)
 	progress_shown = text != NULL;
 }
 
-void say_doing(const char *doing, void *common)
+void say_doing(const struct boot_doing *doing, void *common)
 {
+	static const struct {
+		const char *before, *after; /* the object */
+	} words[] = {
+		[BOOT_STEP_NONE] = {"", ""},
+		[BOOT_STEP_KERNEL] = {"fetching kernel ", " into the cache"},
+		[BOOT_STEP_LISTS] = {"reading Debian's lists of packages", ""},
+		[BOOT_STEP_FETCH] = {"fetching ", ""},
+		[BOOT_STEP_UNPACK] = {"unpacking ", ""},
+	};
 	const struct common *c = common;
+	AUTO(buf_free) struct buf line = {0};
 
 	if (c->quiet)
 		return;
+	buf_add(&line, "%s%s%s", words[doing->step].before, doing->object ? doing->object : "",
+		words[doing->step].after);
+	if (doing->percent >= 0)
+		buf_add(&line, ": %.0f %%", doing->percent);
 	/* Where there is no line to be written over, what takes long is said once. */
-	if (!terminal_understands(STDERR_FILENO) && str_starts(doing, SITE_FETCHING))
-		say_note("%s", doing);
-	progress_line(doing);
+	if (!terminal_understands(STDERR_FILENO) && doing->step == BOOT_STEP_KERNEL)
+		say_note("%s", line.data);
+	progress_line(line.data);
 }
 
 void say_note(const char *format, ...)

@@ -85,8 +85,8 @@ int run_probe(struct experiment *x, struct site *site, bool planning, struct err
 	return 0;
 }
 
-int run_prepare(
-	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e)
+int run_prepare(const struct experiment *x, void (*progress)(const struct boot_doing *doing, void *arg),
+	void *arg, struct err *e)
 {
 	int rc = 0;
 

@@ -87,8 +87,8 @@ struct run_step {
 };
 size_t run_steps(const struct experiment *x, uint64_t seed, uint64_t block, struct run_step *out);
 /* site_prepare() for every trial. */
-int run_prepare(
-	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e);
+int run_prepare(const struct experiment *x, void (*progress)(const struct boot_doing *doing, void *arg),
+	void *arg, struct err *e);
 /* An estimate of the whole run, ns. */
 uint64_t run_estimate_ns(const struct experiment *x);
 /*

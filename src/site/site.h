@@ -72,18 +72,17 @@ void site_group(struct site *site, const struct settings *const *trials, size_t 
 
 /* --- before the first trial -------------------------------------------------------------------- */
 
-/* With this begins what is said when a kernel is fetched. */
-#define SITE_FETCHING "fetching kernel "
+struct boot_doing; /* a step of fetching a kernel, see boot/boot.h */
 /* The word of a kernel that a trial needs, has not got and can have (which < SITE_KERNELS), or NULL. */
 const char *site_lacks(const struct settings *s, size_t which);
 bool site_lacks_any(const struct settings *s);
 /*
  * Fetches the kernels that trials need, have not got and can have; what cannot be had is said as a warning,
  * and the cell will be skipped.  Not for local trials that ask for KVM: whether that works is seen first.
- * -EINTR when stopped.
+ * -EINTR when stopped.  `progress` hears BOOT_STEP_KERNEL before each, then the steps.
  */
-int site_prepare(const struct settings *trials, size_t n, void (*progress)(const char *doing, void *arg),
-	void *arg, struct err *e);
+int site_prepare(const struct settings *trials, size_t n,
+	void (*progress)(const struct boot_doing *doing, void *arg), void *arg, struct err *e);
 /* An estimate of the time that a trial takes with everything around its `measured_ns`. */
 double site_trial_cost_ns(const struct settings *s, double measured_ns);
 
