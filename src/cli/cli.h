@@ -89,6 +89,17 @@ void progress_line(const char *text);
  * takes long is said. */
 void say_doing(const struct boot_doing *doing, void *common);
 
+/* "2 h 03 min", "1 min 12 s", "7 s"; returns out. */
+char *say_left(uint64_t ns, char *out, size_t size);
+
+/* --- dry_run.c: what would be done, for every verb that does something -------------------------- */
+
+/*
+ * Says the plan of an experiment that has been probed on a site that was opened for planning: as text or as
+ * taut.plan/2.  A seed of 0 becomes the one that is shown; a name of "" (a single trial) becomes null.
+ */
+int dry_run(struct experiment *x, struct site *site, bool json);
+
 /* --- state ------------------------------------------------------------------------------------- */
 
 void signals_catch(void); /* INT, TERM, HUP raise stop_flag; PIPE is ignored */

@@ -55,6 +55,21 @@ void say_doing(const struct boot_doing *doing, void *common)
 	progress_line(line.data);
 }
 
+char *say_left(uint64_t ns, char *out, size_t size)
+{
+	uint64_t s = (ns + NS_PER_S / 2) / NS_PER_S;
+
+	if (s >= 3600)
+		snprintf(out, size, "%llu h %02llu min", (unsigned long long)s / 3600,
+			(unsigned long long)s / 60 % 60);
+	else if (s >= 60)
+		snprintf(out, size, "%llu min %02llu s", (unsigned long long)s / 60,
+			(unsigned long long)s % 60);
+	else
+		snprintf(out, size, "%llu s", (unsigned long long)s);
+	return out;
+}
+
 void say_note(const char *format, ...)
 {
 	va_list args;

@@ -56,21 +56,27 @@ static int show(struct measure_verb *v, const struct trial_record *record)
 	return said != EXIT_DONE ? said : (int)report_trial_exit_code(record);
 }
 
-static int dry_run(struct measure_verb *v, struct site *site)
+/* A trial is planned as an experiment of one cell, one arm and one block; the plan is a document always. */
+static int plan(struct measure_verb *v, struct site *site)
 {
-	struct err e = ERR_INIT;
-	json_t *plan = NULL;
+	struct cell cell = {.settings = &v->settings};
+	struct arm arm = {0};
+	struct experiment one = {.blocks = 1, .arms = &arm, .arms_n = 1, .cells = &cell, .cells_n = 1};
+	AUTO(buf_free) struct buf name = {0};
 
-	if (site_plan_json(site, &v->settings, &plan, &e) < 0)
-		return say_error(&e);
-	return say_json(json_pack("{s:s, s:o, s:o}", "schema", "taut.plan/1", "settings",
-		settings_json(&v->settings), "knobs", plan));
+	cell.skipped = site_probe(site, cell.settings, cell.reason, sizeof(cell.reason), &cell.privilege) ==
+			       TARGET_NO &&
+		       !site_lacks_any(cell.settings);
+	cell_name_add(&name, &v->settings);
+	str_copy(cell.name, sizeof(cell.name), name.data);
+	str_copy(arm.name, sizeof(arm.name), v->settings.profile);
+	return dry_run(&one, site, true);
 }
 
 static int measure(struct measure_verb *v)
 {
 	AUTO(auto_trial_record) struct trial_record *record = trial_record_new();
-	struct site_options site_options = {.yes = v->common.yes};
+	const struct site_options chosen = {.yes = v->common.yes, .planning = v->common.dry_run};
 	struct site *site = NULL;
 	struct err e = ERR_INIT;
 	char state[256], reason[512];
@@ -87,10 +93,10 @@ static int measure(struct measure_verb *v)
 		(!v->common.dry_run && (lock = machine_lock(state, &e)) < 0))
 		return say_error(&e);
 	leftovers_warn();
-	if (site_open(&site, &site_options, &e) < 0 || site_check(site, &v->settings, &e) < 0) {
+	if (site_open(&site, &chosen, &e) < 0 || site_check(site, &v->settings, &e) < 0) {
 		code = say_error(&e);
 	} else if (v->common.dry_run) {
-		code = dry_run(v, site);
+		code = plan(v, site);
 	} else if (site_probe(site, &v->settings, reason, sizeof(reason), &privilege) == TARGET_NO) {
 		err_set(&e, ENOTSUP, "cannot measure this here: %s", reason);
 		e.exit = privilege ? EXIT_REFUSED : EXIT_FAILED;

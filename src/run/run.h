@@ -49,6 +49,9 @@ int experiment_parse(struct experiment *x, const char *origin, const char *text,
 void experiment_free(struct experiment *x);
 /* The resolved experiment: what the store keeps and what resume compares. */
 json_t *experiment_json(const struct experiment *x);
+/* What the name of a cell begins with, "container/oci/bridge/tcp_rr@2000": where it runs, what, and the rate
+ * of an open loop. */
+void cell_name_add(struct buf *out, const struct settings *s);
 /* Calls fn for every built-in experiment. */
 void experiments_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
 

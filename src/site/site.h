@@ -17,9 +17,10 @@ struct site;
 
 /* A host that can carry out trials: one row each, in site.c; what its word is stands in spec's host_rows. */
 struct site_row {
-	/* What of the settings makes no sense on this host; may fill in what follows.  EXIT_USAGE,
-	 * EXIT_REFUSED. */
+	/* What of the settings makes no sense on this host; may fill in what follows.  EXIT_USAGE. */
 	int (*check)(struct site *site, struct settings *s, struct err *e);
+	/* May the trial be carried out, as this host stands now?  EXIT_REFUSED; NULL: it always may. */
+	int (*allow)(struct site *site, const struct settings *s, struct err *e);
 	/* As site_probe(). */
 	enum target_answer (*probe)(const struct settings *s, char *reason, size_t size, bool *privilege);
 	/* What tuning would be done, appended to `all`; NULL: that is known when the host runs. */
@@ -35,12 +36,14 @@ struct site_row {
 };
 
 struct site_options {
-	bool yes;   /* tune although others' VMs or containers run here */
-	bool exact; /* this host is on the exact clock: whoever watches would be measured as well */
+	bool yes;      /* tune although others' VMs or containers run here */
+	bool planning; /* nothing will be carried out, so no leave is asked: site_allowed() tells */
+	bool exact;    /* this host is on the exact clock: whoever watches would be measured as well */
 	const struct site_row *rows; /* in the order of enum site_kind; NULL: the real ones */
 };
 
-/* Opens the local host.  Fails when a tuning of a dead taut is still in force: `stock` would be a lie. */
+/* Opens the local host.  Fails when a tuning of a dead taut is still in force (unless planning): `stock`
+ * would be a lie. */
 int site_open(struct site **out, const struct site_options *options, struct err *e);
 /* Stops the noise; takes NULL. */
 void site_close(struct site *site);
@@ -50,6 +53,9 @@ void site_close(struct site *site);
  * errors of the settings (an unknown runtime, a CPU that is not there) are errors.
  */
 int site_check(struct site *site, struct settings *settings, struct err *e);
+/* Would this trial be refused, planning or not?  EXIT_REFUSED with the reason; another error: that cannot be
+ * told.  The settings were checked. */
+int site_allowed(struct site *site, const struct settings *settings, struct err *e);
 enum target_answer site_probe(
 	struct site *site, const struct settings *settings, char *reason, size_t size, bool *privilege);
 /* What tuning would be done for these settings, as tune_plan_json() gives it; live knobs are planned on no
