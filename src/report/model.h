@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A run as plain structs: what every format writes from.  model.c reads it, values.c turns a record into
+ * A run as plain structs: what every format writes from.  load.c reads it, values.c turns a record into
  * figures, facts.c says on which machines it was made, judge.c compares the arms, exact.c those of the exact
- * clock.
+ * clock, gate.c says what it all comes to.
  */
 #pragma once
 
@@ -222,7 +222,7 @@ static inline const char *report_fact(const struct report_key *key, const struct
 /* Is this key, or setting, the same in every arm of the cell? */
 bool report_key_common(const struct report_cell *cell, const struct report_key *key);
 bool report_setting_common(const struct report_cell *cell, const struct setting_row *row);
-/* Is this cell skipped, and why: as such, or because every one of its trials was. */
+/* gate.c.  Is this cell skipped, and why: as such, or because every one of its trials was. */
 const char *report_cell_skipped(const struct report_cell *cell);
 
 /* Is anything in this report inferred, or are all its comparisons facts? */

@@ -292,11 +292,3 @@ void report_trial_terminal(const struct trial_record *r, const struct report_sty
 	text_wrap(out, "  checks    ", line.data);
 	buf_free(&line);
 }
-
-enum err_exit report_trial_exit_code(const struct trial_record *r)
-{
-	bool bad = r->outcome != TRIAL_DONE || !r->verified || r->rate_missed || r->client.dead_flows ||
-		   r->server.dead_flows;
-
-	return bad ? EXIT_FAILED : EXIT_DONE;
-}
