@@ -60,23 +60,6 @@ json_t *report_effect_json(const struct stat_effect *e, const char *baseline, co
 	return o;
 }
 
-const char *report_setting_key(const struct setting_row *row, char *out, size_t size)
-{
-	static const char *const units[] = {[SETTING_BYTES] = "_bytes", [SETTING_DURATION] = "_ns"};
-	const char *unit = (size_t)row->type < ARRAY_LEN(units) ? units[row->type] : NULL;
-
-	for (size_t i = 0; i < report_keys_n; i++)
-		if (report_keys[i].setting && !strcmp(report_keys[i].setting, row->key)) {
-			snprintf(out, size, "%s", report_keys[i].name);
-			return out;
-		}
-	for (size_t i = 0; i < report_keys_n; i++) /* what was asked for, beside what it came to */
-		if (!report_keys[i].setting && !strcmp(report_keys[i].name, row->key))
-			unit = "_asked";
-	snprintf(out, size, "%s%s", row->key, unit ? unit : "");
-	return out;
-}
-
 json_t *report_setting_value(const struct settings *s, const struct setting_row *row)
 {
 	for (size_t i = 0; i < report_keys_n; i++)
@@ -90,7 +73,7 @@ json_t *report_setting_value(const struct settings *s, const struct setting_row 
 json_t *report_settings_json(const struct settings *s)
 {
 	json_t *o = json_object();
-	char key[64];
+	char key[REPORT_KEY_MAX];
 
 	for (size_t i = 0; i < setting_rows_n; i++)
 		json_object_set_new(o, report_setting_key(&setting_rows[i], key, sizeof(key)),

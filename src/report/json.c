@@ -9,19 +9,21 @@
 
 static void add_cell_keys(json_t *o, const struct report_cell *cell)
 {
+	char name[REPORT_KEY_MAX];
+
 	for (size_t i = 0; i < report_keys_n; i++) {
 		const struct report_key *key = &report_keys[i];
 		bool common = cell->arms_n && report_key_common(cell, key);
 
-		json_object_set_new(
-			o, key->name, common ? report_key_value(key, &cell->arms[0]) : json_null());
+		json_object_set_new(o, report_key_name(key, name, sizeof(name)),
+			common ? report_key_value(key, &cell->arms[0]) : json_null());
 	}
 }
 
 static json_t *arm_settings(const struct report_cell *cell, const struct report_arm *arm)
 {
 	json_t *o = json_object();
-	char key[64];
+	char key[REPORT_KEY_MAX];
 
 	for (size_t i = 0; i < setting_rows_n; i++)
 		if (!strcmp(setting_rows[i].key, "profile") || !report_setting_common(cell, &setting_rows[i]))

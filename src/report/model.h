@@ -205,8 +205,8 @@ size_t report_arm_owners(const struct report_arm *arm, struct report_owner owner
 
 /* shape.c: the keys of a cell in JSON and CSV, by arm. */
 struct report_key {
-	const char *name;
-	const char *setting; /* whose row it is made from, or NULL: a fact */
+	const char *setting; /* whose row it is made from and which names it; NULL: a fact */
+	const char *name;    /* of a fact */
 	json_t *(*value)(const struct settings *s);
 	size_t fact; /* its place in struct report_facts */
 };

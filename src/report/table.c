@@ -10,26 +10,6 @@
 #include <math.h>
 #include <stdio.h>
 
-static const char *const metric_names[STAT_METRICS] = {
-	[STAT_LATENCY_MEDIAN] = "median",
-	[STAT_LATENCY_MEAN] = "mean",
-	[STAT_LATENCY_SD] = "SD",
-	[STAT_LATENCY_IQR] = "IQR",
-	[STAT_LATENCY_P90] = "p90",
-	[STAT_LATENCY_P99] = "p99",
-	[STAT_LATENCY_P999] = "p99.9",
-	[STAT_LATENCY_P9999] = "p99.99",
-	[STAT_THROUGHPUT] = "throughput",
-	[STAT_THROUGHPUT_SD] = "its SD in time",
-	[STAT_LOSS] = "loss",
-	[STAT_RATE] = "rate",
-};
-
-const char *text_metric(enum stat_metric metric)
-{
-	return metric_names[metric];
-}
-
 static const struct {
 	const char *word;
 	enum text_colour colour;
@@ -50,7 +30,7 @@ enum text_colour text_verdict_colour(enum stat_verdict verdict)
 
 static char *amount(const struct stat_effect *e, double value, char *out, size_t size)
 {
-	if (e->absolute && e->metric == STAT_LOSS)
+	if (e->absolute && stat_metrics[e->metric].unit == STAT_FRACTION)
 		snprintf(out, size, "%.3g pp", value * 100);
 	else if (e->absolute)
 		text_value(e->metric, value, out, size);
@@ -115,7 +95,7 @@ static void effect_row(
 	char text[160], note[160];
 
 	text_row(t);
-	text_cell(t, METRIC, TEXT_PLAIN, text_metric(e->metric));
+	text_cell(t, METRIC, TEXT_PLAIN, stat_metrics[e->metric].label);
 	text_cell(t, OLD, TEXT_PLAIN, text_value(e->metric, c->old_figures[e->metric], text, sizeof(text)));
 	text_cell(t, NEW, TEXT_PLAIN, text_value(e->metric, c->new_figures[e->metric], text, sizeof(text)));
 	text_cell(t, CHANGE, TEXT_PLAIN,

@@ -268,7 +268,7 @@ static void run_to_run(const struct report_cell *cell, const struct report_effec
 
 	if (!isfinite(s->sd_a) || !isfinite(s->sd_b))
 		return;
-	AUTO_FREE char *line = str_format("SD of the trials' %ss %s → %s%s", text_metric(unit),
+	AUTO_FREE char *line = str_format("SD of the trials' %ss %s → %s%s", stat_metrics[unit].label,
 		text_value(unit, s->sd_a, a, sizeof(a)), text_value(unit, s->sd_b, b, sizeof(b)),
 		!s->judged   ? " (a number; a verdict needs 20 trials)"
 		: s->differs ? ": differs"

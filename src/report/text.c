@@ -85,30 +85,36 @@ char *text_bytes(uint64_t n, char *out, size_t size)
 
 char *text_value(enum stat_metric metric, double value, char *out, size_t size)
 {
-	if (!isfinite(value))
+	if (!isfinite(value)) {
 		snprintf(out, size, NOTHING);
-	else if (metric == STAT_THROUGHPUT || metric == STAT_THROUGHPUT_SD)
-		text_bps(value, out, size);
-	else if (metric == STAT_LOSS)
-		snprintf(out, size, "%.3g %%", value * 100);
-	else if (metric == STAT_RATE)
+		return out;
+	}
+	switch (stat_metrics[metric].unit) {
+	case STAT_NS:
+		return text_ns(value, out, size);
+	case STAT_BPS:
+		return text_bps(value, out, size);
+	case STAT_PER_S:
 		snprintf(out, size, "%.0f /s", value);
-	else
-		text_ns(value, out, size);
+		break;
+	case STAT_FRACTION:
+		snprintf(out, size, "%.3g %%", value * 100);
+		break;
+	}
 	return out;
 }
 
 char *text_exact(enum stat_metric metric, double value, char *out, size_t size)
 {
-	return metric < STAT_THROUGHPUT ? text_exact_ns(value, out, size)
-					: text_value(metric, value, out, size);
+	return stat_metrics[metric].unit == STAT_NS ? text_exact_ns(value, out, size)
+						    : text_value(metric, value, out, size);
 }
 
 char *text_exact_difference(enum stat_metric metric, double value, char *out, size_t size)
 {
 	char number[48];
 
-	if (metric >= STAT_THROUGHPUT || !isfinite(value))
+	if (stat_metrics[metric].unit != STAT_NS || !isfinite(value))
 		return text_difference(metric, value, out, size);
 	snprintf(out, size, "%s%s",
 		value < 0   ? MINUS
@@ -169,7 +175,7 @@ char *text_difference(enum stat_metric metric, double value, char *out, size_t s
 		snprintf(out, size, NOTHING);
 		return out;
 	}
-	if (metric == STAT_LOSS)
+	if (stat_metrics[metric].unit == STAT_FRACTION)
 		snprintf(number, sizeof(number), "%.3g pp", fabs(value) * 100);
 	else
 		text_value(metric, fabs(value), number, sizeof(number));

@@ -47,8 +47,6 @@ void text_cell(struct text_table *t, size_t column, enum text_colour colour, con
 /* Prints every row behind `indent` blanks and frees the table; empty columns are left out. */
 void text_table_print(struct text_table *t, size_t indent, const struct report_style *style, struct buf *out);
 
-/* What people call a metric, a verdict, and its colour. */
-const char *text_metric(enum stat_metric metric);
 enum text_colour text_verdict_colour(enum stat_verdict verdict);
 /* The verdict in words; `note` is "" or what belongs below it. */
 void text_verdict(const struct stat_effect *e, char *word, char *note, size_t size);

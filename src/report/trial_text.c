@@ -50,7 +50,7 @@ void report_trial_line(const struct trial_record *r, const struct report_place *
 
 		for (size_t i = 0; i < ARRAY_LEN(shown); i++)
 			if (isfinite(t.value[shown[i]]))
-				buf_add(out, "  %s %s", text_metric(shown[i]),
+				buf_add(out, "  %s %s", stat_metrics[shown[i]].label,
 					text_ns(t.value[shown[i]], text, sizeof(text)));
 		buf_add(out, "  max %s", text_ns(t.max_ns, text, sizeof(text)));
 		buf_add(out, "  %s transactions", text_count(t.transactions, text, sizeof(text)));

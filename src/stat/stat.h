@@ -194,9 +194,13 @@ enum stat_metric {
 
 enum stat_kind { STAT_REQUESTS, STAT_STREAM }; /* RR, CRR and ping; streams */
 
+enum stat_unit { STAT_NS, STAT_BPS, STAT_PER_S, STAT_FRACTION };
+
 struct stat_metric_row {
-	const char *name; /* as in JSON */
+	const char *name;  /* as in JSON */
+	const char *label; /* in a table for people */
 	const char *help;
+	enum stat_unit unit; /* of its values */
 	bool higher_is_better;
 	bool primary[2]; /* by enum stat_kind */
 	double quantile; /* of a tail, bound to stat_quantile_printable(); 0 otherwise */

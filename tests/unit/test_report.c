@@ -3,6 +3,7 @@
 #include "test_report_world.h"
 
 #include "report/formats.h"
+#include "report/text.h"
 #include "wire/base64.h"
 
 #include <math.h>
@@ -550,6 +551,46 @@ static const char *csv_field(const char *at, char *out)
 	return at;
 }
 
+/* A setting whose usual name is taken by what came out has one of its own, see names.c. */
+static void no_two_columns_of_csv_have_one_name(void **state)
+{
+	AUTO(auto_report) struct report *r = full_report(*state);
+	char names[160][64], text[1024];
+	struct buf b = {0};
+	size_t n = 0;
+
+	CHECK(report_format_find("csv")->write(
+		r, ((struct world *)*state)->store, &(struct report_style){0}, &b, &problem));
+	for (const char *at = b.data; n < ARRAY_LEN(names); at++) {
+		at = csv_field(at, text);
+		str_copy(names[n], sizeof(names[n]), text);
+		for (size_t i = 0; i < n; i++)
+			if (!strcmp(names[i], names[n]))
+				fail_msg("columns %zu and %zu are both %s", i, n, names[n]);
+		n++;
+		if (*at != ',')
+			break;
+	}
+	assert_true(n > setting_rows_n + STAT_METRICS && n < ARRAY_LEN(names));
+	buf_free(&b);
+}
+
+static void every_metric_has_a_label_and_a_unit(void **state)
+{
+	static const char *const wanted[] = {[STAT_NS] = "1.00 ms",
+		[STAT_BPS] = "1.00 Mb/s",
+		[STAT_PER_S] = "1000000 /s",
+		[STAT_FRACTION] = "1e+08 %"};
+	char text[48];
+
+	(void)state;
+	for (int m = 0; m < STAT_METRICS; m++) {
+		assert_non_null(stat_metrics[m].label);
+		assert_string_equal(text_value((enum stat_metric)m, 1e6, text, sizeof(text)),
+			wanted[stat_metrics[m].unit]);
+	}
+}
+
 static void csv_reads_back(void **state)
 {
 	AUTO(auto_report) struct report *r = full_report(*state);
@@ -720,6 +761,8 @@ int main(void)
 		TEST(list_names_runs),
 		TEST(two_runs_are_compared_unpaired),
 		TEST(csv_reads_back),
+		TEST(no_two_columns_of_csv_have_one_name),
+		cmocka_unit_test(every_metric_has_a_label_and_a_unit),
 		cmocka_unit_test(hdr_decodes_to_what_went_in),
 		TEST(hlog_has_a_line_for_every_usable_trial_with_latencies),
 	};
