@@ -4,7 +4,6 @@
 
 #include "run/run.h"
 
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -103,6 +102,11 @@ int say_error(const struct err *e)
 	return e->exit != EXIT_DONE ? (int)e->exit : EXIT_FAILED;
 }
 
+int say_end(const struct err *e)
+{
+	return e->code == EINTR ? EXIT_INTERRUPTED : say_error(e);
+}
+
 struct report_style say_style(const struct common *common)
 {
 	const char *no_colour = getenv("NO_COLOR");
@@ -142,20 +146,4 @@ int say_json(json_t *document)
 	}
 	AUTO_FREE char *line = str_format("%s\n", text);
 	return say_data(line, strlen(line));
-}
-
-static void raise_stop(int number)
-{
-	(void)number;
-	stop_flag = stop_flag + 1;
-}
-
-void signals_catch(void)
-{
-	static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction action = {.sa_handler = raise_stop};
-
-	for (size_t i = 0; i < ARRAY_LEN(caught); i++)
-		sigaction(caught[i], &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }

@@ -194,6 +194,7 @@ int verb_kernel(int argc, char **argv)
 		.args_min = 1,
 		.args_max = WORDS_MAX + 1,
 		.takes = COMMON_JSON | COMMON_QUIET,
+		.stoppable = true,
 		.doc = "list shows the kernels that virtual machines and emulated hosts can be booted with: "
 		       "those installed and those fetched.  "
 		       "fetch gets Debian's kernels into the cache and installs nothing: "
@@ -201,7 +202,6 @@ int verb_kernel(int argc, char **argv)
 	const char *args[WORDS_MAX + 1] = {NULL};
 	size_t n = command_line_parse(&line, argc, argv, &common, args);
 
-	signals_catch();
 	if (!strcmp(args[0], "list")) {
 		if (n > 1)
 			usage_error(argv[0], "cannot list '%s': list takes no kernel", args[1]);

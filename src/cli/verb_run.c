@@ -160,47 +160,30 @@ int verb_run(int argc, char **argv)
 		.options = options,
 		.parse = parse,
 		.verb = &v,
+		.stoppable = true,
 		.takes = COMMON_JSON | COMMON_DB | COMMON_QUIET | COMMON_YES | COMMON_PLAN | COMMON_BLOCKS |
 			 COMMON_GATE,
 		.doc = "Run an experiment: "
 		       "a built-in one (taut list experiments) or a YAML file, see taut-experiment(5)."};
-	struct site_options chosen = {0};
+	AUTO(measuring_close) struct measuring m = MEASURING_NONE;
 	struct experiment x = {0};
-	struct site *site = NULL;
 	struct err e = ERR_INIT;
 	const char *which = NULL;
-	char state[256];
-	AUTO_CLOSE int lock = -1;
 	int code;
 
 	command_line_parse(&line, argc, argv, &v.common, &which);
-	signals_catch();
-	if (experiment_load(&x, which, v.common.overrides, v.common.overrides_n, &e) < 0) {
-		code = say_error(&e);
-		goto out;
+	int rc = experiment_load(&x, which, v.common.overrides, v.common.overrides_n, &e);
+	if (rc == 0) {
+		x.blocks = v.common.blocks ? v.common.blocks : x.blocks;
+		x.seed = v.common.seed ? v.common.seed : x.seed;
+		rc = measuring_open(&m, &v.common, &x, &e);
 	}
-	x.blocks = v.common.blocks ? v.common.blocks : x.blocks;
-	x.seed = v.common.seed ? v.common.seed : x.seed;
-	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */
-	if (!v.common.dry_run && run_prepare(&x, say_doing, &v.common, &e) < 0) {
-		code = e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
-		goto out;
-	}
-	progress_line(NULL);
-	privilege_prepare();
-	chosen = (struct site_options){.yes = v.common.yes, .planning = v.common.dry_run};
-	if (state_dir(state, sizeof(state), &e) < 0 ||
-		(!v.common.dry_run && (lock = machine_lock(state, &e)) < 0)) {
-		code = say_error(&e);
-		goto out;
-	}
-	leftovers_warn();
-	if (site_open(&site, &chosen, &e) < 0 || run_probe(&x, site, v.common.dry_run, &e) < 0)
-		code = say_error(&e);
+	if (rc == 0)
+		rc = run_probe(&x, m.site, v.common.dry_run, &e);
+	if (rc < 0)
+		code = say_end(&e);
 	else
-		code = v.common.dry_run ? dry_run(&x, site, v.common.json) : execute(&v, &x, site);
-out:
-	site_close(site);
+		code = v.common.dry_run ? dry_run(&x, m.site, v.common.json) : execute(&v, &x, m.site);
 	experiment_free(&x);
 	common_free(&v.common);
 	return code;

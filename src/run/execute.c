@@ -70,6 +70,14 @@ static uint64_t time_left_ns(const struct execution *ex)
 
 /* --- before the first trial -------------------------------------------------------------------- */
 
+void run_probe_cell(const struct experiment *x, struct cell *cell, struct site *site, bool planning)
+{
+	for (size_t a = 0; !cell->skipped && a < x->arms_n; a++)
+		cell->skipped = site_probe(site, &cell->settings[a], cell->reason, sizeof(cell->reason),
+					&cell->privilege) == TARGET_NO &&
+				!(planning && site_lacks_any(&cell->settings[a]));
+}
+
 int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e)
 {
 	for (size_t c = 0; c < x->cells_n; c++) {
@@ -77,10 +85,7 @@ int run_probe(struct experiment *x, struct site *site, bool planning, struct err
 		for (size_t a = 0; a < x->arms_n; a++)
 			if (site_check(site, &cell->settings[a], e) < 0)
 				return err_wrap(e, "cell %s, arm %s", cell->name, x->arms[a].name);
-		for (size_t a = 0; !cell->skipped && a < x->arms_n; a++)
-			cell->skipped = site_probe(site, &cell->settings[a], cell->reason,
-						sizeof(cell->reason), &cell->privilege) == TARGET_NO &&
-					!(planning && site_lacks_any(&cell->settings[a]));
+		run_probe_cell(x, cell, site, planning);
 	}
 	return 0;
 }

@@ -77,6 +77,8 @@ struct run_options {
 /* Checks every cell and arm on this machine (EXIT_USAGE when one makes no sense) and marks what must be
  * skipped, with the reason.  `planning`: as if the kernels that can be fetched were here. */
 int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e);
+/* The same of one cell whose settings have been checked. */
+void run_probe_cell(const struct experiment *x, struct cell *cell, struct site *site, bool planning);
 /* The order of arms within one block and cell: a permutation of 0..arms−1, from the seed. */
 void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t *order);
 /*
