@@ -78,8 +78,21 @@ int kernel_known(const struct kernel **out, const char *which, struct err *e);
 /* A bzImage at a path. -EINVAL when the file is none. */
 int kernel_at(struct kernel *out, const char *path, struct err *e);
 
-/* Called while something is fetched: what is being done, for people. */
-typedef void (*boot_progress)(const char *doing, void *arg);
+/* What is being done while a kernel is fetched. */
+enum boot_step {
+	BOOT_STEP_NONE,
+	BOOT_STEP_KERNEL, /* all of it begins; the object is the word of the kernel */
+	BOOT_STEP_LISTS,  /* reading Debian's lists of packages; no object */
+	BOOT_STEP_FETCH,  /* the object is a package */
+	BOOT_STEP_UNPACK, /* the object is a package */
+};
+struct boot_doing {
+	enum boot_step step;
+	const char *object; /* borrowed; NULL: none */
+	double percent;     /* of this step; below 0: not known */
+};
+/* Called when a step begins and when more of it is done. */
+typedef void (*boot_progress)(const struct boot_doing *doing, void *arg);
 /*
  * Fetches a Debian kernel into the cache: a flavour, optionally with a version ("rt", "6.1-rt", "cloud"): the
  * newest package of it in the machine's release and its backports.  Nothing is installed and nothing of the

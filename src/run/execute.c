@@ -73,6 +73,22 @@ static uint64_t time_left_ns(const struct execution *ex)
 
 /* --- before the first trial -------------------------------------------------------------------- */
 
+void run_probe_cell(const struct experiment *x, struct cell *cell, struct site *site, bool planning)
+{
+	char reason[sizeof(cell->reason)];
+	bool privilege;
+
+	cell->plans = mem_grow(cell->plans, x->arms_n, sizeof(*cell->plans));
+	for (size_t a = 0; a < x->arms_n; a++)
+		if (site_resolve(site, &cell->settings[a], &cell->plans[a], reason, sizeof(reason),
+			    &privilege) == TARGET_NO &&
+			!cell->skipped && !(planning && site_lacks_any(&cell->settings[a]))) {
+			cell->skipped = true;
+			cell->privilege = privilege;
+			str_copy(cell->reason, sizeof(cell->reason), reason);
+		}
+}
+
 int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e)
 {
 	for (size_t c = 0; c < x->cells_n; c++) {
@@ -80,17 +96,13 @@ int run_probe(struct experiment *x, struct site *site, bool planning, struct err
 		for (size_t a = 0; a < x->arms_n; a++)
 			if (site_check(site, &cell->settings[a], e) < 0)
 				return err_wrap(e, "cell %s, arm %s", cell->name, x->arms[a].name);
-		cell->plans = mem_grow(cell->plans, x->arms_n, sizeof(*cell->plans));
-		for (size_t a = 0; !cell->skipped && a < x->arms_n; a++)
-			cell->skipped = site_resolve(site, &cell->settings[a], &cell->plans[a], cell->reason,
-						sizeof(cell->reason), &cell->privilege) == TARGET_NO &&
-					!(planning && site_lacks_any(&cell->settings[a]));
+		run_probe_cell(x, cell, site, planning);
 	}
 	return 0;
 }
 
-int run_prepare(
-	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e)
+int run_prepare(const struct experiment *x, void (*progress)(const struct boot_doing *doing, void *arg),
+	void *arg, struct err *e)
 {
 	int rc = 0;
 

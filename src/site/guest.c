@@ -27,6 +27,7 @@ static const struct {
 	{"value", 4096, false},
 	{"status", 16, true},
 	{"reason", 1024, false},
+	{"why", 32, false},
 };
 
 void knobs_mark(json_t *knobs, const char *where)
@@ -63,6 +64,7 @@ static bool is_known(const char *key)
 static int entry_read(const json_t *entry, const char *where, json_t *out, struct err *e)
 {
 	const char *key, *said = json_string_value(json_object_get(entry, "where"));
+	enum knob_why why;
 	json_t *item;
 
 	if (!json_is_object(entry))
@@ -80,6 +82,8 @@ static int entry_read(const json_t *entry, const char *where, json_t *out, struc
 	}
 	if (!tune_status_known(json_string_value(json_object_get(out, "status"))))
 		return err_set(e, EPROTO, "a knob of the guest has a status that is none");
+	if (knob_why_find(json_string_value(json_object_get(out, "why")), &why) < 0)
+		return err_set(e, EPROTO, "a knob of the guest has a 'why' that is none");
 	if (!where && (!said || !str_in(said, "host|guest")))
 		return err_set(e, EPROTO, "a knob of an emulated host does not say where it is");
 	json_object_set_new(out, "where", json_string(where ? where : said));

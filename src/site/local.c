@@ -33,7 +33,6 @@ static void warn_of_sharing(struct site *site, const struct settings *s)
 static int local_check(struct site *site, struct settings *s, struct err *e)
 {
 	cpus isolated, housekeeping;
-	pid_t running = target_running(s);
 	int rc = check_cpu(site, "client", s->client_cpu, e);
 
 	if (rc == 0)
@@ -41,11 +40,19 @@ static int local_check(struct site *site, struct settings *s, struct err *e)
 	if (rc == 0 && s->isolate[0] &&
 		(rc = tune_partition(&site->host, s->isolate, &isolated, &housekeeping, e)) < 0)
 		e->exit = EXIT_USAGE;
-	if (rc == 0 && profile_of(s)->writes)
-		rc = tune_allowed(&site->host, running, site->options.yes, e);
+	target_running(s); /* it decides what is empty */
 	if (rc == 0)
 		warn_of_sharing(site, s);
 	return rc;
+}
+
+static int local_allow(struct site *site, const struct settings *s, struct err *e)
+{
+	struct settings asked = *s; /* what a running target decides was filled in by the check */
+
+	if (!profile_of(s)->writes)
+		return 0;
+	return tune_allowed(&site->host, target_running(&asked), site->options.yes, e);
 }
 
 static int local_resolve(struct trial_plan *plan, struct err *e)
@@ -90,6 +97,7 @@ static double local_cost_ns(const struct settings *s, double measured_ns)
 
 const struct site_row site_local = {
 	.check = local_check,
+	.allow = local_allow,
 	.kernels = local_kernels,
 	.resolve = local_resolve,
 	.probe = target_probe,

@@ -4,7 +4,7 @@
 
 struct fetching {
 	json_t *tried; /* word → true */
-	void (*progress)(const char *doing, void *arg);
+	boot_progress progress;
 	void *arg;
 };
 
@@ -43,8 +43,7 @@ static int want(struct fetching *f, const char *word, struct err *e)
 	if (!word || json_object_get(f->tried, word))
 		return 0;
 	json_object_set_new(f->tried, word, json_true());
-	AUTO_FREE char *doing = str_format(SITE_FETCHING "%s into the cache", word);
-	f->progress(doing, f->arg);
+	f->progress(&(struct boot_doing){BOOT_STEP_KERNEL, word, -1}, f->arg);
 	int rc = kernel_fetch(&k, word, f->progress, f->arg, &why);
 	if (rc == -EINTR) {
 		*e = why;
@@ -55,8 +54,7 @@ static int want(struct fetching *f, const char *word, struct err *e)
 	return 0;
 }
 
-int site_prepare(const struct settings *trials, size_t n, void (*progress)(const char *doing, void *arg),
-	void *arg, struct err *e)
+int site_prepare(const struct settings *trials, size_t n, boot_progress progress, void *arg, struct err *e)
 {
 	struct fetching f = {.tried = json_object(), .progress = progress, .arg = arg};
 	int rc = 0;

@@ -52,7 +52,7 @@ int site_open(struct site **out, const struct site_options *options, struct err 
 	rc = site->root = root_open("/", e);
 	if (rc >= 0)
 		rc = tune_host_open(&site->host, site->root, e);
-	if (rc >= 0)
+	if (rc >= 0 && !options->planning)
 		rc = refuse_leftover(site, e);
 	if (rc < 0) {
 		site_close(site);
@@ -90,6 +90,13 @@ static int check_kernels(const struct settings *s, struct err *e)
 	return 0;
 }
 
+static int allow(struct site *site, const struct settings *s, struct err *e)
+{
+	const struct site_row *row = row_of(site, settings_site(s));
+
+	return row->allow ? row->allow(site, s, e) : 0;
+}
+
 int site_check(struct site *site, struct settings *s, struct err *e)
 {
 	int rc = settings_check(s, e);
@@ -101,7 +108,16 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 		s->kernel = "stock";
 	if (rc == 0)
 		rc = check_kernels(s, e);
-	return rc < 0 ? rc : row_of(site, settings_site(s))->check(site, s, e);
+	if (rc == 0)
+		rc = row_of(site, settings_site(s))->check(site, s, e);
+	return rc < 0 || site->options.planning ? rc : allow(site, s, e);
+}
+
+int site_allowed(struct site *site, const struct settings *settings, struct err *e)
+{
+	int rc = refuse_leftover(site, e);
+
+	return rc < 0 ? rc : allow(site, settings, e);
 }
 
 int site_plan(struct site *site, const struct settings *s, struct trial_plan *plan, struct err *e)

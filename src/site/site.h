@@ -18,9 +18,10 @@ struct site;
 
 /* A host that can carry out trials: one row each, in site.c; what its word is stands in spec's host_rows. */
 struct site_row {
-	/* What of the settings makes no sense on this host; may fill in what follows.  EXIT_USAGE,
-	 * EXIT_REFUSED. */
+	/* What of the settings makes no sense on this host; may fill in what follows.  EXIT_USAGE. */
 	int (*check)(struct site *site, struct settings *s, struct err *e);
+	/* May the trial be carried out, as this host stands now?  EXIT_REFUSED; NULL: it always may. */
+	int (*allow)(struct site *site, const struct settings *s, struct err *e);
 	/* The words of the kernels that must be there, of a plan that is not resolved; NULL stays for none.
 	 */
 	void (*kernels)(const struct trial_plan *plan, const char *words[SITE_KERNELS]);
@@ -41,18 +42,23 @@ struct site_row {
 };
 
 struct site_options {
-	bool yes;   /* tune although others' VMs or containers run here */
-	bool exact; /* this host is on the exact clock: whoever watches would be measured as well */
+	bool yes;      /* tune although others' VMs or containers run here */
+	bool planning; /* nothing will be carried out, so no leave is asked: site_allowed() tells */
+	bool exact;    /* this host is on the exact clock: whoever watches would be measured as well */
 	const struct site_row *rows; /* in the order of enum site_kind; NULL: the real ones */
 };
 
-/* Opens the local host.  Fails when a tuning of a dead taut is still in force: `stock` would be a lie. */
+/* Opens the local host.  Fails when a tuning of a dead taut is still in force (unless planning): `stock`
+ * would be a lie. */
 int site_open(struct site **out, const struct site_options *options, struct err *e);
 /* Stops the noise; takes NULL. */
 void site_close(struct site *site);
 
 /* Fills what follows from the settings and refuses what makes no sense here: EXIT_USAGE, EXIT_REFUSED. */
 int site_check(struct site *site, struct settings *settings, struct err *e);
+/* Would this trial be refused, planning or not?  EXIT_REFUSED with the reason; another error: that cannot be
+ * told.  The settings were checked. */
+int site_allowed(struct site *site, const struct settings *settings, struct err *e);
 /*
  * Turns checked settings into the plan of their trial, and says whether it can be carried out here: TARGET_NO
  * with the reason; *privilege when root would help.  The plan is valid as long as the site is open; of one
@@ -78,8 +84,7 @@ void site_group(struct site *site, const struct trial_plan *const *trials, size_
 
 /* --- before the first trial -------------------------------------------------------------------- */
 
-/* With this begins what is said when a kernel is fetched. */
-#define SITE_FETCHING "fetching kernel "
+struct boot_doing; /* a step of fetching a kernel, see boot/boot.h */
 /* The word of a kernel that a trial with these settings needs, has not got and can have (which <
  * SITE_KERNELS), or NULL. */
 const char *site_lacks(const struct settings *s, size_t which);
@@ -87,10 +92,10 @@ bool site_lacks_any(const struct settings *s);
 /*
  * Fetches the kernels that trials need, have not got and can have; what cannot be had is said as a warning,
  * and the cell will be skipped.  Not for local trials that ask for KVM: whether that works is seen first.
- * -EINTR when stopped.
+ * -EINTR when stopped.  `progress` hears BOOT_STEP_KERNEL before each, then the steps.
  */
-int site_prepare(const struct settings *trials, size_t n, void (*progress)(const char *doing, void *arg),
-	void *arg, struct err *e);
+int site_prepare(const struct settings *trials, size_t n,
+	void (*progress)(const struct boot_doing *doing, void *arg), void *arg, struct err *e);
 /* An estimate of the time that a trial takes with everything around its `measured_ns`. */
 double site_trial_cost_ns(const struct settings *s, double measured_ns);
 

@@ -162,6 +162,18 @@ int profile_find(const char *name); /* an enum profile, or -EINVAL */
 /* Of settings that have been checked. */
 const struct profile_row *profile_of(const struct settings *s);
 
+/* --- knobs in a record -------------------------------------------------------------------------- */
+
+/* Why a knob stands as it does, for programs: the key "why" beside the sentence "reason". */
+enum knob_why {
+	KNOB_WHY_NONE,  /* null: nothing that a program would have to tell apart */
+	KNOB_OTHER_WAY, /* skipped: another way to the same end was taken, so nothing is lost */
+	KNOB_WHYS
+};
+const char *knob_why_name(enum knob_why why); /* NULL for KNOB_WHY_NONE */
+/* KNOB_WHY_NONE for NULL; -ENOENT for a word that is none. */
+int knob_why_find(const char *name, enum knob_why *out);
+
 /* --- the subject: what tuning needs to know of a target ---------------------------------------- */
 
 enum role { ROLE_CLIENT, ROLE_SERVER, ROLE_VCPU, ROLE_EMULATOR, ROLE_IOTHREAD, ROLE_VHOST };

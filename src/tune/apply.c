@@ -134,8 +134,10 @@ static void skip_other_choices(struct tune_plan *plan, unsigned choice)
 {
 	for (size_t i = 0; i < plan->n; i++) {
 		struct entry *entry = &plan->entries[i];
-		if (entry->choice && entry->choice != choice && entry->status == TUNE_PLANNED)
-			tune_entry_stand(entry, TUNE_SKIPPED, "not needed: another way holds");
+		if (!entry->choice || entry->choice == choice || entry->status != TUNE_PLANNED)
+			continue;
+		tune_entry_stand(entry, TUNE_SKIPPED, "not needed: another way holds");
+		entry->why = KNOB_OTHER_WAY;
 	}
 }
 

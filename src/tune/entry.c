@@ -75,6 +75,7 @@ void tune_entry_stand(struct entry *entry, enum tune_status status, const char *
 	va_list args;
 
 	entry->status = status;
+	entry->why = KNOB_WHY_NONE;
 	if (format) {
 		va_start(args, format);
 		if (vasprintf(&text, format, args) < 0)
@@ -124,9 +125,10 @@ json_t *tune_plan_json(const struct tune_plan *plan)
 	for (size_t i = 0; i < plan->n; i++) {
 		const struct entry *entry = &plan->entries[i];
 		json_array_append_new(
-			array, json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:s?}", "id", entry->knob, "object",
-				       entry->object, "before", entry->before, "value", entry->after,
-				       "status", tune_status_name(entry->status), "reason", entry->reason));
+			array, json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:s?, s:s?}", "id", entry->knob,
+				       "object", entry->object, "before", entry->before, "value",
+				       entry->after, "status", tune_status_name(entry->status), "reason",
+				       entry->reason, "why", knob_why_name(entry->why)));
 	}
 	return array;
 }

@@ -24,6 +24,7 @@ struct entry {
 	char *before, *after; /* NULL when unknown (skipped) */
 	char *detail;         /* what the executor needs besides, e.g. the tasks of a bulk move; else NULL */
 	char *reason;         /* why it stands as it does; NULL: nothing to say */
+	enum knob_why why;    /* the same for programs */
 	enum tune_status status;
 	bool optional;   /* its failure does not fail the plan */
 	bool written;    /* may have been written: revert must look at it */

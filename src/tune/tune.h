@@ -83,7 +83,8 @@ void tune_host_close(struct tune_host *host); /* takes TUNE_HOST_NONE */
 int tune_plan_make(struct tune_plan **out, const struct tune_host *host, enum tune_stage stage,
 	const struct tuning *tuning, const struct subject *subject, struct err *e);
 size_t tune_plan_entries(const struct tune_plan *plan);
-/* Array of {"id","object","before","value","status","reason"}. */
+/* Array of {"id","object","before","value","status","reason","why"}; why is a word of enum knob_why or null.
+ */
 json_t *tune_plan_json(const struct tune_plan *plan);
 void tune_plan_free(struct tune_plan *plan);
 

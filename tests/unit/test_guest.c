@@ -75,6 +75,11 @@ static void what_a_guest_says_is_checked(void **state)
 		{"{'knobs':[{'id':'a','object':'o\\u0000x','status':'skipped'}]}", "'object'"},
 		{"{'knobs':[{'id':'a','object':'o','status':'splendid'}]}", "status that is none"},
 		{"{'knobs':[{'id':'a','object':'o','status':'skipped','reason':[]}]}", "'reason'"},
+		{"{'knobs':[{'id':'a','object':'o','status':'skipped','why':'other-way'}]}", NULL},
+		{"{'knobs':[{'id':'a','object':'o','status':'skipped','why':null}]}", NULL},
+		{"{'knobs':[{'id':'a','object':'o','status':'skipped','why':'moon'}]}", "'why' that is none"},
+		{"{'knobs':[{'id':'a','object':'o','status':'skipped','why':''}]}", "'why' that is none"},
+		{"{'knobs':[{'id':'a','object':'o','status':'skipped','why':7}]}", "'why'"},
 	};
 
 	(void)state;

@@ -37,7 +37,7 @@ static int apply_both(struct world *w, struct tune *tune, const struct settings 
 	return 0;
 }
 
-/* "status" or "status: reason" of the n-th entry of a knob; "none". */
+/* "status", "status: reason" or "status: reason (why)" of the n-th entry of a knob; "none". */
 static char *standing(const struct tune *tune, const char *knob, int nth)
 {
 	json_t *all = tune_effective_json(tune), *entry;
@@ -47,9 +47,11 @@ static char *standing(const struct tune *tune, const char *knob, int nth)
 	json_array_foreach (all, i, entry) {
 		if (strcmp(json_string_value(json_object_get(entry, "id")), knob) || nth-- > 0)
 			continue;
-		const char *why = json_string_value(json_object_get(entry, "reason"));
-		text = str_format("%s%s%s", json_string_value(json_object_get(entry, "status")),
-			why ? ": " : "", why ? why : "");
+		const char *reason = json_string_value(json_object_get(entry, "reason"));
+		const char *why = json_string_value(json_object_get(entry, "why"));
+		text = str_format("%s%s%s%s%s%s", json_string_value(json_object_get(entry, "status")),
+			reason ? ": " : "", reason ? reason : "", why ? " (" : "", why ? why : "",
+			why ? ")" : "");
 		break;
 	}
 	json_decref(all);
@@ -181,7 +183,8 @@ static void low_latency_on_cgroup_v1(void **state)
 	assert_text(world_get(&w, "/sys/class/net/veth0/queues/rx-1/rps_cpus"), "1");
 	assert_text(
 		standing(tune, "partition-cgroup2", 0), "skipped: the cpuset controller is not in cgroup v2");
-	assert_text(standing(tune, "partition-affinity", 0), "skipped: not needed: another way holds");
+	assert_text(standing(tune, "partition-affinity", 0),
+		"skipped: not needed: another way holds (other-way)");
 	assert_text(standing(tune, "link-rps", 0), "unchanged");
 	assert_text(standing(tune, "net-rps-default", 0), "unchanged");
 	assert_text(standing(tune, "net-busy-read", 0),
