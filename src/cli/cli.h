@@ -92,5 +92,7 @@ void signals_catch(void); /* INT, TERM, HUP raise stop_flag; PIPE is ignored */
 /* Without root: enters a user namespace, or says why that does not work here and goes on. */
 void privilege_prepare(void);
 int database_open(const struct common *common, struct store **out, struct err *e);
+/* The machine with all that this program can undo on it, as undo_open(). */
+int machine_open(struct undo_host *host, int root, struct err *e);
 /* Warns about what a killed taut has left on this machine. */
 void leftovers_warn(void);

@@ -49,19 +49,26 @@ static void warn_lines(const char *text, const char *advice)
 		log_warn("put it right with: %s", advice);
 }
 
+int machine_open(struct undo_host *host, int root, struct err *e)
+{
+	static const struct undo_table *const tables[] = {&tune_table};
+
+	return undo_open(host, root, tables, ARRAY_LEN(tables), e);
+}
+
 void leftovers_warn(void)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
-	struct tune_host host = TUNE_HOST_NONE;
+	struct undo_host host = UNDO_HOST_NONE;
 	AUTO(buf_free) struct buf tuned = {0};
 	AUTO(buf_free) struct buf lab = {0};
 
 	if (root < 0)
 		return;
-	if (tune_host_open(&host, root, ERR_IGNORED) == 0) {
-		if (tune_leftover(&host, &tuned, ERR_IGNORED) > 0 && tuned.data)
+	if (machine_open(&host, root, ERR_IGNORED) == 0) {
+		if (undo_leftover(&host, &tuned, ERR_IGNORED) > 0 && tuned.data)
 			warn_lines(tuned.data, "taut tune revert");
-		tune_host_close(&host);
+		undo_close(&host);
 	}
 	if (lab_leftover(&lab, ERR_IGNORED) > 0 && lab.data)
 		warn_lines(lab.data, "taut lab clean");

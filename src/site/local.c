@@ -58,14 +58,14 @@ static int local_plan(struct site *site, const struct settings *s, json_t *all, 
 	static const struct subject nobody;
 
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
-		struct tune_plan *plan = NULL;
+		struct undo_list *plan = NULL;
 		int rc = tune_plan_make(&plan, &site->host, (enum tune_stage)stage, s, &nobody, e);
 		if (rc < 0)
 			return rc;
-		json_t *part = tune_plan_json(plan);
+		json_t *part = undo_list_json(plan);
 		json_array_extend(all, part);
 		json_decref(part);
-		tune_plan_free(plan);
+		undo_list_free(plan);
 	}
 	return 0;
 }

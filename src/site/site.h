@@ -52,7 +52,7 @@ void site_close(struct site *site);
 int site_check(struct site *site, struct settings *settings, struct err *e);
 enum target_answer site_probe(
 	struct site *site, const struct settings *settings, char *reason, size_t size, bool *privilege);
-/* What tuning would be done for these settings, as tune_plan_json() gives it; live knobs are planned on no
+/* What tuning would be done for these settings, as undo_list_json() gives it; live knobs are planned on no
  * subject. */
 int site_plan_json(struct site *site, const struct settings *settings, json_t **out, struct err *e);
 

@@ -40,7 +40,7 @@ struct session {
 static int tune_stage(struct session *s, enum tune_stage stage, struct err *e)
 {
 	struct subject *subject = mem_alloc(sizeof(*subject));
-	struct tune_plan *plan = NULL;
+	struct undo_list *plan = NULL;
 	int rc = target_subject(s->target, subject, e);
 
 	if (rc == 0)

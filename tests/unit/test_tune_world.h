@@ -17,8 +17,8 @@ struct world {
 	char path[64]; /* of the tree; the state folder is beside it */
 	enum world_kind kind;
 	int cpus;
-	struct tune_host host;
-	struct tune_calls calls;
+	struct undo_host host;
+	struct undo_calls calls;
 	int calls_n;    /* so far */
 	int die_before; /* this one; 0: none */
 	int die_after;
