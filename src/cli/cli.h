@@ -94,5 +94,8 @@ void privilege_prepare(void);
 int database_open(const struct common *common, struct store **out, struct err *e);
 /* The machine with all that this program can undo on it, as undo_open(). */
 int machine_open(struct undo_host *host, int root, struct err *e);
+#define SWEEP_ROWS_MAX 16
+/* What other rooms leave when taut is killed, for undo_sweep(); returns how many. */
+size_t machine_sweep_rows(const struct undo_sweep_row *rows[SWEEP_ROWS_MAX]);
 /* Warns about what a killed taut has left on this machine. */
 void leftovers_warn(void);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Where things are kept, with which rights, and what an earlier taut has left behind. */
+#include "boot/boot.h"
 #include "cli.h"
 
 #include <stdio.h>
@@ -56,12 +57,21 @@ int machine_open(struct undo_host *host, int root, struct err *e)
 	return undo_open(host, root, tables, ARRAY_LEN(tables), e);
 }
 
+size_t machine_sweep_rows(const struct undo_sweep_row *rows[SWEEP_ROWS_MAX])
+{
+	size_t n = target_sweep_rows(rows, SWEEP_ROWS_MAX - 1);
+
+	rows[n] = &boot_left;
+	return n + 1;
+}
+
 void leftovers_warn(void)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	struct undo_host host = UNDO_HOST_NONE;
 	AUTO(buf_free) struct buf tuned = {0};
-	AUTO(buf_free) struct buf lab = {0};
+	AUTO(buf_free) struct buf left = {0};
+	const struct undo_sweep_row *rows[SWEEP_ROWS_MAX];
 
 	if (root < 0)
 		return;
@@ -70,6 +80,6 @@ void leftovers_warn(void)
 			warn_lines(tuned.data, "taut tune revert");
 		undo_close(&host);
 	}
-	if (lab_leftover(&lab, ERR_IGNORED) > 0 && lab.data)
-		warn_lines(lab.data, "taut lab clean");
+	if (undo_sweep_look(rows, machine_sweep_rows(rows), &left, ERR_IGNORED) > 0 && left.data)
+		warn_lines(left.data, "taut lab clean");
 }

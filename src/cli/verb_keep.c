@@ -38,7 +38,8 @@ static int tune_act(const struct tune_verb *verb, struct err *e)
 static int lab_clean_act(struct err *e)
 {
 	AUTO(buf_free) struct buf said = {0};
-	int rc = lab_clean(&said, e);
+	const struct undo_sweep_row *rows[SWEEP_ROWS_MAX];
+	int rc = undo_sweep(rows, machine_sweep_rows(rows), &said, e);
 	int code = say_lines(&said, rc < 0 ? "" : "nothing to clean\n");
 
 	return rc < 0 ? say_error(e) : code;

@@ -325,8 +325,8 @@ static int carry_out(struct session *s, struct err *e)
 	return 0;
 }
 
-/* Only what concerns the machine is an error here; a target that resists is worth a warning, lab clean finds
- * it. */
+/* Only what concerns the machine is an error here; a target that resists is worth a warning, and
+ * taut clean finds it. */
 static int take_down(struct session *s, struct err *e)
 {
 	struct err problem = ERR_INIT;

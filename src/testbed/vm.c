@@ -52,7 +52,7 @@ int vm_accel(
 	const struct settings *s, const struct kernel *k, const char *agent, enum accel *out, struct err *e)
 {
 	char why[512] = "there is no kernel to try it with";
-	bool works = strcmp(s->accel, "tcg") && k && kvm_works(k, agent, target_mark(), why, sizeof(why));
+	bool works = strcmp(s->accel, "tcg") && k && kvm_works(k, agent, undo_mark(), why, sizeof(why));
 
 	if (!strcmp(s->accel, "kvm") && !works) {
 		err_set(e, ENOTSUP, "KVM does not work here: %s", why);
@@ -162,7 +162,8 @@ static int vm_launch(struct target *t, struct machine_options *o, struct err *e)
 		if (o->vhosts[i] >= 0)
 			close(o->vhosts[i]);
 	close(steal_fd(&t->server.theirs));
-	return rc < 0 ? rc : groups_enter(&t->groups, "server", machine_pid(t->server.machine), e);
+	return rc < 0 ? rc
+		      : undo_groups_enter(&t->groups, &t->host, "server", machine_pid(t->server.machine), e);
 }
 
 int vm_begin(struct target *t, struct machine_options *o, const struct kernel *tried, struct err *e)
@@ -171,8 +172,8 @@ int vm_begin(struct target *t, struct machine_options *o, const struct kernel *t
 	struct qemu q;
 	int rc = qemu_find(&q, e);
 
-	o->mark = target_mark();
-	o->folder = t->place.folder;
+	o->mark = undo_mark();
+	o->folder = t->owner.folder;
 	o->control = t->server.theirs;
 	o->cpus = (unsigned)s->vcpus;
 	o->memory_mib = (unsigned)(s->memory_bytes >> 20);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A cgroup (v1) of our own, and how it is emptied.
+ * A cgroup (v1) of our own, and how it is emptied; the controllers that a cgroup (v2) hands on.
  *
  * cgroup-dir: the object is its path, the value "absent" or the settings it is made with ("cpuset.cpus=0
  * cpuset.mems=0").  What is forked by tasks that are in it is born there, so undoing goes by no list:
@@ -185,5 +185,50 @@ int undo_group_revert(const struct undo_host *host, struct undo_entry *entry, st
 	if (rc < 0 && rc != -ENOENT)
 		return err_code(e, -rc, "cannot remove the cgroup %s", entry->object);
 	undo_entry_stand(entry, UNDO_REVERTED, NULL);
+	return 0;
+}
+
+/* --- cgroup-controller ------------------------------------------------------------------------- */
+
+/* "+cpuset" or "-cpuset", just as they are written; the controller is the one that `after` names. */
+int undo_controller_read(
+	const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e)
+{
+	const char *word = entry->after ? entry->after + 1 : "";
+	char text[1024];
+	int rc = root_read(host->root, entry->object, text, sizeof(text), e);
+
+	if (rc < 0)
+		return rc;
+	bool on = false;
+	for (char *save = NULL, *w = strtok_r(text, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
+		on |= !strcmp(w, word);
+	*out = str_format("%c%s", on ? '+' : '-', word);
+	return 0;
+}
+
+static int is_ours(const char *name, void *arg)
+{
+	(void)arg;
+	return str_starts(name, "taut-");
+}
+
+/*
+ * The kernel refuses to switch a controller off that cgroups below hand on (EBUSY).  When one of these is
+ * left from a taut it is owed until that has been removed; else somebody else makes use of it, and it stays
+ * on.
+ */
+int undo_controller_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
+{
+	AUTO_FREE char *group = str_dup(entry->object);
+	char *slash = strrchr(group, '/');
+	int rc = undo_three_way(host, entry, e);
+
+	if (rc != -EBUSY || !slash)
+		return rc;
+	*slash = 0;
+	if (root_each(host->root, group, is_ours, NULL, ERR_IGNORED) != 0)
+		return err_try(e, "taut clean");
+	undo_entry_stand(entry, UNDO_LEFT, "other cgroups use it now");
 	return 0;
 }

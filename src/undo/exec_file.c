@@ -80,23 +80,6 @@ int undo_pool_revert(const struct undo_host *host, struct undo_entry *entry, str
 	return undo_three_way(host, entry, e);
 }
 
-/* "+cpuset" or "-cpuset", just as they are written; the controller is the one that `after` names. */
-int undo_controller_read(
-	const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e)
-{
-	const char *word = entry->after ? entry->after + 1 : "";
-	char text[1024];
-	int rc = root_read(host->root, entry->object, text, sizeof(text), e);
-
-	if (rc < 0)
-		return rc;
-	bool on = false;
-	for (char *save = NULL, *w = strtok_r(text, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
-		on |= !strcmp(w, word);
-	*out = str_format("%c%s", on ? '+' : '-', word);
-	return 0;
-}
-
 /* A run of white space is as good as one (tcp_rmem has tabs), and at the end it does not count. */
 static bool same_text(const char *a, const char *b)
 {

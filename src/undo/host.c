@@ -130,14 +130,6 @@ static int run(void *arg, const char *command, char **output)
 const struct undo_calls undo_real_calls = {
 	write_file, make_dir, remove_dir, set_affinity, set_sched, set_rttime, run};
 
-static bool is_real_root(int root)
-{
-	struct stat here, real;
-
-	return fstat(root, &here) == 0 && stat("/", &real) == 0 && here.st_dev == real.st_dev &&
-	       here.st_ino == real.st_ino;
-}
-
 static int debugfs_open(void)
 {
 	AUTO_CLOSE int fs = fsopen("debugfs", FSOPEN_CLOEXEC);
@@ -170,7 +162,7 @@ int undo_open(struct undo_host *host, int root, const struct undo_table *const *
 		(rc = cpus_online(root, &made.online, e)) < 0 ||
 		(rc = state_dir(made.state, sizeof(made.state), e)) < 0)
 		return rc;
-	if (made.privileged && is_real_root(root) && !root_exists(root, DEBUGFS "/sched"))
+	if (made.privileged && undo_is_real_root(root) && !root_exists(root, DEBUGFS "/sched"))
 		made.debugfs = debugfs_open();
 	*host = made;
 	return 0;

@@ -88,16 +88,19 @@ int undo_journal_begin(const struct undo_host *host, struct undo_list *list, uns
 int undo_journal_write(
 	const struct undo_host *host, const struct undo_list *list, unsigned choice, struct err *e)
 {
+	struct undo_owner self;
 	char boot[40];
-	uint64_t start;
-	int rc;
+	int rc = boot_id(host->root, boot, e);
 
-	if ((rc = boot_id(host->root, boot, e)) < 0 ||
-		(rc = task_start_time(host->root, getpid(), &start, e)) < 0)
+	if (rc < 0)
 		return rc;
-	json_t *record = json_pack("{s:s, s:s, s:i, s:I, s:I, s:o}", "schema", SCHEMA, "boot", boot, "pid",
-		getpid(), "start", (json_int_t)start, "sequence", (json_int_t)list->sequence, "entries",
-		entries_json(list, choice));
+	undo_owner_self(host->root, &self);
+	if (!self.start)
+		return err_set(e, ESRCH, "cannot write the journal %s: when this process began is unknown",
+			list->journal);
+	json_t *record = json_pack("{s:s, s:s, s:i, s:I, s:I, s:I, s:o}", "schema", SCHEMA, "boot", boot,
+		"pid", self.pid, "start", (json_int_t)self.start, "pidns", (json_int_t)self.pidns, "sequence",
+		(json_int_t)list->sequence, "entries", entries_json(list, choice));
 	AUTO_FREE char *text = record ? json_dumps(record, JSON_INDENT(1)) : NULL;
 	json_decref(record);
 	if (!text)
@@ -173,19 +176,20 @@ static int read_document(const char *path, json_t **out, struct err *e)
 static int take_document(
 	const struct undo_host *host, json_t *record, struct undo_journal *out, struct err *e)
 {
-	json_int_t start, sequence;
+	json_int_t start, sequence, pidns = 0; /* older journals have no PID namespace */
 	const char *schema, *boot;
 	json_t *entries, *entry;
 	json_error_t why;
 	size_t i;
-	int rc = 0;
+	int pid, rc = 0;
 
-	if (json_unpack_ex(record, &why, 0, "{s:s, s:s, s:i, s:I, s:I, s:o}", "schema", &schema, "boot",
-		    &boot, "pid", &out->pid, "start", &start, "sequence", &sequence, "entries", &entries) < 0)
+	if (json_unpack_ex(record, &why, 0, "{s:s, s:s, s:i, s:I, s?I, s:I, s:o}", "schema", &schema, "boot",
+		    &boot, "pid", &pid, "start", &start, "pidns", &pidns, "sequence", &sequence, "entries",
+		    &entries) < 0)
 		return err_set(e, EPROTO, "%s", why.text);
 	if (strcmp(schema, SCHEMA) || str_copy(out->boot, sizeof(out->boot), boot) || !json_is_array(entries))
 		return err_set(e, EPROTO, "it is not a %s", SCHEMA);
-	out->start = (uint64_t)start;
+	out->owner = (struct undo_owner){pid, (uint64_t)start, (uint64_t)pidns};
 	out->sequence = (uint64_t)sequence;
 	out->list = mem_alloc(sizeof(*out->list));
 	json_array_foreach (entries, i, entry)
@@ -221,8 +225,8 @@ static int newest_first(const void *a, const void *b)
 {
 	const struct undo_journal *x = a, *y = b;
 
-	if (x->pid != y->pid)
-		return x->pid < y->pid ? -1 : 1;
+	if (x->owner.pid != y->owner.pid)
+		return x->owner.pid < y->owner.pid ? -1 : 1;
 	return x->sequence > y->sequence ? -1 : x->sequence < y->sequence;
 }
 

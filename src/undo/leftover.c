@@ -5,13 +5,6 @@
  */
 #include "private.h"
 
-static bool owner_lives(const struct undo_host *host, const struct undo_journal *journal)
-{
-	uint64_t start;
-
-	return task_start_time(host->root, journal->pid, &start, ERR_IGNORED) == 0 && start == journal->start;
-}
-
 static size_t describe(const struct undo_journal *journal, struct buf *what)
 {
 	if (!journal->list) {
@@ -22,7 +15,7 @@ static size_t describe(const struct undo_journal *journal, struct buf *what)
 	for (size_t i = 0; what && i < journal->list->n; i++) {
 		const struct undo_entry *entry = &journal->list->entries[i];
 		buf_add(what, "%s: set to '%s' by process %d, before it '%s' (ID %s)\n", entry->object,
-			entry->after, journal->pid, entry->before, journal->id);
+			entry->after, journal->owner.pid, entry->before, journal->id);
 	}
 	return journal->list->n;
 }
@@ -37,8 +30,8 @@ int undo_leftover(const struct undo_host *host, struct buf *what, struct err *e)
 	if ((rc = boot_id(host->root, boot, e)) < 0 || (rc = undo_journals_load(host, &journals, &n, e)) < 0)
 		return rc;
 	for (size_t i = 0; i < n; i++)
-		if (!journals[i].list ||
-			(!strcmp(journals[i].boot, boot) && !owner_lives(host, &journals[i])))
+		if (!journals[i].list || (!strcmp(journals[i].boot, boot) &&
+						 !undo_owner_alive(host->root, &journals[i].owner)))
 			found += describe(&journals[i], what);
 	undo_journals_free(journals, n);
 	return (int)found;
@@ -83,7 +76,7 @@ static int put_back(const struct undo_host *host, struct undo_journal *journal, 
 			journal->id);
 	}
 	if (!strcmp(journal->boot, boot)) {
-		if (owner_lives(host, journal))
+		if (undo_owner_alive(host->root, &journal->owner))
 			return 0;
 		rc = undo_list_undo(host, journal->list, 0, e);
 		say(said, journal->list);
@@ -152,9 +145,9 @@ static int forget(
 
 	if (rc < 0 || !journal->list)
 		return rc < 0 ? rc : forget_bad(journal, said, e);
-	if (!strcmp(journal->boot, boot) && owner_lives(host, journal))
+	if (!strcmp(journal->boot, boot) && undo_owner_alive(host->root, &journal->owner))
 		return err_refused(e, "cannot forget %s: process %d is alive and will put it back itself",
-			journal->id, journal->pid);
+			journal->id, journal->owner.pid);
 	rc = undo_journal_remove(journal->list, e);
 	for (size_t i = journal->list->n; rc == 0 && said && i-- > 0;) {
 		const struct undo_entry *entry = &journal->list->entries[i];

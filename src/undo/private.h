@@ -28,6 +28,7 @@ int undo_rttime_write(
 	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
 int undo_controller_read(
 	const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
+int undo_controller_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e);
 int undo_group_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
 int undo_group_write(
 	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
@@ -45,8 +46,7 @@ struct undo_journal {
 	char *path;
 	char id[64]; /* for the user: PID-N, from the name of the file */
 	char boot[40];
-	pid_t pid;
-	uint64_t start; /* of the owner */
+	struct undo_owner owner;
 	uint64_t sequence;
 	struct undo_list *list; /* NULL: it cannot be read, and `bad` says why */
 	struct err bad;
@@ -57,3 +57,26 @@ int undo_journals_load(const struct undo_host *host, struct undo_journal **out, 
 void undo_journals_free(struct undo_journal *journals, size_t n);
 /* Removes journals that a taut was killed over: they are not complete, so nothing was written after them. */
 void undo_journals_sweep(const struct undo_host *host);
+
+/* --- owners ------------------------------------------------------------------------------------ */
+
+#define MARK_NAME "TAUT_MARK"
+
+/* Where the folders of all owner records are; does not look whether it exists. */
+void undo_base(char *out, size_t size);
+/* The base itself, and where runtimes keep their state, once nobody has anything there. */
+void undo_base_remove(const char *base);
+bool undo_owner_parse(const char *text, struct undo_owner *out); /* "pid:start:pidns" */
+/* "taut-123-1" or "123-1"; reads the record in BASE/123-1 when there is one. */
+bool undo_owner_of_name(const char *base, const char *name, struct undo_owner *out);
+bool undo_is_real_root(int root); /* "/", and not a fixture tree */
+
+/* --- cgroups ----------------------------------------------------------------------------------- */
+
+/* Calls fn with the mount of every cgroup hierarchy. */
+int undo_cgroup_mounts_each(
+	const struct undo_host *host, int (*fn)(const char *mount, void *arg), void *arg, struct err *e);
+/* Kills what is in a cgroup and below (when told to) and removes it; -EBUSY at the deadline.  One that is not
+ * there is removed already. */
+int undo_cgroup_remove(
+	const struct undo_host *host, const char *path, bool kill_tasks, uint64_t deadline_ns, struct err *e);

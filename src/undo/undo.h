@@ -207,3 +207,82 @@ int undo_cgroup_move(const struct undo_host *host, const char *dir, pid_t tid);
 /* Moves everything from one cgroup v1 to another; returns how many tasks (one that has to be moved again
  * counts again), -EBUSY when tasks stay. */
 int undo_cgroup_drain(const struct undo_host *host, const char *from, const char *to, struct err *e);
+
+/* --- who owns what ----------------------------------------------------------------------------- */
+
+/*
+ * A taut that made something, known by more than its PID, which is given away again.  What cannot be told is
+ * alive.
+ */
+struct undo_owner {
+	pid_t pid;
+	uint64_t start; /* clock ticks; 0: not known */
+	uint64_t pidns; /* inode of its PID namespace; 0: not known */
+};
+
+/* This process. */
+void undo_owner_self(int root, struct undo_owner *out);
+bool undo_owner_alive(int root, const struct undo_owner *owner);
+/* "TAUT_MARK=pid:start:pidns" of this process, for the environment of everything that it starts. */
+const char *undo_mark(void);
+
+/* The owner record: a folder of our own, in which a file says whose it is. */
+struct undo_record {
+	char base[160];   /* "/run/taut" */
+	char folder[192]; /* "/run/taut/123-1"; "" when there is none */
+	char id[48];      /* "taut-123-1": for the names of what belongs to it */
+};
+/* Made before anything else that can outlive us, and removed after all of it. */
+int undo_record_make(struct undo_record *record, struct err *e);
+int undo_record_remove(struct undo_record *record, struct err *e); /* takes one without a folder */
+/* The same where only the folder is wanted. */
+int undo_folder_make(char *out, size_t size, struct err *e);
+int undo_folder_remove(const char *folder, struct err *e);
+
+/* --- the cgroups of a trial -------------------------------------------------------------------- */
+
+#define UNDO_GROUPS_MAX 2
+
+struct undo_groups {
+	char root[64];                     /* "/taut-123-1"; "" when this machine or user has none */
+	char mounts[UNDO_GROUPS_MAX][128]; /* the hierarchies: cpu and cpuset, or the one of v2 */
+	bool cpuset_v1[UNDO_GROUPS_MAX];   /* children start empty there */
+	bool enter[UNDO_GROUPS_MAX];       /* native endpoints go in: it is the hierarchy of cpusets */
+	size_t n;
+	struct undo_list *controllers; /* v2: what was switched on in the parent, journalled; NULL: nothing */
+};
+
+/*
+ * Best effort: without permission there are no cgroups, which is an answer.  `others`: what is started in
+ * them may switch on further controllers of the parent, as container runtimes do; these are journalled too.
+ */
+void undo_groups_create(struct undo_groups *g, const struct undo_host *host, const char *id, bool others);
+/* Makes ROOT/name with the CPUs and memory nodes that ROOT has now, and moves a process into it. */
+int undo_groups_enter(const struct undo_groups *g, const struct undo_host *host, const char *name, pid_t pid,
+	struct err *e);
+/* Removes the cgroups `id` of every hierarchy, whoever made them; waits for what still lives in them up to
+ * the deadline. */
+int undo_groups_remove(struct undo_groups *g, const struct undo_host *host, const char *id,
+	uint64_t deadline_ns, struct err *e);
+
+/* --- sweep: what dead tauts left, but for the journal ------------------------------------------ */
+
+/*
+ * A kind of things that outlive a killed taut and that only another room knows.  (Processes, cgroups and
+ * owner records are known here.)
+ */
+struct undo_sweep_row {
+	const char *kind; /* "container": for messages */
+	/* Are the names those of owner records ("taut-123-1")?  Then the owner is judged here; else each()
+	 * gives only what nobody holds any more. */
+	bool named;
+	/* Calls fn with each; stops at the first non-zero and returns it.  `base`: the folder of all owner
+	 * records. */
+	int (*each)(const char *base, int (*fn)(const char *name, void *arg), void *arg);
+	int (*remove)(const char *base, const char *name, struct err *e);
+};
+
+/* What things of dead tauts there are: a line each into `said`; returns how many. */
+int undo_sweep_look(const struct undo_sweep_row *const *rows, size_t n, struct buf *said, struct err *e);
+/* Removes them; a line each into `said`; returns how many were removed, -EIO when something stays. */
+int undo_sweep(const struct undo_sweep_row *const *rows, size_t n, struct buf *said, struct err *e);

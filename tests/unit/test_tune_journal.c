@@ -234,7 +234,7 @@ static void a_living_owner_keeps_his_journal(void **state)
 	leave(&left);
 	assert_int_equal(undo_journals_load(&left.w.host, &journals, &n, ERR_IGNORED), 0);
 	assert_int_equal(n, 2);
-	pid_t owner = journals[0].pid;
+	pid_t owner = journals[0].owner.pid;
 	undo_journals_free(journals, n);
 	char path[64], stat[256];
 	snprintf(path, sizeof(path), "/proc/%d/stat", owner);
