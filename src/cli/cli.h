@@ -28,6 +28,7 @@ int verb_compare(int argc, char **argv);
 int verb_export(int argc, char **argv);
 int verb_list(int argc, char **argv);
 int verb_tune(int argc, char **argv);
+int verb_clean(int argc, char **argv);
 int verb_kernel(int argc, char **argv);
 int verb_lab(int argc, char **argv);
 int verb_site(int argc, char **argv);

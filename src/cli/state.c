@@ -77,9 +77,9 @@ void leftovers_warn(void)
 		return;
 	if (machine_open(&host, root, ERR_IGNORED) == 0) {
 		if (undo_leftover(&host, &tuned, ERR_IGNORED) > 0 && tuned.data)
-			warn_lines(tuned.data, "taut tune revert");
+			warn_lines(tuned.data, "taut clean");
 		undo_close(&host);
 	}
 	if (undo_sweep_look(rows, machine_sweep_rows(rows), &left, ERR_IGNORED) > 0 && left.data)
-		warn_lines(left.data, "taut lab clean");
+		warn_lines(left.data, "taut clean");
 }

@@ -207,28 +207,63 @@ int undo_controller_read(
 	return 0;
 }
 
-static int is_ours(const char *name, void *arg)
+struct handing {
+	const struct undo_host *host;
+	const char *group; /* whose children these are */
+	const char *value; /* "-cpuset" */
+	bool dead;         /* they are below a cgroup that a dead taut has left */
+	bool living;       /* a living taut has one */
+};
+
+/* What a dead taut left hands the controller on no more, from the lowest cgroup up. */
+static int stop_handing(const char *name, void *arg)
 {
-	(void)arg;
-	return str_starts(name, "taut-");
+	struct handing *h = arg;
+	AUTO_FREE char *child = str_format("%s/%s", h->group, name);
+	AUTO_FREE char *control = str_format("%s/cgroup.subtree_control", child);
+	struct handing below = {h->host, child, h->value, true, false};
+	struct undo_owner owner;
+	char base[160];
+
+	if (!root_exists(h->host->root, control))
+		return 0;
+	if (!h->dead) {
+		undo_base(base, sizeof(base));
+		if (!str_starts(name, "taut-") || !undo_owner_of_name(base, name, &owner))
+			return 0;
+		if (undo_owner_alive(h->host->root, &owner)) {
+			h->living = true;
+			return 0;
+		}
+	}
+	root_each(h->host->root, child, stop_handing, &below, ERR_IGNORED);
+	h->host->calls->write_file(h->host->calls_arg, h->host->root, control, h->value);
+	return 0;
 }
 
 /*
- * The kernel refuses to switch a controller off that cgroups below hand on (EBUSY).  When one of these is
- * left from a taut it is owed until that has been removed; else somebody else makes use of it, and it stays
- * on.
+ * The kernel refuses to switch a controller off that cgroups below hand on (EBUSY).  Those that a dead taut
+ * left are made to stop, since they go as well.  While a living taut has one the controller is owed; when it
+ * is somebody else who makes use of it now, it stays on.
  */
 int undo_controller_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	AUTO_FREE char *group = str_dup(entry->object);
+	struct handing h = {host, group, entry->before, false, false};
 	char *slash = strrchr(group, '/');
 	int rc = undo_three_way(host, entry, e);
 
 	if (rc != -EBUSY || !slash)
 		return rc;
 	*slash = 0;
-	if (root_each(host->root, group, is_ours, NULL, ERR_IGNORED) != 0)
-		return err_try(e, "taut clean");
+	root_each(host->root, group, stop_handing, &h, ERR_IGNORED);
+	*e = ERR_INIT;
+	rc = undo_three_way(host, entry, e);
+	if (rc == -EBUSY && h.living)
+		return err_try(e, "again when the other taut has ended");
+	if (rc != -EBUSY)
+		return rc;
+	*e = ERR_INIT;
 	undo_entry_stand(entry, UNDO_LEFT, "other cgroups use it now");
 	return 0;
 }
