@@ -34,7 +34,7 @@
 
 struct guest {
 	int root;
-	struct tune_host host;
+	struct undo_host host;
 	struct tune *tune;
 	bool grouped; /* lives in GROUP now */
 };
@@ -132,17 +132,19 @@ static int subject_make(const struct guest *g, const char *address, struct subje
 
 /* --- applying ---------------------------------------------------------------------------------- */
 
+static const struct undo_table *const tables[] = {&tune_table};
+
 static int open_machine(struct guest **out, struct err *e)
 {
 	struct guest *g = mem_alloc(sizeof(*g));
 	int rc;
 
-	g->host = TUNE_HOST_NONE;
+	g->host = UNDO_HOST_NONE;
 	rc = g->root = root_open("/", e);
 	if (rc >= 0)
-		rc = tune_host_open(&g->host, g->root, e);
+		rc = undo_open(&g->host, g->root, tables, ARRAY_LEN(tables), e);
 	if (rc >= 0)
-		rc = tune_revert_leftover(&g->host, NULL, e);
+		rc = undo_revert_leftover(&g->host, NULL, e);
 	if (rc >= 0)
 		rc = tune_open(&g->tune, &g->host, e);
 	if (rc < 0) {
@@ -197,7 +199,7 @@ static int apply_stage(struct work *work)
 {
 	struct guest *g = work->guest;
 	struct subject *subject = mem_alloc(sizeof(*subject));
-	struct tune_plan *plan = NULL;
+	struct undo_list *plan = NULL;
 	int rc = subject_make(g, work->address, subject, work->e);
 
 	if (rc == 0)
@@ -286,7 +288,7 @@ int agent_revert(struct guest *guest, struct err *e)
 	groups_leave(guest);
 	if (guest->host.state[0])
 		rmdir(guest->host.state); /* unless a journal or somebody else's is in it */
-	tune_host_close(&guest->host);
+	undo_close(&guest->host);
 	if (guest->root >= 0)
 		close(guest->root);
 	free(guest);

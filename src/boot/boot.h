@@ -13,6 +13,7 @@
 #pragma once
 
 #include "sys/sys.h"
+#include "undo/undo.h"
 #include "wire/boot_document.h"
 #include "wire/wire.h"
 
@@ -24,11 +25,8 @@
  * what lies there is booted.
  */
 int boot_cache(char *out, size_t size, struct err *e);
-/*
- * Calls fn for all that a taut which was killed has left half made in the cache (files and folders); stops at
- * the first non-zero and returns it.
- */
-int cache_left_each(int (*fn)(const char *path, void *arg), void *arg);
+/* What a taut that was killed has left half made in the cache (files and folders), for undo_sweep(). */
+extern const struct undo_sweep_row boot_left;
 
 /* --- kernels ----------------------------------------------------------------------------------- */
 

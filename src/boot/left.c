@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 int half_hold(const char *path, struct err *e)
 {
@@ -61,12 +62,13 @@ static int look_at(const char *name, void *arg)
 	return ends_in_pid(name, l->kind->prefix) && !held(lock) ? l->fn(path, l->arg) : 0;
 }
 
-int cache_left_each(int (*fn)(const char *path, void *arg), void *arg)
+static int left_each(const char *base, int (*fn)(const char *path, void *arg), void *arg)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	char cache[256];
 	int rc = 0;
 
+	(void)base;
 	if (!cache_exists(cache, sizeof(cache)))
 		return 0;
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(kinds); i++) {
@@ -79,3 +81,17 @@ int cache_left_each(int (*fn)(const char *path, void *arg), void *arg)
 	}
 	return rc;
 }
+
+static int left_remove(const char *base, const char *path, struct err *e)
+{
+	struct stat st;
+
+	(void)base;
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : err_sys(e, "cannot look at it");
+	if (S_ISDIR(st.st_mode))
+		return tree_remove(path, e);
+	return unlink(path) < 0 && errno != ENOENT ? err_sys(e, "cannot remove it") : 0;
+}
+
+const struct undo_sweep_row boot_left = {"half made", false, left_each, left_remove};

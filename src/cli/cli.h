@@ -30,6 +30,7 @@ int verb_compare(int argc, char **argv);
 int verb_export(int argc, char **argv);
 int verb_list(int argc, char **argv);
 int verb_tune(int argc, char **argv);
+int verb_clean(int argc, char **argv);
 int verb_kernel(int argc, char **argv);
 int verb_lab(int argc, char **argv);
 int verb_site(int argc, char **argv);
@@ -126,3 +127,8 @@ struct measuring {
  */
 int measuring_open(struct measuring *m, struct common *common, const struct experiment *x, struct err *e);
 void measuring_close(struct measuring *m);
+/* The machine with all that this program can undo on it, as undo_open(). */
+int machine_open(struct undo_host *host, int root, struct err *e);
+#define SWEEP_ROWS_MAX 16
+/* What other rooms leave when taut is killed, for undo_sweep(); returns how many. */
+size_t machine_sweep_rows(const struct undo_sweep_row *rows[SWEEP_ROWS_MAX]);

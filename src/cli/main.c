@@ -11,6 +11,7 @@ const struct verb verbs[] = {
 	{"export", "write a run's trials for other programs", verb_export},
 	{"list", "list stored runs, or what this build knows", verb_list},
 	{"tune", "say what tuning is in force, and put it back", verb_tune},
+	{"clean", "put everything right after a taut that was killed", verb_clean},
 	{"kernel", "list the kernels for virtual machines, and fetch more", verb_kernel},
 	{"lab", "a shell on an emulated host; remove what a killed taut has left", verb_lab},
 	{"site", NULL, verb_site},

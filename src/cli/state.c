@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Where things are kept, with which rights, and what an earlier taut has left behind. */
+#include "boot/boot.h"
 #include "cli.h"
 
 #include "testbed/testbed.h"
@@ -67,23 +68,38 @@ static void warn_lines(const char *text, const char *advice)
 		log_warn("put it right with: %s", advice);
 }
 
-/* Warns about what a killed taut has left on this machine. */
+int machine_open(struct undo_host *host, int root, struct err *e)
+{
+	static const struct undo_table *const tables[] = {&tune_table};
+
+	return undo_open(host, root, tables, ARRAY_LEN(tables), e);
+}
+
+size_t machine_sweep_rows(const struct undo_sweep_row *rows[SWEEP_ROWS_MAX])
+{
+	size_t n = target_sweep_rows(rows, SWEEP_ROWS_MAX - 1);
+
+	rows[n] = &boot_left;
+	return n + 1;
+}
+
 static void leftovers_warn(void)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
-	struct tune_host host = TUNE_HOST_NONE;
+	struct undo_host host = UNDO_HOST_NONE;
 	AUTO(buf_free) struct buf tuned = {0};
-	AUTO(buf_free) struct buf lab = {0};
+	AUTO(buf_free) struct buf left = {0};
+	const struct undo_sweep_row *rows[SWEEP_ROWS_MAX];
 
 	if (root < 0)
 		return;
-	if (tune_host_open(&host, root, ERR_IGNORED) == 0) {
-		if (tune_leftover(&host, &tuned, ERR_IGNORED) > 0 && tuned.data)
-			warn_lines(tuned.data, "taut tune revert");
-		tune_host_close(&host);
+	if (machine_open(&host, root, ERR_IGNORED) == 0) {
+		if (undo_leftover(&host, &tuned, ERR_IGNORED) > 0 && tuned.data)
+			warn_lines(tuned.data, "taut clean");
+		undo_close(&host);
 	}
-	if (lab_leftover(&lab, ERR_IGNORED) > 0 && lab.data)
-		warn_lines(lab.data, "taut lab clean");
+	if (undo_sweep_look(rows, machine_sweep_rows(rows), &left, ERR_IGNORED) > 0 && left.data)
+		warn_lines(left.data, "taut clean");
 }
 
 int lock_take(struct err *e)

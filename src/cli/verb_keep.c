@@ -24,14 +24,14 @@ static int tune_act(const struct tune_verb *verb, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
 	AUTO(buf_free) struct buf said = {0};
-	struct tune_host host = TUNE_HOST_NONE;
-	int rc = root < 0 ? root : tune_host_open(&host, root, e);
+	struct undo_host host = UNDO_HOST_NONE;
+	int rc = root < 0 ? root : machine_open(&host, root, e);
 
 	if (rc == 0 && verb->forget)
-		rc = tune_forget(&host, verb->forget, &said, e);
+		rc = undo_forget(&host, verb->forget, &said, e);
 	else if (rc == 0)
-		rc = verb->revert ? tune_revert_leftover(&host, &said, e) : tune_leftover(&host, &said, e);
-	tune_host_close(&host);
+		rc = verb->revert ? undo_revert_leftover(&host, &said, e) : undo_leftover(&host, &said, e);
+	undo_close(&host);
 	int code = say_lines(&said, rc < 0         ? ""
 				    : verb->revert ? "nothing to revert\n"
 						   : "no tuning of an earlier taut is in force\n");
@@ -41,7 +41,8 @@ static int tune_act(const struct tune_verb *verb, struct err *e)
 static int lab_clean_act(struct err *e)
 {
 	AUTO(buf_free) struct buf said = {0};
-	int rc = lab_clean(&said, e);
+	const struct undo_sweep_row *rows[SWEEP_ROWS_MAX];
+	int rc = undo_sweep(rows, machine_sweep_rows(rows), &said, e);
 	int code = say_lines(&said, rc < 0 ? "" : "nothing to clean\n");
 
 	return rc < 0 ? say_error(e) : code;

@@ -80,7 +80,7 @@ static int entry_read(const json_t *entry, const char *where, json_t *out, struc
 				texts[i].key, texts[i].max);
 		json_object_set_new(out, texts[i].key, item);
 	}
-	if (!tune_status_known(json_string_value(json_object_get(out, "status"))))
+	if (!undo_status_known(json_string_value(json_object_get(out, "status"))))
 		return err_set(e, EPROTO, "a knob of the guest has a status that is none");
 	if (knob_why_find(json_string_value(json_object_get(out, "why")), &why) < 0)
 		return err_set(e, EPROTO, "a knob of the guest has a 'why' that is none");

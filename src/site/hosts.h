@@ -14,7 +14,7 @@ struct lab; /* an emulated host that runs */
 
 struct site {
 	int root;
-	struct tune_host host;
+	struct undo_host host;
 	struct site_options options;
 	struct noise noise;
 	bool warned;

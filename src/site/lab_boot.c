@@ -26,7 +26,7 @@ void lab_stop(struct site *site)
 	machine_stop(lab->machine);
 	if (lab->control >= 0)
 		close(lab->control);
-	if (lab->folder[0] && target_folder_remove(lab->folder, &e) < 0)
+	if (lab->folder[0] && undo_folder_remove(lab->folder, &e) < 0)
 		log_warn("%s", e.text);
 	free(lab);
 }
@@ -162,7 +162,7 @@ static int lab_launch(
 			.image = image,
 			.append = plan->settings.host_boot,
 			.document = &document,
-			.mark = target_mark(),
+			.mark = undo_mark(),
 			.folder = lab->folder,
 			.control = theirs,
 			.accel = ACCEL_TCG,
@@ -234,7 +234,7 @@ int lab_boot(struct site *site, const struct trial_plan *plan, struct err *e)
 	if (rc == 0)
 		rc = qemu_find(&q, e);
 	if (rc == 0)
-		rc = target_folder_make(lab->folder, sizeof(lab->folder), e);
+		rc = undo_folder_make(lab->folder, sizeof(lab->folder), e);
 	if (rc == 0 && !plan->exact && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		rc = err_sys(e, "cannot make a control stream");
 	if (rc < 0)

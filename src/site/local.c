@@ -68,15 +68,15 @@ static int local_tuning(struct site *site, const struct trial_plan *plan, json_t
 	static const struct subject nobody;
 
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
-		struct tune_plan *made = NULL;
+		struct undo_list *made = NULL;
 		int rc =
 			tune_plan_make(&made, &site->host, (enum tune_stage)stage, &plan->tuning, &nobody, e);
 		if (rc < 0)
 			return rc;
-		json_t *part = tune_plan_json(made);
+		json_t *part = undo_list_json(made);
 		json_array_extend(all, part);
 		json_decref(part);
-		tune_plan_free(made);
+		undo_list_free(made);
 	}
 	return 0;
 }

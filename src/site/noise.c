@@ -38,7 +38,7 @@ void noise_stop(struct noise *noise)
 
 int noise_ensure(struct noise *noise, enum noise_kind kind, struct err *e)
 {
-	const char *argv[16], *environment[] = {target_mark(), NULL};
+	const char *argv[16], *environment[] = {undo_mark(), NULL};
 	const struct row *row = &rows[kind];
 	char count[16], reason[256];
 	size_t n = 0;

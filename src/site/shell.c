@@ -79,7 +79,7 @@ static int run(const struct kernel *k, const struct shell_options *shell, const 
 	struct machine_options o = {.kernel = k,
 		.image = image,
 		.append = shell->boot,
-		.mark = target_mark(),
+		.mark = undo_mark(),
 		.folder = folder,
 		.terminal = true,
 		.keys = isatty(STDIN_FILENO),
@@ -125,10 +125,10 @@ int site_shell(const struct shell_options *shell, int *status, struct err *e)
 		rc = image_host(
 			k, agent, IMAGE_VM | IMAGE_NOISE | IMAGE_SHELL, &k, 1, image, sizeof(image), e);
 	if (rc == 0)
-		rc = target_folder_make(folder, sizeof(folder), e);
+		rc = undo_folder_make(folder, sizeof(folder), e);
 	if (rc < 0)
 		return rc;
 	rc = run(k, shell, image, folder, status, e);
-	int removed = target_folder_remove(folder, rc < 0 ? ERR_IGNORED : e);
+	int removed = undo_folder_remove(folder, rc < 0 ? ERR_IGNORED : e);
 	return rc < 0 ? rc : removed;
 }

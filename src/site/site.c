@@ -5,6 +5,7 @@
  */
 #include "hosts.h"
 
+static const struct undo_table *const tables[] = {&tune_table};
 static const struct site_row *const rows[SITES_N] = {[SITE_LOCAL] = &site_local, [SITE_LAB] = &site_lab};
 
 const struct site_row *site_row_of(enum site_kind kind)
@@ -28,7 +29,7 @@ static void stop_all(struct site *site)
 
 static int refuse_leftover(struct site *site, struct err *e)
 {
-	int n = tune_leftover(&site->host, NULL, e);
+	int n = undo_leftover(&site->host, NULL, e);
 
 	if (n <= 0)
 		return n;
@@ -45,13 +46,13 @@ int site_open(struct site **out, const struct site_options *options, struct err 
 	int rc;
 
 	*site = (struct site){.root = -1,
-		.host = TUNE_HOST_NONE,
+		.host = UNDO_HOST_NONE,
 		.options = *options,
 		.inside = host_emulated(),
 		.noise = NOISE_NONE};
 	rc = site->root = root_open("/", e);
 	if (rc >= 0)
-		rc = tune_host_open(&site->host, site->root, e);
+		rc = undo_open(&site->host, site->root, tables, ARRAY_LEN(tables), e);
 	if (rc >= 0 && !options->planning)
 		rc = refuse_leftover(site, e);
 	if (rc < 0) {
@@ -68,7 +69,7 @@ void site_close(struct site *site)
 		return;
 	stop_all(site);
 	noise_stop(&site->noise);
-	tune_host_close(&site->host);
+	undo_close(&site->host);
 	if (site->root >= 0)
 		close(site->root);
 	free(site);

@@ -66,7 +66,7 @@ int site_allowed(struct site *site, const struct settings *settings, struct err 
  */
 enum target_answer site_resolve(struct site *site, const struct settings *settings, struct trial_plan *plan,
 	char *reason, size_t size, bool *privilege);
-/* What tuning would be done, as tune_plan_json() gives it; live knobs are planned on no subject. */
+/* What tuning would be done, as undo_list_json() gives it; live knobs are planned on no subject. */
 int site_tuning_json(struct site *site, const struct trial_plan *plan, json_t **out, struct err *e);
 
 /*

@@ -40,7 +40,7 @@ struct session {
 static int tune_stage(struct session *s, enum tune_stage stage, struct err *e)
 {
 	struct subject *subject = mem_alloc(sizeof(*subject));
-	struct tune_plan *plan = NULL;
+	struct undo_list *plan = NULL;
 	int rc = target_subject(s->target, subject, e);
 
 	if (rc == 0)
@@ -323,8 +323,8 @@ static int carry_out(struct session *s, struct err *e)
 	return 0;
 }
 
-/* Only what concerns the machine is an error here; a target that resists is worth a warning, lab clean finds
- * it. */
+/* Only what concerns the machine is an error here; a target that resists is worth a warning, and
+ * taut clean finds it. */
 static int take_down(struct session *s, struct err *e)
 {
 	struct err problem = ERR_INIT;

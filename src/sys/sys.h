@@ -80,6 +80,8 @@ void child_end(struct child *child);
 int child_run(const char *const *argv, bool both, uint64_t timeout_ns, char **out, struct err *e);
 /* The path of a program on PATH (and /usr/sbin, /sbin), or false. */
 bool program_find(const char *name, char *out, size_t size);
+/* SIGKILL through a pidfd, if it is still the process that started then (0: any) and waits for its end. */
+int process_kill(pid_t pid, uint64_t start, uint64_t deadline_ns);
 /* "exit status 3", "killed by SIGKILL". */
 const char *status_string(int status, char *out, size_t size);
 

@@ -75,7 +75,7 @@ int endpoint_open(struct endpoint *ep, struct err *e)
 
 int endpoint_spawn(struct endpoint *ep, const char *const *argv, int netns, struct err *e)
 {
-	const char *const environment[] = {target_mark(), NULL};
+	const char *const environment[] = {undo_mark(), NULL};
 	struct spawn spawn = SPAWN_INIT;
 
 	spawn.argv = argv;
@@ -184,30 +184,6 @@ int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *
 }
 
 /* --- end --------------------------------------------------------------------------------------- */
-
-int process_kill(pid_t pid, uint64_t start, uint64_t deadline_ns)
-{
-	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
-	AUTO_CLOSE int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	uint64_t is = 0;
-
-	if (pidfd < 0)
-		return errno == ESRCH ? 0 : -errno;
-	if (start && (task_start_time(root, pid, &is, ERR_IGNORED) < 0 || is != start))
-		return 0; /* somebody else has this number now */
-	if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0)
-		return errno == ESRCH ? 0 : -errno;
-	for (;;) {
-		struct pollfd p = {.fd = pidfd, .events = POLLIN};
-		uint64_t now = time_now_ns();
-		uint64_t left = now < deadline_ns ? (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
-		int n = poll(&p, 1, (int)MIN(left, 60000u));
-		if (n > 0)
-			return 0;
-		if ((n < 0 && errno != EINTR) || now >= deadline_ns)
-			return -ETIMEDOUT;
-	}
-}
 
 void endpoint_kill(struct endpoint *ep)
 {

@@ -25,7 +25,7 @@ int foreign_enter(struct target *t, uint64_t deadline_ns, struct err *e)
 
 	l->way = t->plan.settings.login;
 	l->program = t->agent;
-	l->mark = target_mark();
+	l->mark = undo_mark();
 	l->domain = runs ? &t->domain : NULL;
 	l->ipv6 = t->plan.settings.ipv6;
 	l->pidfd = t->server.machine ? machine_pidfd(t->server.machine) : -1;

@@ -6,7 +6,7 @@ static int netns_start(struct target *t, struct err *e)
 {
 	int rc = endpoint_spawn_agent(&t->server, t->agent, e);
 
-	return rc < 0 ? rc : groups_enter(&t->groups, "server", t->server.child.pid, e);
+	return rc < 0 ? rc : undo_groups_enter(&t->groups, &t->host, "server", t->server.child.pid, e);
 }
 
 const struct runtime_row runtime_netns = {

@@ -138,7 +138,7 @@ static int way_choose(struct target *t, struct err *e)
 
 static int oci_start(struct target *t, struct err *e)
 {
-	AUTO_FREE char *state = str_format("%s/oci", t->place.base);
+	AUTO_FREE char *state = str_format("%s/oci", t->owner.base);
 	const char *argv[16];
 	size_t n = 0;
 	int rc = t->oci_way ? 0 : way_choose(t, e);
@@ -151,7 +151,7 @@ static int oci_start(struct target *t, struct err *e)
 	if (t->oci_way->option)
 		argv[n++] = t->oci_way->option;
 	const char *const rest[] = {
-		"run", "--preserve-fds", "1", "--bundle", t->place.folder, t->place.id, NULL};
+		"run", "--preserve-fds", "1", "--bundle", t->owner.folder, t->owner.id, NULL};
 	memcpy(&argv[n], rest, sizeof(rest));
 	t->server.through = t->oci_way->program;
 	return endpoint_spawn(&t->server, argv, -1, e);
@@ -170,7 +170,7 @@ static int forget(const char *program, const char *base, const char *id, struct 
 
 static void oci_stop(struct target *t, struct buf *problems)
 {
-	AUTO_FREE char *folder = str_format("%s/oci/%s", t->place.base, t->place.id);
+	AUTO_FREE char *folder = str_format("%s/oci/%s", t->owner.base, t->owner.id);
 	struct endpoint *ep = &t->server;
 	struct err e = ERR_INIT;
 
@@ -178,13 +178,13 @@ static void oci_stop(struct target *t, struct buf *problems)
 		ep->ended = true;
 	child_stop(&ep->child, TERMINATE_NS);
 	if (t->oci_way && access(folder, F_OK) == 0 &&
-		forget(t->oci_way->program, t->place.base, t->place.id, &e) < 0)
+		forget(t->oci_way->program, t->owner.base, t->owner.id, &e) < 0)
 		buf_add(problems, "%s", e.text);
 }
 
 /* --- after a crash ----------------------------------------------------------------------------- */
 
-static int oci_each_left(const char *base, int (*fn)(const char *id, void *arg), void *arg)
+static int left_each(const char *base, int (*fn)(const char *id, void *arg), void *arg)
 {
 	AUTO_FREE char *state = str_format("%s/oci", base);
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
@@ -193,20 +193,22 @@ static int oci_each_left(const char *base, int (*fn)(const char *id, void *arg),
 }
 
 /* crun keeps a file "status", runc "state.json". */
-static int oci_remove_left(const char *base, const char *id, struct err *e)
+static int left_remove(const char *base, const char *id, struct err *e)
 {
 	AUTO_FREE char *crun = str_format("%s/oci/%s/status", base, id);
 
 	return forget(access(crun, F_OK) == 0 ? "crun" : "runc", base, id, e);
 }
 
+static const struct undo_sweep_row oci_left = {"container", true, left_each, left_remove};
+
 const struct runtime_row runtime_oci = {
 	.name = "oci",
 	.help = "an OCI container by runc or crun, whichever works here",
 	.targets = "container",
 	.ready = oci_ready,
+	.switches = true,
 	.start = oci_start,
 	.stop = oci_stop,
-	.each_left = oci_each_left,
-	.remove_left = oci_remove_left,
+	.left = &oci_left,
 };

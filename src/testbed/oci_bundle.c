@@ -63,7 +63,7 @@ static json_t *memlock_limit(void)
 static json_t *process_part(const struct target *t)
 {
 	return json_pack("{s:b, s:{s:i, s:i}, s:[s, s, s], s:[s], s:s, s:o, s:o, s:b}", "terminal", 0, "user",
-		"uid", 0, "gid", 0, "args", AGENT_INSIDE, "endpoint", t->server.name, "env", target_mark(),
+		"uid", 0, "gid", 0, "args", AGENT_INSIDE, "endpoint", t->server.name, "env", undo_mark(),
 		"cwd", "/", "capabilities", capability_sets(), "rlimits", memlock_limit(), "noNewPrivileges",
 		1);
 }
@@ -116,8 +116,8 @@ static json_t *config_make(const struct target *t)
 
 int oci_bundle_write(const struct target *t, struct err *e)
 {
-	AUTO_FREE char *rootfs = str_format("%s/rootfs", t->place.folder);
-	AUTO_FREE char *path = str_format("%s/config.json", t->place.folder);
+	AUTO_FREE char *rootfs = str_format("%s/rootfs", t->owner.folder);
+	AUTO_FREE char *path = str_format("%s/config.json", t->owner.folder);
 	int rc = 0;
 
 	if (mkdir(rootfs, 0755) < 0)

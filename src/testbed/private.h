@@ -3,8 +3,8 @@
  * The parts of a target; private to the room.
  *
  * A target is a runtime (what holds the server) on an attachment (how it reaches the client): a row each.  A
- * new one is a file with its functions and a row in rows.c.  Everything else is common: the place (a folder
- * with the owner's record, made first and removed last), the cgroups, the endpoints.
+ * new one is a file with its functions and a row in rows.c.  Everything else is common: the owner
+ * record (made first and removed last), the cgroups, the endpoints.
  */
 #pragma once
 
@@ -12,57 +12,6 @@
 #include "net/net.h"
 #include "testbed.h"
 #include "vm.h"
-
-/* --- place: the folder of one target, and who owns what ---------------------------------------- */
-
-#define MARK_NAME "TAUT_MARK"
-
-struct owner {
-	pid_t pid;
-	uint64_t start; /* clock ticks; 0: not known */
-	uint64_t pidns; /* inode of its PID namespace; 0: not known */
-};
-
-struct place {
-	char base[160];   /* "/run/taut" */
-	char folder[192]; /* "/run/taut/123-1"; "" when there is none */
-	char id[48];      /* "taut-123-1": name of the container and of the cgroups */
-};
-
-/* Where the folders of all targets are; does not look whether it exists. */
-void place_base(char *out, size_t size);
-int place_make(struct place *p, struct err *e);
-/* The base goes as well when it is empty. */
-int place_remove(struct place *p, struct err *e);
-/* The base itself, and where runtimes keep their state, once nobody has anything there. */
-void place_base_remove(const char *base);
-bool owner_parse(const char *text, struct owner *out); /* "pid:start:pidns" */
-/* "taut-123-1" or "123-1"; reads the record in BASE/123-1 when there is one. */
-bool owner_of_name(const char *base, const char *name, struct owner *out);
-bool owner_alive(const struct owner *owner);
-
-/* --- groups: the cgroups of one target --------------------------------------------------------- */
-
-#define GROUPS_MAX 2
-
-struct groups {
-	char root[64];                /* "/taut-123-1"; "" when this machine or user has none */
-	char mounts[GROUPS_MAX][128]; /* the hierarchies that hold it: cpu and cpuset, or the one of v2 */
-	bool cpuset_v1[GROUPS_MAX];   /* children start empty there */
-	bool enter[GROUPS_MAX];       /* native endpoints go in: it is the hierarchy of cpusets */
-	size_t n;
-	char enabled[32]; /* v2: controllers that we switched on in the parent, "-cpu -cpuset" */
-};
-
-/* Best effort: without permission there are no cgroups, which is an answer. */
-void groups_create(struct groups *g, const char *id);
-/* Makes ROOT/name with the CPUs and memory nodes that ROOT has now, and moves a process into it. */
-int groups_enter(const struct groups *g, const char *name, pid_t pid, struct err *e);
-int groups_remove(struct groups *g, const char *id, uint64_t deadline_ns, struct err *e);
-/* Calls fn with the mount of every cgroup hierarchy. */
-int groups_mounts_each(int (*fn)(const char *mount, void *arg), void *arg, struct err *e);
-/* Kills what is in a cgroup and below (when told to) and removes it; -EBUSY at the deadline. */
-int group_remove(const char *path, bool kill_tasks, uint64_t deadline_ns, struct err *e);
 
 /* --- endpoints --------------------------------------------------------------------------------- */
 
@@ -96,8 +45,6 @@ void endpoint_report(struct endpoint *ep, struct buf *out);
 const char *endpoint_words(const struct endpoint *ep, char *out, size_t size);
 void endpoint_kill(struct endpoint *ep); /* the agent itself, wherever it lives */
 void endpoint_close(struct endpoint *ep);
-/* SIGKILL through a pidfd, if it is still the process that started then (0: any) and waits for its end. */
-int process_kill(pid_t pid, uint64_t start, uint64_t deadline_ns);
 
 /* --- rows -------------------------------------------------------------------------------------- */
 
@@ -106,7 +53,8 @@ struct runtime_row {
 	const char *targets; /* "native|container": which targets it can make */
 	/* Is what it needs there?  Cheap; -ENOENT with advice when not.  NULL: always. */
 	int (*ready)(struct err *e);
-	bool boots; /* starting takes a boot, and the server is on a tap of the bridge */
+	bool switches; /* switches on controllers of the cgroups above its own */
+	bool boots;    /* starting takes a boot, and the server is on a tap of the bridge */
 	/*
 	 * Finds what it needs for such a trial and puts it into the plan, or says why it cannot be made here.
 	 * NULL: making one is quick, so that is tried.
@@ -128,9 +76,9 @@ struct runtime_row {
 	int (*threads)(const struct target *t, struct subject *subject, struct err *e);
 	/* After the agent has been killed: the rest; problems go to the text.  NULL: nothing. */
 	void (*stop)(struct target *t, struct buf *problems);
-	/* After a crash: the ids of its containers, and taking one away.  NULL: nothing outlives taut. */
-	int (*each_left)(const char *base, int (*fn)(const char *id, void *arg), void *arg);
-	int (*remove_left)(const char *base, const char *id, struct err *e);
+	/* What it makes that outlives a killed taut besides processes, cgroups and the folder; NULL: nothing.
+	 */
+	const struct undo_sweep_row *left;
 };
 extern const struct runtime_row runtime_netns, runtime_oci, runtime_vm, runtime_disk, runtime_libvirt;
 extern const struct runtime_row *const runtime_rows[];
@@ -164,8 +112,10 @@ struct target {
 	char agent[4096];              /* path of the program */
 	const struct oci_way *oci_way; /* chosen on start */
 	char version[64];
-	struct place place;
-	struct groups groups;
+	struct undo_record owner;
+	int root;
+	struct undo_host host;
+	struct undo_groups groups;
 	struct endpoint client, server;
 	int bridge_netns; /* −1: none */
 	struct vm vm;

@@ -12,6 +12,16 @@ const struct attachment_row *const attachment_rows[] = {
 	&attachment_veth, &attachment_bridge, &attachment_host};
 const size_t attachment_rows_n = ARRAY_LEN(attachment_rows);
 
+size_t target_sweep_rows(const struct undo_sweep_row **out, size_t room)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < runtime_rows_n && n < room; i++)
+		if (runtime_rows[i]->left)
+			out[n++] = runtime_rows[i]->left;
+	return n;
+}
+
 #define NAMES_MAX 16
 
 /* EXIT_USAGE: "cannot use runtime 'x': this build cannot make it, known are a, b". */

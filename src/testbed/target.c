@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A target from its making to its end.  What can outlive us is made in an order that a crash cannot hide
- * anything: first the place with the owner's record, then cgroups and everything else; taking down goes
+ * anything: first the owner record, then cgroups and everything else; taking down goes
  * backwards, past every error, and says all of them.
  *
  * The slow part of starting is the container runtime, so the server is begun first, then the client, and
@@ -54,6 +54,18 @@ static int ends_connect(struct target *t, struct err *e)
 	return rc;
 }
 
+/* The machine, and the cgroups on it. */
+static int ground_open(struct target *t, struct err *e)
+{
+	int rc = t->root = root_open("/", e);
+
+	if (rc >= 0)
+		rc = undo_open(&t->host, t->root, NULL, 0, e);
+	if (rc >= 0)
+		undo_groups_create(&t->groups, &t->host, t->owner.id, t->runtime->switches);
+	return rc < 0 ? rc : 0;
+}
+
 int target_create(struct target **out, const struct trial_plan *plan, struct err *e)
 {
 	const struct endpoint nothing = {
@@ -67,6 +79,8 @@ int target_create(struct target **out, const struct trial_plan *plan, struct err
 	t->client = t->server = nothing;
 	t->client.name = "taut-client";
 	t->server.name = "taut-server";
+	t->root = -1;
+	t->host = UNDO_HOST_NONE;
 	t->bridge_netns = t->login.guest_agent = -1;
 	memset(t->vm.taps, -1, sizeof(t->vm.taps));
 	if (t->runtime->ready)
@@ -74,11 +88,11 @@ int target_create(struct target **out, const struct trial_plan *plan, struct err
 	if (rc == 0)
 		rc = target_agent(t->agent, sizeof(t->agent), e);
 	if (rc == 0)
-		rc = place_make(&t->place, e);
+		rc = undo_record_make(&t->owner, e);
 	if (rc == 0 && t->runtime->find)
 		rc = t->runtime->find(t, e);
 	if (rc == 0 && !t->runtime->find)
-		groups_create(&t->groups, t->place.id);
+		rc = ground_open(t, e);
 	if (rc == 0)
 		rc = ends_connect(t, e);
 	if (rc < 0) {
@@ -99,7 +113,7 @@ int target_start(struct target *t, uint64_t deadline_ns, struct err *e)
 		return rc;
 	if ((rc = endpoint_spawn_agent(&t->client, t->agent, e)) < 0)
 		return rc;
-	if ((rc = groups_enter(&t->groups, "client", t->client.child.pid, e)) < 0)
+	if ((rc = undo_groups_enter(&t->groups, &t->host, "client", t->client.child.pid, e)) < 0)
 		return rc;
 	rc = endpoint_wait(&t->client, deadline_ns, e);
 	if (rc == 0 && t->runtime->enter)
@@ -216,17 +230,20 @@ int target_destroy(struct target *t, struct err *e)
 		close(t->bridge_netns);
 	if (t->login.guest_agent >= 0)
 		close(t->login.guest_agent);
-	if (t->place.folder[0] &&
-		groups_remove(&t->groups, t->place.id, time_now_ns() + TAKE_DOWN_NS, &one) < 0)
+	if (t->owner.folder[0] && t->host.calls &&
+		undo_groups_remove(&t->groups, &t->host, t->owner.id, time_now_ns() + TAKE_DOWN_NS, &one) < 0)
 		problem_add(&problems, &one);
 	one = ERR_INIT;
-	/* The record stays while something of its owner does, so that lab_clean() finds it. */
-	if (!problems.len && place_remove(&t->place, &one) < 0)
+	/* The record stays while something of its owner does, so that undo_sweep() finds it. */
+	if (!problems.len && undo_record_remove(&t->owner, &one) < 0)
 		problem_add(&problems, &one);
 	if (problems.len)
-		rc = err_set(e, EIO, "cannot take down %s: %s", t->place.id, problems.data);
+		rc = err_set(e, EIO, "cannot take down %s: %s", t->owner.id, problems.data);
 	if (rc < 0 && e)
-		err_try(e, "taut lab clean");
+		err_try(e, "taut clean");
+	undo_close(&t->host);
+	if (t->root >= 0)
+		close(t->root);
 	free(t);
 	return rc;
 }

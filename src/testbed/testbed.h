@@ -5,7 +5,7 @@
  * create makes the ground: the trial's cgroups, namespaces and links; start brings up the two endpoints
  * (taut-client and taut-server, the same static agent) with a control stream each.  Namespaces are held by
  * fds and die with taut; what can outlive it (cgroups, container state and bundles, processes) bears the
- * mark "taut-" and is found and removed by lab_clean().
+ * mark "taut-" and is found and removed by undo_sweep().
  *
  * Endpoints get SIGKILL when the thread that called target_start() ends.  Without root the caller must have
  * gone through userns_enter() and be in a network namespace of its own.
@@ -13,6 +13,7 @@
 #pragma once
 
 #include "spec/plan.h"
+#include "undo/undo.h"
 #include "wire/wire.h"
 
 struct target;
@@ -63,21 +64,10 @@ void target_console(struct target *t, char *out, size_t size);
 /* Which runtime was chosen ("runc 1.1.5"), "" for none. */
 const char *target_runtime_version(const struct target *t);
 
-/*
- * "TAUT_MARK=pid:start:pidns" of this process, for the environment of everything that it starts: who owns
- * it, so that it can be told from what a living taut owns.
- */
-const char *target_mark(void);
-
 /* The agent beside this program, or $TAUT_AGENT, or the installed one. */
 int target_agent(char *out, size_t size, struct err *e);
-/* A folder of our own, with a record of who owns it: what dies with us in it is found by lab_clean(). */
-int target_folder_make(char *out, size_t size, struct err *e);
-int target_folder_remove(const char *folder, struct err *e);
 
 /* --- after a crash ----------------------------------------------------------------------------- */
 
-/* What marked things of dead tauts there are: a line each into `said`; returns how many. */
-int lab_leftover(struct buf *said, struct err *e);
-/* Removes them; a line each into `said`; returns how many were removed, -EIO when something stays. */
-int lab_clean(struct buf *said, struct err *e);
+/* What runtimes leave when taut is killed, for undo_sweep(): a row each, at most `room`; returns how many. */
+size_t target_sweep_rows(const struct undo_sweep_row **out, size_t room);

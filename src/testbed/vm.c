@@ -59,8 +59,7 @@ int vm_accel(struct trial_plan *plan, const char *agent, struct err *e)
 {
 	const struct kernel *k = plan->guest_kernel;
 	char why[512] = "there is no kernel to try it with";
-	bool works =
-		plan->accel != ACCEL_WISH_TCG && k && kvm_works(k, agent, target_mark(), why, sizeof(why));
+	bool works = plan->accel != ACCEL_WISH_TCG && k && kvm_works(k, agent, undo_mark(), why, sizeof(why));
 
 	if (plan->accel == ACCEL_WISH_KVM && !works) {
 		err_set(e, ENOTSUP, "KVM does not work here: %s", why);
@@ -171,7 +170,8 @@ static int vm_launch(struct target *t, struct machine_options *o, struct err *e)
 		if (o->vhosts[i] >= 0)
 			close(o->vhosts[i]);
 	close(steal_fd(&t->server.theirs));
-	return rc < 0 ? rc : groups_enter(&t->groups, "server", machine_pid(t->server.machine), e);
+	return rc < 0 ? rc
+		      : undo_groups_enter(&t->groups, &t->host, "server", machine_pid(t->server.machine), e);
 }
 
 int vm_begin(struct target *t, struct machine_options *o, struct err *e)
@@ -180,8 +180,8 @@ int vm_begin(struct target *t, struct machine_options *o, struct err *e)
 	struct qemu q;
 	int rc = qemu_find(&q, e);
 
-	o->mark = target_mark();
-	o->folder = t->place.folder;
+	o->mark = undo_mark();
+	o->folder = t->owner.folder;
 	o->control = t->server.theirs;
 	o->cpus = (unsigned)s->vcpus;
 	o->memory_mib = (unsigned)(s->memory_bytes >> 20);

@@ -19,7 +19,7 @@ static const char *const monitor_marks[] = {"qemu-system-", "qemu-kvm", "kvm", "
 	"cloud-hyperviso", "crosvm", "VBoxHeadless", "VirtualBoxVM", "vmware-vmx"};
 
 struct search {
-	const struct tune_host *host;
+	const struct undo_host *host;
 	char own[8192]; /* our own cgroups */
 	pid_t but;
 	char scope[512]; /* the cgroup of `but`, when that is its own: what else is in there serves it */
@@ -52,13 +52,13 @@ static bool is_foreign(const char *groups, const char *own)
 	return has_mark(groups) && strcmp(groups, own) != 0;
 }
 
-static void read_own(const struct tune_host *host, char *own, size_t size)
+static void read_own(const struct undo_host *host, char *own, size_t size)
 {
 	if (root_read(host->root, "/proc/self/cgroup", own, size, ERR_IGNORED) < 0)
 		own[0] = 0;
 }
 
-bool tune_is_contained(const struct tune_host *host, pid_t pid)
+bool tune_is_contained(const struct undo_host *host, pid_t pid)
 {
 	char path[64], groups[8192], own[8192];
 
@@ -70,7 +70,7 @@ bool tune_is_contained(const struct tune_host *host, pid_t pid)
 }
 
 /* Is it below this process? */
-static bool is_descendant(const struct tune_host *host, pid_t pid)
+static bool is_descendant(const struct undo_host *host, pid_t pid)
 {
 	char path[64], text[4096];
 
@@ -135,7 +135,7 @@ static int look(const char *name, void *arg)
 	return 0;
 }
 
-int tune_allowed(const struct tune_host *host, pid_t but, bool yes, struct err *e)
+int tune_allowed(const struct undo_host *host, pid_t but, bool yes, struct err *e)
 {
 	struct search search = {.host = host, .but = but};
 	int rc;

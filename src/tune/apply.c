@@ -18,13 +18,12 @@
 #include <sys/resource.h>
 
 struct tune {
-	const struct tune_host *host;
-	struct tune_plan **plans;
+	const struct undo_host *host;
+	struct undo_list **plans;
 	size_t n;
-	uint64_t sequence;
 };
 
-int tune_open(struct tune **out, const struct tune_host *host, struct err *e)
+int tune_open(struct tune **out, const struct undo_host *host, struct err *e)
 {
 	struct tune *tune = mem_alloc(sizeof(*tune));
 
@@ -42,7 +41,7 @@ struct hurry {
 };
 
 /* Of this thread alone. */
-static struct hurry hurry_begin(const struct tune_host *host)
+static struct hurry hurry_begin(const struct undo_host *host)
 {
 	struct hurry hurry = {0};
 
@@ -59,22 +58,22 @@ static void hurry_end(const struct hurry *hurry)
 }
 
 /* The lowest choice above `above` that has entries to write; 0: none. */
-static unsigned next_choice(const struct tune_plan *plan, unsigned above)
+static unsigned next_choice(const struct undo_list *plan, unsigned above)
 {
 	unsigned best = 0;
 
 	for (size_t i = 0; i < plan->n; i++) {
-		const struct entry *entry = &plan->entries[i];
-		if (entry->choice > above && entry->status == TUNE_PLANNED && (!best || entry->choice < best))
+		const struct undo_entry *entry = &plan->entries[i];
+		if (entry->choice > above && entry->status == UNDO_PLANNED && (!best || entry->choice < best))
 			best = entry->choice;
 	}
 	return best;
 }
 
-static bool anything_due(const struct tune_plan *plan, unsigned choice)
+static bool anything_due(const struct undo_list *plan, unsigned choice)
 {
 	for (size_t i = 0; i < plan->n; i++)
-		if (tune_entry_due(&plan->entries[i], choice))
+		if (undo_entry_due(&plan->entries[i], choice))
 			return true;
 	return false;
 }
@@ -83,14 +82,14 @@ static bool anything_due(const struct tune_plan *plan, unsigned choice)
  * Carries out one entry.  An optional one that is refused or reads back otherwise is put back and says why; a
  * mandatory one is an error, and stays marked as written for the undoing of the whole.
  */
-static int apply_entry(const struct tune_host *host, struct entry *entry, struct err *e)
+static int apply_entry(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	struct err why = ERR_INIT;
-	int rc = tune_entry_apply(host, entry, &why);
+	int rc = undo_entry_apply(host, entry, &why);
 
-	if (rc == 0 && entry->status == TUNE_EFFECTIVE)
+	if (rc == 0 && entry->status == UNDO_EFFECTIVE)
 		return 0;
-	if (rc == 0 && entry->status == TUNE_AWAY)
+	if (rc == 0 && entry->status == UNDO_AWAY)
 		rc = err_set(&why, ENODEV, "cannot set %s to '%s': %s", entry->object, entry->after,
 			entry->reason);
 	else if (rc == 0)
@@ -104,44 +103,44 @@ static int apply_entry(const struct tune_host *host, struct entry *entry, struct
 		*e = why;
 		return -why.code;
 	}
-	enum tune_status status = rc == 0 ? TUNE_FAILED : TUNE_SKIPPED;
-	rc = entry->written ? tune_entry_revert(host, entry, e) : 0;
+	enum undo_status status = rc == 0 ? UNDO_FAILED : UNDO_SKIPPED;
+	rc = entry->written ? undo_entry_revert(host, entry, e) : 0;
 	if (!entry->written)
-		tune_entry_stand(entry, status, "%s", why.text);
+		undo_entry_stand(entry, status, "%s", why.text);
 	return rc;
 }
 
 /* All entries of one choice: 0 they hold, 1 they do not and are undone again (*why says what stood in the
  * way). */
 static int apply_choice(
-	const struct tune_host *host, struct tune_plan *plan, unsigned choice, struct err *why, struct err *e)
+	const struct undo_host *host, struct undo_list *plan, unsigned choice, struct err *why, struct err *e)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < plan->n && rc == 0; i++)
-		if (plan->entries[i].choice == choice && plan->entries[i].status == TUNE_PLANNED)
+		if (plan->entries[i].choice == choice && plan->entries[i].status == UNDO_PLANNED)
 			rc = apply_entry(host, &plan->entries[i], why);
 	if (rc == 0)
 		return 0;
-	rc = tune_plan_undo(host, plan, choice, e);
+	rc = undo_list_undo(host, plan, choice, e);
 	for (size_t i = 0; i < plan->n; i++)
 		if (plan->entries[i].choice == choice && !plan->entries[i].written)
-			tune_entry_stand(&plan->entries[i], TUNE_SKIPPED, "%s", why->text);
+			undo_entry_stand(&plan->entries[i], UNDO_SKIPPED, "%s", why->text);
 	return rc < 0 ? rc : 1;
 }
 
-static void skip_other_choices(struct tune_plan *plan, unsigned choice)
+static void skip_other_choices(struct undo_list *plan, unsigned choice)
 {
 	for (size_t i = 0; i < plan->n; i++) {
-		struct entry *entry = &plan->entries[i];
-		if (!entry->choice || entry->choice == choice || entry->status != TUNE_PLANNED)
+		struct undo_entry *entry = &plan->entries[i];
+		if (!entry->choice || entry->choice == choice || entry->status != UNDO_PLANNED)
 			continue;
-		tune_entry_stand(entry, TUNE_SKIPPED, "not needed: another way holds");
+		undo_entry_stand(entry, UNDO_SKIPPED, "not needed: another way holds");
 		entry->why = KNOB_OTHER_WAY;
 	}
 }
 
-static int apply_choices(struct tune *tune, struct tune_plan *plan, unsigned choice, struct err *e)
+static int apply_choices(struct tune *tune, struct undo_list *plan, unsigned choice, struct err *e)
 {
 	struct err why = ERR_INIT;
 
@@ -155,7 +154,7 @@ static int apply_choices(struct tune *tune, struct tune_plan *plan, unsigned cho
 		}
 		log_info("%s; trying another way", why.text);
 		choice = next_choice(plan, choice);
-		if (choice && (rc = tune_journal_write(tune->host, plan, tune->sequence, choice, e)) < 0)
+		if (choice && (rc = undo_journal_write(tune->host, plan, choice, e)) < 0)
 			return rc;
 	}
 	*e = why;
@@ -163,14 +162,14 @@ static int apply_choices(struct tune *tune, struct tune_plan *plan, unsigned cho
 	return why.code ? -why.code : -EIO;
 }
 
-static int apply_entries(struct tune *tune, struct tune_plan *plan, unsigned choice, struct err *e)
+static int apply_entries(struct tune *tune, struct undo_list *plan, unsigned choice, struct err *e)
 {
 	bool chosen = choice == 0;
 	int rc = 0;
 
 	for (size_t i = 0; i < plan->n && rc == 0; i++) {
-		struct entry *entry = &plan->entries[i];
-		if (entry->status != TUNE_PLANNED)
+		struct undo_entry *entry = &plan->entries[i];
+		if (entry->status != UNDO_PLANNED)
 			continue;
 		if (entry->choice == 0) {
 			rc = apply_entry(tune->host, entry, e);
@@ -183,12 +182,12 @@ static int apply_entries(struct tune *tune, struct tune_plan *plan, unsigned cho
 }
 
 /* After a failure: everything of this plan goes back.  What cannot is told with the failure. */
-static int give_up(struct tune *tune, struct tune_plan *plan, int rc, struct err *e)
+static int give_up(struct tune *tune, struct undo_list *plan, int rc, struct err *e)
 {
 	struct err why = ERR_INIT;
 
-	if (tune_plan_undo(tune->host, plan, 0, &why) < 0) {
-		tune_journal_shrink(plan);
+	if (undo_list_undo(tune->host, plan, 0, &why) < 0) {
+		undo_journal_shrink(plan);
 		struct err failed = *e;
 		*e = why;
 		err_wrap(e, "%s; and then cannot undo it", failed.text);
@@ -196,57 +195,51 @@ static int give_up(struct tune *tune, struct tune_plan *plan, int rc, struct err
 		e->exit = EXIT_PARTLY_APPLIED;
 		return -EIO;
 	}
-	tune_journal_remove(plan, ERR_IGNORED);
+	undo_journal_remove(plan, ERR_IGNORED);
 	return rc;
 }
 
 /* Journal first, then the entries. */
-static int carry_out(struct tune *tune, struct tune_plan *plan, unsigned choice, struct err *e)
+static int carry_out(struct tune *tune, struct undo_list *plan, unsigned choice, struct err *e)
 {
 	AUTO(hurry_end) struct hurry hurry = hurry_begin(tune->host);
 	int rc;
 
 	(void)hurry;
-	do { /* an earlier plan of this process may have left one that could not be undone */
-		free(plan->journal);
-		plan->journal = tune_journal_path(tune->host, getpid(), ++tune->sequence);
-	} while (access(plan->journal, F_OK) == 0);
-	rc = tune_journal_write(tune->host, plan, tune->sequence, choice, e);
-	if (rc < 0) {
-		free(steal_ptr(&plan->journal));
+	rc = undo_journal_begin(tune->host, plan, choice, e);
+	if (rc < 0)
 		return err_wrap(e, "cannot tune the machine");
-	}
 	rc = apply_entries(tune, plan, choice, e);
 	return rc < 0 ? give_up(tune, plan, rc, e) : 0;
 }
 
-int tune_apply(struct tune *tune, struct tune_plan *plan, struct err *e)
+int tune_apply(struct tune *tune, struct undo_list *plan, struct err *e)
 {
 	unsigned choice = next_choice(plan, 0);
 
-	tune->plans = mem_grow(tune->plans, tune->n + 1, sizeof(struct tune_plan *));
+	tune->plans = mem_grow(tune->plans, tune->n + 1, sizeof(struct undo_list *));
 	tune->plans[tune->n++] = plan;
 	return anything_due(plan, choice) ? carry_out(tune, plan, choice, e) : 0;
 }
 
-static bool entry_holds(const struct tune_host *host, struct entry *entry)
+static bool entry_holds(const struct undo_host *host, struct undo_entry *entry)
 {
 	AUTO_FREE char *now = NULL;
 	struct err why = ERR_INIT;
 	int rc;
 
-	if (!entry->executor->read)
+	if (!entry->row->read)
 		return true;
-	if (tune_entry_away(host, entry, entry->after)) {
+	if (undo_entry_away(host, entry, entry->after)) {
 		log_warn("%s does not hold: %s", entry->object, entry->reason);
 		return false;
 	}
-	rc = entry->executor->read(host, entry, &now, &why);
+	rc = entry->row->read(host, entry, &now, &why);
 	if (rc == -ESRCH) /* an endpoint that has ended has no scheduling left to be wrong */
 		return true;
-	if (rc == 0 && tune_same(entry->executor->format, now, entry->after))
+	if (rc == 0 && undo_same(entry->row->format, now, entry->after))
 		return true;
-	tune_entry_stand(entry, TUNE_CHANGED, rc < 0 ? "%s" : "reads back '%s'", rc < 0 ? why.text : now);
+	undo_entry_stand(entry, UNDO_CHANGED, rc < 0 ? "%s" : "reads back '%s'", rc < 0 ? why.text : now);
 	log_warn("%s does not hold: %s", entry->object, entry->reason);
 	return false;
 }
@@ -258,7 +251,7 @@ int tune_verify(struct tune *tune, bool *all, struct err *e)
 	(void)e;
 	for (size_t i = 0; i < tune->n; i++)
 		for (size_t j = 0; j < tune->plans[i]->n; j++)
-			if (tune->plans[i]->entries[j].status == TUNE_EFFECTIVE)
+			if (tune->plans[i]->entries[j].status == UNDO_EFFECTIVE)
 				holds &= entry_holds(tune->host, &tune->plans[i]->entries[j]);
 	*all = holds;
 	return 0;
@@ -269,17 +262,17 @@ json_t *tune_effective_json(const struct tune *tune)
 	json_t *all = json_array();
 
 	for (size_t i = 0; i < tune->n; i++) {
-		json_t *one = tune_plan_json(tune->plans[i]);
+		json_t *one = undo_list_json(tune->plans[i]);
 		json_array_extend(all, one);
 		json_decref(one);
 	}
 	return all;
 }
 
-static void say_left(const struct tune_plan *plan)
+static void say_left(const struct undo_list *plan)
 {
 	for (size_t i = 0; i < plan->n; i++)
-		if (plan->entries[i].status == TUNE_LEFT)
+		if (plan->entries[i].status == UNDO_LEFT)
 			log_warn("left %s as it is: %s", plan->entries[i].object, plan->entries[i].reason);
 }
 
@@ -291,20 +284,20 @@ int tune_revert(struct tune *tune, struct err *e)
 
 	(void)hurry;
 	for (size_t i = tune->n; i-- > 0;) {
-		struct tune_plan *plan = tune->plans[i];
+		struct undo_list *plan = tune->plans[i];
 		struct err one = ERR_INIT;
-		int rc = tune_plan_undo(tune->host, plan, 0, &one);
+		int rc = undo_list_undo(tune->host, plan, 0, &one);
 		say_left(plan);
 		if (rc == 0)
-			rc = tune_journal_remove(plan, &one);
+			rc = undo_journal_remove(plan, &one);
 		else
-			tune_journal_shrink(plan);
+			undo_journal_shrink(plan);
 		if (rc < 0) {
 			kept++;
 			why = why.code ? why : one;
 			continue;
 		}
-		tune_plan_free(plan);
+		undo_list_free(plan);
 		tune->plans[i] = NULL;
 	}
 	for (size_t i = 0, to = 0; i < tune->n; i++)
@@ -326,7 +319,7 @@ void tune_free(struct tune *tune)
 		return;
 	tune_revert(tune, ERR_IGNORED);
 	for (size_t i = 0; i < tune->n; i++)
-		tune_plan_free(tune->plans[i]);
+		undo_list_free(tune->plans[i]);
 	free(tune->plans);
 	free(tune);
 }

@@ -8,8 +8,8 @@ static int plan_command(struct planning *p, const struct knob *knob, struct err 
 		return err_usage(e, "cannot use the profile command without %s",
 			*p->tuning->apply ? "revert: the shell command that undoes it"
 					  : "apply: the shell command that tunes");
-	struct entry *entry = tune_entry_add(p->plan, knob->id, "command", knob->object);
-	tune_entry_values(entry, p->tuning->revert, p->tuning->apply);
+	struct undo_entry *entry = undo_entry_add(p->host, p->plan, knob->id, "command", knob->object);
+	undo_entry_values(entry, p->tuning->revert, p->tuning->apply);
 	return 0;
 }
 

@@ -3,15 +3,16 @@
 #include "private.h"
 
 /* A queue that NAPI can poll belongs to a device; veth and bridge have none. */
-static bool has_device(const struct tune_host *host, const struct subject_link *link)
+static bool has_device(const struct undo_host *host, const struct subject_link *link)
 {
 	AUTO_FREE char *path = str_format("/sys/class/net/%s/device/uevent", link->name);
-	struct entry entry = {.object = path, .netns_fd = link->netns_fd};
+	struct undo_entry entry = {
+		.row = undo_row_find(host, "netns-file"), .object = path, .netns_fd = link->netns_fd};
 	AUTO_FREE char *text = NULL;
 
 	if (link->netns_fd < 0)
 		return root_exists(host->root, path);
-	return tune_netns_read(host, &entry, &text, ERR_IGNORED) == 0;
+	return entry.row->read(host, &entry, &text, ERR_IGNORED) == 0;
 }
 
 /* Two ends that spin on one CPU would wait for each other's time slice. */

@@ -23,16 +23,16 @@
 
 static int skip(struct planning *p, const struct knob *knob, const char *reason)
 {
-	struct entry *entry = tune_entry_add(p->plan, knob->id, knob->executor, knob->object);
+	struct undo_entry *entry = undo_entry_add(p->host, p->plan, knob->id, knob->executor, knob->object);
 
-	tune_entry_stand(entry, TUNE_SKIPPED, "%s", reason);
+	undo_entry_stand(entry, UNDO_SKIPPED, "%s", reason);
 	return 0;
 }
 
-static struct entry *want(struct planning *p, const struct knob *knob, unsigned choice, const char *executor,
-	const char *object)
+static struct undo_entry *want(struct planning *p, const struct knob *knob, unsigned choice,
+	const char *executor, const char *object)
 {
-	struct entry *entry = tune_entry_add(p->plan, knob->id, executor, object);
+	struct undo_entry *entry = undo_entry_add(p->host, p->plan, knob->id, executor, object);
 
 	entry->choice = choice;
 	return entry;
@@ -40,18 +40,19 @@ static struct entry *want(struct planning *p, const struct knob *knob, unsigned 
 
 /* The value of a file; where it is not there yet (a controller must be enabled first) it counts as `absent`.
  */
-static void want_value(const struct planning *p, struct entry *entry, const char *after, const char *absent)
+static void want_value(
+	const struct planning *p, struct undo_entry *entry, const char *after, const char *absent)
 {
 	AUTO_FREE char *before = NULL;
 
 	entry->after = str_dup(after); /* a reader may want to know what for */
-	if (entry->executor->read(p->host, entry, &before, ERR_IGNORED) < 0 || !*before) {
+	if (entry->row->read(p->host, entry, &before, ERR_IGNORED) < 0 || !*before) {
 		free(before);
 		before = str_dup(absent);
 	}
-	tune_entry_values(entry, before, after);
-	if (tune_same(entry->executor->format, before, after))
-		tune_entry_stand(entry, TUNE_UNCHANGED, NULL);
+	undo_entry_values(entry, before, after);
+	if (undo_same(entry->row->format, before, after))
+		undo_entry_stand(entry, UNDO_UNCHANGED, NULL);
 }
 
 /* What keeps every way from being taken; NULL: nothing. */
@@ -150,41 +151,41 @@ static bool is_subject(const struct planning *p, pid_t tid)
 	return false;
 }
 
-struct crowd {
+struct bulk {
 	struct buf detail;
 	size_t n;
 };
 
-static struct crowd crowd_new(uint64_t since)
+static struct bulk bulk_new(uint64_t since)
 {
-	struct crowd crowd = {0};
+	struct bulk bulk = {0};
 
-	buf_add(&crowd.detail, "since=%llu", (unsigned long long)since);
-	return crowd;
+	buf_add(&bulk.detail, "since=%llu", (unsigned long long)since);
+	return bulk;
 }
 
-static void crowd_add(struct crowd *crowd, const struct task *task)
+static void bulk_add(struct bulk *bulk, const struct task *task)
 {
-	tune_members_add(&crowd->detail, task);
-	crowd->n++;
+	tune_members_add(&bulk->detail, task);
+	bulk->n++;
 }
 
-/* The crowd as one entry; takes its detail.  Nobody in it: no entry. */
-static void want_crowd(
-	struct planning *p, const struct knob *knob, unsigned choice, struct crowd *crowd, const char *what)
+/* The bulk as one entry; takes its detail.  No entry when it is empty. */
+static void want_bulk(
+	struct planning *p, const struct knob *knob, unsigned choice, struct bulk *bulk, const char *what)
 {
 	char before[1024], after[1024];
 
-	if (crowd->n == 0) {
-		buf_free(&crowd->detail);
+	if (bulk->n == 0) {
+		buf_free(&bulk->detail);
 		return;
 	}
-	AUTO_FREE char *object = str_format("%zu %s", crowd->n, what);
-	struct entry *entry = want(p, knob, choice, "tasks-affinity", object);
+	AUTO_FREE char *object = str_format("%zu %s", bulk->n, what);
+	struct undo_entry *entry = want(p, knob, choice, "tasks-affinity", object);
 	cpus_format_list(&p->host->online, before, sizeof(before));
 	cpus_format_list(&p->housekeeping, after, sizeof(after));
-	tune_entry_values(entry, before, after);
-	entry->detail = steal_ptr(&crowd->detail.data);
+	undo_entry_values(entry, before, after);
+	entry->detail = steal_ptr(&bulk->detail.data);
 }
 
 /* --- cgroup v1 --------------------------------------------------------------------------------- */
@@ -192,20 +193,20 @@ static void want_crowd(
 static void want_join(
 	struct planning *p, const struct knob *knob, const pid_t *tids, size_t tids_n, const char *group)
 {
-	struct crowd users = crowd_new(tune_ticks_now(p->host)), kernel = crowd_new(0);
+	struct bulk users = bulk_new(undo_ticks_now(p->host)), kernel = bulk_new(0);
 
 	for (size_t i = 0; i < p->tasks_n; i++) {
 		const struct task *task = &p->tasks[i];
 		if (!tune_task_unpinned(p->host, task) || is_subject(p, task->tid) ||
-			!tune_tid_in(tids, tids_n, task->tid))
+			!undo_tid_in(tids, tids_n, task->tid))
 			continue;
-		crowd_add(task->flags & TASK_KTHREAD ? &kernel : &users, task);
+		bulk_add(task->flags & TASK_KTHREAD ? &kernel : &users, task);
 	}
 	AUTO_FREE char *object = str_format("%zu tasks", users.n);
-	struct entry *entry = want(p, knob, 2, "cgroup-join", object);
-	tune_entry_values(entry, p->host->cgroups.cpuset, group);
+	struct undo_entry *entry = want(p, knob, 2, "cgroup-join", object);
+	undo_entry_values(entry, p->host->cgroups.cpuset, group);
 	entry->detail = steal_ptr(&users.detail.data);
-	want_crowd(p, knob, 2, &kernel, "kernel threads");
+	want_bulk(p, knob, 2, &kernel, "kernel threads");
 }
 
 /* A cpuset that has no CPUs yet gets all of them back: with tasks inside it could not have none again. */
@@ -242,15 +243,15 @@ static int plan_v1(struct planning *p, const struct knob *knob, struct err *e)
 		return skip(p, knob, "the cgroup " HOUSEKEEPING_GROUP " is there already");
 	if ((rc = tune_planning_tasks(p, e)) < 0 ||
 		(rc = root_read(p->host->root, mems_path, mems, sizeof(mems), e)) < 0 ||
-		(rc = tune_group_tids(p->host, mount, &tids, &tids_n, e)) < 0)
+		(rc = undo_cgroup_tids(p->host, mount, &tids, &tids_n, e)) < 0)
 		return rc;
-	struct entry *dir = want(p, knob, 2, "cgroup-dir", group);
+	struct undo_entry *dir = want(p, knob, 2, "cgroup-dir", group);
 	AUTO_FREE char *made = str_format("cpuset.cpus=%s cpuset.mems=%s",
 		cpus_format_list(&p->housekeeping, list, sizeof(list)), mems);
-	tune_entry_values(dir, "absent", made);
+	undo_entry_values(dir, "absent", made);
 	want_subject_cpus(p, knob, subject);
 	want_join(p, knob, tids, tids_n, group);
-	struct entry *root_balance = want(p, knob, 2, "file", balance);
+	struct undo_entry *root_balance = want(p, knob, 2, "file", balance);
 	root_balance->optional = true;
 	want_value(p, root_balance, "0", "1");
 	return 0;
@@ -260,18 +261,18 @@ static int plan_v1(struct planning *p, const struct knob *knob, struct err *e)
 
 static int plan_affinity(struct planning *p, const struct knob *knob, struct err *e)
 {
-	struct crowd crowd = crowd_new(tune_ticks_now(p->host));
+	struct bulk bulk = bulk_new(undo_ticks_now(p->host));
 	const char *why = obstacle(p);
 	pid_t asked = 0;
 	bool foreign = false;
 	int rc;
 
 	if (why) {
-		buf_free(&crowd.detail);
+		buf_free(&bulk.detail);
 		return skip(p, knob, why);
 	}
 	if ((rc = tune_planning_tasks(p, e)) < 0) {
-		buf_free(&crowd.detail);
+		buf_free(&bulk.detail);
 		return rc;
 	}
 	for (size_t i = 0; i < p->tasks_n; i++) {
@@ -283,9 +284,9 @@ static int plan_affinity(struct planning *p, const struct knob *knob, struct err
 			foreign = !(task->flags & TASK_KTHREAD) && tune_is_contained(p->host, asked);
 		}
 		if (!foreign)
-			crowd_add(&crowd, task);
+			bulk_add(&bulk, task);
 	}
-	want_crowd(p, knob, 3, &crowd, "tasks");
+	want_bulk(p, knob, 3, &bulk, "tasks");
 	return 0;
 }
 

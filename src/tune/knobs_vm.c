@@ -148,21 +148,21 @@ static int plan_hugepages(struct planning *p, const struct knob *knob, struct er
 	if (!p->tuning->machine || !p->tuning->made ||
 		(backing != TUNE_BACKING_BEST && backing != TUNE_BACKING_HUGEPAGES))
 		return 0;
-	struct entry *entry = tune_entry_add(p->plan, knob->id, knob->executor, knob->object);
+	struct undo_entry *entry = undo_entry_add(p->host, p->plan, knob->id, knob->executor, knob->object);
 	entry->optional = true;
-	if (entry->executor->read(p->host, entry, &before, ERR_IGNORED) < 0) {
-		tune_entry_stand(entry, TUNE_SKIPPED, "this machine does not have it");
+	if (entry->row->read(p->host, entry, &before, ERR_IGNORED) < 0) {
+		undo_entry_stand(entry, UNDO_SKIPPED, "this machine does not have it");
 		return 0;
 	}
 	if (pool_size(p, before, text, sizeof(text)) == ANSWER_SKIP) {
-		tune_entry_stand(entry, TUNE_SKIPPED, "%s", text);
+		undo_entry_stand(entry, UNDO_SKIPPED, "%s", text);
 		return 0;
 	}
-	tune_entry_values(entry, before, text);
-	if (tune_same(entry->executor->format, before, text))
-		tune_entry_stand(entry, TUNE_UNCHANGED, NULL);
+	undo_entry_values(entry, before, text);
+	if (undo_same(entry->row->format, before, text))
+		undo_entry_stand(entry, UNDO_UNCHANGED, NULL);
 	else if (!p->host->privileged)
-		tune_entry_stand(entry, TUNE_SKIPPED, "needs root");
+		undo_entry_stand(entry, UNDO_SKIPPED, "needs root");
 	return 0;
 }
 

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-static void siblings_of(const struct tune_host *host, int cpu, cpus *out)
+static void siblings_of(const struct undo_host *host, int cpu, cpus *out)
 {
 	char path[96], text[1024];
 
@@ -27,7 +27,7 @@ static void without(cpus *out, const cpus *all, const cpus *less)
 }
 
 int tune_partition(
-	const struct tune_host *host, const char *isolate, cpus *isolated, cpus *housekeeping, struct err *e)
+	const struct undo_host *host, const char *isolate, cpus *isolated, cpus *housekeeping, struct err *e)
 {
 	char online[256];
 	cpus keep, take;

@@ -134,7 +134,7 @@ enum answer tune_value_place(const struct asked *asked, char *out, size_t size)
 /* --- cpusets ----------------------------------------------------------------------------------- */
 
 /* "4:cpu,cpuset:/a/b" or, of v2, "0::/a/b": the path in the hierarchy of cpusets. */
-static bool cpuset_path(const struct tune_host *host, pid_t tid, char *out, size_t size)
+static bool cpuset_path(const struct undo_host *host, pid_t tid, char *out, size_t size)
 {
 	bool v2 = host->cgroups.version == CGROUP_V2;
 	char path[64], text[8192];
@@ -154,7 +154,7 @@ static bool cpuset_path(const struct tune_host *host, pid_t tid, char *out, size
 	return false;
 }
 
-void tune_cpuset_of(const struct tune_host *host, pid_t tid, cpus *out)
+void tune_cpuset_of(const struct undo_host *host, pid_t tid, cpus *out)
 {
 	static const char *const names[] = {"cpuset.cpus.effective", "cpuset.effective_cpus", "cpuset.cpus"};
 	char group[512], text[4096];

@@ -25,36 +25,37 @@ int tune_planning_tasks(struct planning *p, struct err *e)
 
 /* --- one object -------------------------------------------------------------------------------- */
 
-static void drop_last(struct tune_plan *plan)
+static void drop_last(struct undo_list *plan)
 {
-	tune_entry_clear(&plan->entries[--plan->n]);
+	undo_entry_clear(&plan->entries[--plan->n]);
 }
 
 /* The value cannot be read: mostly an answer (not there, not allowed), for a task that has ended an error. */
-static int unreadable(struct entry *entry, const struct knob *knob, int rc, struct err *why, struct err *e)
+static int unreadable(
+	struct undo_entry *entry, const struct knob *knob, int rc, struct err *why, struct err *e)
 {
 	if (rc == -ESRCH && knob->mandatory) {
 		*e = *why;
 		return err_wrap(e, "cannot plan %s", knob->id);
 	}
 	if (rc == -ENOENT)
-		tune_entry_stand(entry, TUNE_SKIPPED, "this machine does not have it");
+		undo_entry_stand(entry, UNDO_SKIPPED, "this machine does not have it");
 	else if (rc == -EPERM || rc == -EACCES)
-		tune_entry_stand(entry, TUNE_SKIPPED, "the kernel does not permit it");
+		undo_entry_stand(entry, UNDO_SKIPPED, "the kernel does not permit it");
 	else
-		tune_entry_stand(entry, TUNE_SKIPPED, "%s", why->text);
+		undo_entry_stand(entry, UNDO_SKIPPED, "%s", why->text);
 	return 0;
 }
 
 static void settle(
-	struct entry *entry, const struct planning *p, const struct knob *knob, struct asked *asked)
+	struct undo_entry *entry, const struct planning *p, const struct knob *knob, struct asked *asked)
 {
 	const struct value *value = &knob->value[p->profile];
 	enum answer answer = ANSWER_VALUE;
 	char text[4096];
 
 	asked->before = entry->before;
-	asked->executor = entry->executor;
+	asked->row = entry->row;
 	if (value->formula)
 		answer = value->formula(asked, text, sizeof(text));
 	else
@@ -62,13 +63,13 @@ static void settle(
 	if (answer == ANSWER_NONE) {
 		drop_last(p->plan);
 	} else if (answer == ANSWER_SKIP) {
-		tune_entry_stand(entry, TUNE_SKIPPED, "%s", text);
+		undo_entry_stand(entry, UNDO_SKIPPED, "%s", text);
 	} else {
-		tune_entry_values(entry, entry->before, text);
-		if (tune_same(entry->executor->format, entry->before, text))
-			tune_entry_stand(entry, TUNE_UNCHANGED, NULL);
+		undo_entry_values(entry, entry->before, text);
+		if (undo_same(entry->row->format, entry->before, text))
+			undo_entry_stand(entry, UNDO_UNCHANGED, NULL);
 		else if (!p->host->privileged && !knob->anyone)
-			tune_entry_stand(entry, TUNE_SKIPPED, "needs root");
+			undo_entry_stand(entry, UNDO_SKIPPED, "needs root");
 	}
 }
 
@@ -77,7 +78,7 @@ static int plan_object(
 {
 	bool inside = asked->link && asked->link->netns_fd >= 0;
 	AUTO_FREE char *executor = str_format("%s%s", inside ? "netns-" : "", knob->executor);
-	struct entry *entry = tune_entry_add(p->plan, knob->id, executor, object);
+	struct undo_entry *entry = undo_entry_add(p->host, p->plan, knob->id, executor, object);
 	struct err why = ERR_INIT;
 	int rc;
 
@@ -85,9 +86,9 @@ static int plan_object(
 	if (inside && (entry->netns_fd = fcntl(asked->link->netns_fd, F_DUPFD_CLOEXEC, 3)) < 0)
 		return err_sys(e, "cannot keep the namespace of %s", asked->link->name);
 	if (asked->thread && knob->expand == EXPAND_THREAD)
-		entry->detail = tune_task_detail(p->host, asked->thread->pid);
+		entry->detail = undo_task_detail(p->host, asked->thread->pid);
 	asked->p = p;
-	rc = entry->executor->read(p->host, entry, &entry->before, &why);
+	rc = entry->row->read(p->host, entry, &entry->before, &why);
 	if (rc < 0)
 		return unreadable(entry, knob, rc, &why, e);
 	settle(entry, p, knob, asked);
@@ -279,7 +280,7 @@ static int expand_row(const struct knob *knob, void *arg)
 	return tune_knob_expand(x->p, knob, x->e);
 }
 
-static int check_cpu(const struct tune_host *host, const char *key, int64_t cpu, struct err *e)
+static int check_cpu(const struct undo_host *host, const char *key, int64_t cpu, struct err *e)
 {
 	char online[256];
 
@@ -304,7 +305,7 @@ static int prepare(struct planning *p, struct err *e)
 	return tune_partition(p->host, t->isolate, &p->isolated, &p->housekeeping, e);
 }
 
-int tune_plan_make(struct tune_plan **out, const struct tune_host *host, enum tune_stage stage,
+int tune_plan_make(struct undo_list **out, const struct undo_host *host, enum tune_stage stage,
 	const struct tuning *tuning, const struct subject *subject, struct err *e)
 {
 	struct planning p = {.host = host, .tuning = tuning, .subject = subject, .stage = stage};
@@ -317,7 +318,7 @@ int tune_plan_make(struct tune_plan **out, const struct tune_host *host, enum tu
 	rc = tune_rows_each(expand_row, &expanding);
 	free(p.tasks);
 	if (rc < 0) {
-		tune_plan_free(p.plan);
+		undo_list_free(p.plan);
 		return rc;
 	}
 	*out = p.plan;

@@ -1,133 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Inside tune: knob rows, the entries they expand to, the executors that carry entries out, and the journal.
+ * Inside tune: knob rows, the entries they expand to, and moves of many tasks at once.
  *
- * A row (struct knob) says what could be set; planning expands it on this machine into entries.  An entry is
- * a plain value: it names its executor and its object in words and carries both values, so that the journal
- * can hold it and a later process can undo it without the row.  An executor reads and writes one kind of
- * object.  Every change that reaches the machine goes through struct tune_calls, which is therefore the
- * complete list of what tune can do to a machine, and the seam where tests stand in for the kernel or stop
- * the program.
+ * A row (struct knob) says what could be set; planning expands it on this machine into entries (see undo.h).
+ * An entry names its executor, a row of undo or of bulk.c, in words, so that the journal can hold it and a
+ * later process can undo it without the knob.
  */
 #pragma once
 
 #include "tune/tune.h"
 
-/* --- entries ----------------------------------------------------------------------------------- */
-
-struct executor;
-
-struct entry {
-	const struct executor *executor;
-	char *knob;           /* id of the row */
-	char *object;         /* a path, or "tid 123 start 456" */
-	char *before, *after; /* NULL when unknown (skipped) */
-	char *detail;         /* what the executor needs besides, e.g. the tasks of a bulk move; else NULL */
-	char *reason;         /* why it stands as it does; NULL: nothing to say */
-	enum knob_why why;    /* the same for programs */
-	enum tune_status status;
-	bool optional;   /* its failure does not fail the plan */
-	bool written;    /* may have been written: revert must look at it */
-	bool strays;     /* our own write read back otherwise: at revert any value counts as ours */
-	unsigned choice; /* 0: always; else one of several ways to the same end, tried from the lowest up */
-	int netns_fd;    /* owned; −1: the host's namespace */
-};
-
-struct tune_plan {
-	struct entry *entries;
-	size_t n, room;
-	char *journal; /* path of its journal; NULL when nothing was written */
-};
-
-struct entry *tune_entry_add(
-	struct tune_plan *plan, const char *knob, const char *executor, const char *object);
-void tune_entry_clear(struct entry *entry);
-void tune_entry_values(struct entry *entry, const char *before, const char *after);
-/* Sets status and the reason, which may use what is in the entry already. */
-void tune_entry_stand(struct entry *entry, enum tune_status status, const char *format, ...) PRINTF(3, 4);
-const char *tune_status_name(enum tune_status status);
-/* Entries that are to be written now: planned, of no choice or of `choice`. */
-bool tune_entry_due(const struct entry *entry, unsigned choice);
-
-/* --- executors --------------------------------------------------------------------------------- */
-
-/* How the text of a file is to be understood. */
-enum format {
-	FORMAT_TEXT,
-	FORMAT_SELECTOR, /* "always [madvise] never": the marked word */
-	FORMAT_MASK,     /* "ff,ffffffff" */
-	FORMAT_LIST,     /* "0-3,8" */
-	FORMAT_ATLEAST,  /* a number; more is as good */
-};
-
-struct executor {
-	const char *name;
-	enum format format;
-	/* The value now, malloc'd; NULL function: cannot be read.  -ENOENT, -ESRCH: the object is not there.
-	 */
-	int (*read)(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
-	int (*write)(
-		const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
-	/* Undoes in its own way instead of the three-way comparison: sets status and reason of the entry. */
-	int (*revert)(const struct tune_host *host, struct entry *entry, struct err *e);
-};
-
-const struct executor *tune_executor(const char *name); /* NULL when there is none */
-bool tune_same(enum format format, const char *a, const char *b);
-/* May `value` not be written now, because a CPU is offline?  Then the entry stands so (TUNE_AWAY). */
-bool tune_entry_away(const struct tune_host *host, struct entry *entry, const char *value);
-/* Writes `after` and reads it back: status EFFECTIVE, FAILED (reads back otherwise; `before` is put back),
- * AWAY (not written) or an error. */
-int tune_entry_apply(const struct tune_host *host, struct entry *entry, struct err *e);
-/* Three-way, see tune.h: status REVERTED, UNCHANGED, LEFT or AWAY (still owed: `written` stays), reason in
- * words; an error when it cannot be put back. */
-int tune_entry_revert(const struct tune_host *host, struct entry *entry, struct err *e);
-/* The comparison alone, for executors whose revert has more to do. */
-int tune_three_way(const struct tune_host *host, struct entry *entry, struct err *e);
-/* Undoes every written entry (of `choice`; 0: all) from the last to the first, past errors; the first error
- * is returned. */
-int tune_plan_undo(const struct tune_host *host, struct tune_plan *plan, unsigned choice, struct err *e);
-
-/* The executors, one file a family. */
-int tune_file_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
-int tune_file_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
-int tune_pool_revert(const struct tune_host *host, struct entry *entry, struct err *e);
-int tune_netns_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
-int tune_netns_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
-int tune_netns_revert(const struct tune_host *host, struct entry *entry, struct err *e);
-int tune_affinity_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
-int tune_affinity_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
-int tune_affinity_revert(const struct tune_host *host, struct entry *entry, struct err *e);
-int tune_sched_revert(const struct tune_host *host, struct entry *entry, struct err *e);
-/* What the entry of a task says besides, malloc'd. */
-char *tune_task_detail(const struct tune_host *host, pid_t pid);
-int tune_sched_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
-int tune_sched_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
-int tune_rttime_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
-int tune_rttime_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
-int tune_crowd_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
-int tune_crowd_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
-int tune_crowd_revert(const struct tune_host *host, struct entry *entry, struct err *e);
-int tune_controller_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
-int tune_group_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
-int tune_group_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
-int tune_group_revert(const struct tune_host *host, struct entry *entry, struct err *e);
-int tune_join_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e);
-int tune_join_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
-int tune_join_revert(const struct tune_host *host, struct entry *entry, struct err *e);
-int tune_command_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e);
-int tune_command_revert(const struct tune_host *host, struct entry *entry, struct err *e);
-
-/* --- many tasks in one entry ------------------------------------------------------------------- */
+/* --- bulk: many tasks in one entry ------------------------------------------------------------- */
 
 struct member {
 	pid_t tid;
@@ -136,37 +19,20 @@ struct member {
 };
 
 /* Alive, SCHED_OTHER, BATCH or IDLE, allowed on every online CPU, and the kernel lets it be moved. */
-bool tune_task_unpinned(const struct tune_host *host, const struct task *task);
+bool tune_task_unpinned(const struct undo_host *host, const struct task *task);
 /* The `detail` of an entry: "since=TICKS tid:start:mask …"; since 0: these have no children that inherit. */
 void tune_members_add(struct buf *detail, const struct task *task);
 int tune_members_parse(const char *detail, uint64_t *since, struct member **out, size_t *n, struct err *e);
-uint64_t tune_ticks_now(const struct tune_host *host); /* in the unit of struct task.start */
 
-/* TIDs of a cgroup v1 directory, ascending. */
-int tune_group_tids(const struct tune_host *host, const char *dir, pid_t **out, size_t *n, struct err *e);
-bool tune_tid_in(const pid_t *tids, size_t n, pid_t tid);
-
-/* --- what changes a machine -------------------------------------------------------------------- */
-
-/* Each returns 0 or -errno. */
-struct tune_calls {
-	int (*write_file)(void *arg, int root, const char *path, const char *text);
-	int (*make_dir)(void *arg, int root, const char *path);
-	int (*remove_dir)(void *arg, int root, const char *path);
-	int (*set_affinity)(void *arg, pid_t tid, const cpus *set);
-	int (*set_sched)(void *arg, pid_t tid, int policy, int priority);
-	int (*set_rttime)(void *arg, pid_t pid, uint64_t soft_us); /* UINT64_MAX: unlimited */
-	/* Runs /bin/sh -c; its output malloc'd; the exit status, 128+N, or -errno. */
-	int (*run)(void *arg, const char *command, char **output);
-};
-extern const struct tune_calls tune_real_calls;
-/* Where a path is to be looked up: the root, or the private debugfs mount (and then *path is moved on). */
-int tune_root_of(const struct tune_host *host, const char **path);
+int tune_join_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
+int tune_join_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
+int tune_join_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e);
 
 /* --- planning ---------------------------------------------------------------------------------- */
 
 struct planning {
-	const struct tune_host *host;
+	const struct undo_host *host;
 	const struct tuning *tuning;
 	const struct subject *subject; /* NULL: none yet */
 	enum tune_stage stage;
@@ -175,14 +41,14 @@ struct planning {
 	struct task *tasks;          /* all of the machine; read when first asked for */
 	size_t tasks_n;
 	bool tasks_read;
-	struct tune_plan *plan;
+	struct undo_list *plan;
 };
 int tune_planning_tasks(struct planning *p, struct err *e);
 
 /* One object of one row, for which a value is wanted. */
 struct asked {
 	const struct planning *p;
-	const struct executor *executor;
+	const struct undo_row *row;
 	const char *before; /* the value now */
 	int number;         /* CPU or IRQ */
 	const struct subject_thread *thread;
@@ -264,7 +130,7 @@ bool tune_fifo_wanted(const struct planning *p);
 bool tune_moves_packets(const struct asked *asked);
 bool tune_vcpus_share(const struct planning *p); /* has a CPU to carry more than one vCPU? */
 /* The CPUs that a task's cpuset allows; the online ones when that cannot be told. */
-void tune_cpuset_of(const struct tune_host *host, pid_t tid, cpus *out);
+void tune_cpuset_of(const struct undo_host *host, pid_t tid, cpus *out);
 
 /* What shall hold the memory of a virtual machine? */
 enum tune_backing {
@@ -276,29 +142,4 @@ enum tune_backing {
 enum tune_backing tune_wants_backing(const struct tuning *tuning);
 
 /* Does the process live in somebody's container? */
-bool tune_is_contained(const struct tune_host *host, pid_t pid);
-
-/* --- journal ----------------------------------------------------------------------------------- */
-
-struct journal {
-	char *path;
-	char id[40]; /* for the user: PID-N */
-	char boot[40];
-	pid_t pid;
-	uint64_t start; /* of the owner */
-	uint64_t sequence;
-	struct tune_plan *plan;
-};
-
-/* Writes the entries that will be written (those of no choice and of `choice`) to plan->journal, synced. */
-int tune_journal_write(const struct tune_host *host, const struct tune_plan *plan, uint64_t sequence,
-	unsigned choice, struct err *e);
-int tune_journal_remove(struct tune_plan *plan, struct err *e);
-/* After an undo that did not get through: only what is still owed stays in it. */
-void tune_journal_shrink(const struct tune_plan *plan);
-char *tune_journal_path(const struct tune_host *host, pid_t pid, uint64_t sequence);
-/* Every journal of the state folder, the newest of each owner first. */
-int tune_journals_load(const struct tune_host *host, struct journal **out, size_t *n, struct err *e);
-void tune_journals_free(struct journal *journals, size_t n);
-/* Removes journals that a taut was killed over: they are not complete, so nothing was written after them. */
-void tune_journals_sweep(const struct tune_host *host);
+bool tune_is_contained(const struct undo_host *host, pid_t pid);

@@ -11,7 +11,7 @@
  */
 enum answer tune_value_off_isolated(const struct asked *asked, char *out, size_t size)
 {
-	bool mask = asked->executor->format == FORMAT_MASK;
+	bool mask = asked->row->format == FORMAT_MASK;
 	cpus now, both;
 
 	if (mask ? cpus_parse_mask(asked->before, &now) : cpus_parse_list(asked->before, &now)) {

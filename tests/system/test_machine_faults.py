@@ -81,7 +81,7 @@ def _():
             what = f"{name}, taut killed after {moment:.3f} s"
             if "nothing to clean" not in cleaned.out:
                 left += 1
-                check("left over" in said.err and "taut lab clean" in said.err, f"{what}: {said}\n{cleaned}")
+                check("left over" in said.err and "taut clean" in said.err, f"{what}: {said}\n{cleaned}")
             if "nothing to revert" not in reverted.out:
                 check("taut tune revert" in (said.json["refused"] or ""), f"{what}: {said}\n{reverted}")
             same_machine(before, f"{what} ({reverted.out.strip()}; {cleaned.out.strip()})")

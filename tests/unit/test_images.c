@@ -265,7 +265,7 @@ static char *left(void)
 {
 	AUTO(buf_free) struct buf out = {0};
 
-	assert_int_equal(cache_left_each(note, &out), 0);
+	assert_int_equal(boot_left.each("", note, &out), 0);
 	return out.data ? steal_ptr(&out.data) : str_dup("");
 }
 

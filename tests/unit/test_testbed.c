@@ -416,6 +416,22 @@ static void what_this_build_cannot_make_is_named(void **state)
 
 /* --- after a crash ----------------------------------------------------------------------------- */
 
+#define ROWS_MAX 8
+
+static int look(struct buf *said, struct err *e)
+{
+	const struct undo_sweep_row *rows[ROWS_MAX];
+
+	return undo_sweep_look(rows, target_sweep_rows(rows, ROWS_MAX), said, e);
+}
+
+static int clean(struct buf *said, struct err *e)
+{
+	const struct undo_sweep_row *rows[ROWS_MAX];
+
+	return undo_sweep(rows, target_sweep_rows(rows, ROWS_MAX), said, e);
+}
+
 /* A taut that makes a target, says so, and waits to be killed. */
 static pid_t holder_start(const struct kind *k)
 {
@@ -444,7 +460,7 @@ static pid_t holder_start(const struct kind *k)
 	return pid;
 }
 
-static void a_killed_taut_leaves_nothing_behind_lab_clean(void **state)
+static void a_killed_taut_leaves_nothing_behind_a_sweep(void **state)
 {
 	struct settings s;
 	struct err e = ERR_INIT;
@@ -462,21 +478,21 @@ static void a_killed_taut_leaves_nothing_behind_lab_clean(void **state)
 		marked(getpid(), &before);
 		assert_int_equal(kill(holder, SIGKILL), 0);
 		assert_int_equal(waitpid(holder, NULL, 0), holder);
-		assert_true(lab_leftover(&said, &e) > 0);
-		ok(lab_clean(&said, &e));
+		assert_true(look(&said, &e) > 0);
+		ok(clean(&said, &e));
 		assert_nothing_marked(holder);
 		marked(getpid(), &after);
 		assert_string_equal(after.data, before.data); /* the living are left alone */
 		assert_speaks(target_control(mine, true));
 		ok(target_destroy(mine, &e));
-		lab_leftover(&again, &e);
+		look(&again, &e);
 		AUTO_FREE char *id = str_format("%d-", holder);
 		assert_null(again.data ? strstr(again.data, id) : NULL);
 	}
 }
 
 /* The end may come at any moment: while links or a bundle are made, while a runtime starts or tidies up. */
-static void a_taut_killed_at_any_moment_leaves_nothing_behind_lab_clean(void **state)
+static void a_taut_killed_at_any_moment_leaves_nothing_behind_a_sweep(void **state)
 {
 	uint64_t seed = 1;
 
@@ -500,7 +516,7 @@ static void a_taut_killed_at_any_moment_leaves_nothing_behind_lab_clean(void **s
 			nanosleep(&wait, NULL);
 			kill(pid, SIGKILL);
 			assert_int_equal(waitpid(pid, NULL, 0), pid);
-			ok(lab_clean(&said, &e));
+			ok(clean(&said, &e));
 			assert_nothing_marked(pid);
 		}
 	}
@@ -516,12 +532,18 @@ int main(void)
 		cmocka_unit_test(endpoints_inherit_what_tuning_wrote_before),
 		cmocka_unit_test(the_end_of_an_agent_is_told),
 		cmocka_unit_test(an_agent_that_cannot_start_is_told),
-		cmocka_unit_test(a_killed_taut_leaves_nothing_behind_lab_clean),
-		cmocka_unit_test(a_taut_killed_at_any_moment_leaves_nothing_behind_lab_clean),
+		cmocka_unit_test(a_killed_taut_leaves_nothing_behind_a_sweep),
+		cmocka_unit_test(a_taut_killed_at_any_moment_leaves_nothing_behind_a_sweep),
 	};
 	struct err e = ERR_INIT;
+	char state[] = "/tmp/taut-testbed-XXXXXX";
 
+	if (!mkdtemp(state))
+		return 1;
+	setenv("TAUT_STATE", state, 1);
 	if (!is_privileged() && (userns_enter(&e) < 0 || unshare(CLONE_NEWNET) < 0))
 		snprintf(skip_reason, sizeof(skip_reason), "%s", e.code ? e.text : "no network namespaces");
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	tree_remove(state, ERR_IGNORED);
+	return failed;
 }

@@ -27,7 +27,7 @@ static int apply_both(struct world *w, struct tune *tune, const struct settings 
 	const struct subject *subject, struct err *e)
 {
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
-		struct tune_plan *plan;
+		struct undo_list *plan;
 		int rc = world_plan(&plan, &w->host, (enum tune_stage)stage, s, subject, e);
 		if (rc == 0)
 			rc = tune_apply(tune, plan, e);
@@ -69,7 +69,7 @@ static char *standing(const struct tune *tune, const char *knob, int nth)
 static void values_are_compared_by_meaning(void **state)
 {
 	static const struct {
-		enum format format;
+		enum undo_format format;
 		const char *a, *b;
 		bool same;
 	} rows[] = {
@@ -89,7 +89,7 @@ static void values_are_compared_by_meaning(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (tune_same(rows[i].format, rows[i].a, rows[i].b) != rows[i].same)
+		if (undo_same(rows[i].format, rows[i].a, rows[i].b) != rows[i].same)
 			fail_msg("'%s' and '%s' should %sbe the same", rows[i].a, rows[i].b,
 				rows[i].same ? "" : "not ");
 }
@@ -104,10 +104,10 @@ static void selector_files_keep_the_marked_word(void **state)
 	world_make(&w, WORLD_NONE, 2);
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char object[] = "/selector", *now = NULL;
-		struct entry entry = {
-			.executor = tune_executor("file-selector"), .object = object, .netns_fd = -1};
+		struct undo_entry entry = {
+			.row = undo_row_find(&w.host, "file-selector"), .object = object, .netns_fd = -1};
 		world_put(&w, "/selector", rows[i][0]);
-		assert_int_equal(entry.executor->read(&w.host, &entry, &now, ERR_IGNORED), 0);
+		assert_int_equal(entry.row->read(&w.host, &entry, &now, ERR_IGNORED), 0);
 		assert_text(now, rows[i][1]);
 	}
 	world_end(&w);
@@ -377,15 +377,15 @@ static void revert_is_three_way(void **state)
 		struct world w;
 		world_make(&w, WORLD_NONE, 2);
 		world_put(&w, "/mask", "3\n");
-		struct tune_plan *plan = mem_alloc(sizeof(*plan));
-		struct entry *entry = tune_entry_add(plan, "k", "file-mask", "/mask");
-		tune_entry_values(entry, "3", "1");
-		assert_int_equal(tune_entry_apply(&w.host, entry, ERR_IGNORED), 0);
+		struct undo_list *plan = mem_alloc(sizeof(*plan));
+		struct undo_entry *entry = undo_entry_add(&w.host, plan, "k", "file-mask", "/mask");
+		undo_entry_values(entry, "3", "1");
+		assert_int_equal(undo_entry_apply(&w.host, entry, ERR_IGNORED), 0);
 		world_put(&w, "/mask", rows[i].meanwhile);
-		assert_int_equal(tune_plan_undo(&w.host, plan, 0, ERR_IGNORED), 0);
-		assert_string_equal(tune_status_name(entry->status), rows[i].status);
+		assert_int_equal(undo_list_undo(&w.host, plan, 0, ERR_IGNORED), 0);
+		assert_string_equal(undo_status_name(entry->status), rows[i].status);
 		assert_text(world_get(&w, "/mask"), rows[i].then);
-		tune_plan_free(plan);
+		undo_list_free(plan);
 		world_end(&w);
 	}
 }
@@ -411,7 +411,7 @@ static void what_somebody_changed_before_verify_is_left(void **state)
 	must(tune_verify(tune, &all, &e), &e);
 	assert_false(all);
 	assert_text(standing(tune, "irq-default-affinity", 0), "changed: reads back '2'");
-	assert_true(tune_status_known("changed"));
+	assert_true(undo_status_known("changed"));
 	w.refuse = "watchdog";
 	w.refuse_with = EIO;
 	assert_int_equal(tune_revert(tune, &e), -EIO);
@@ -458,7 +458,7 @@ static void a_mandatory_knob_that_is_refused_undoes_its_plan(void **state)
 {
 	struct settings s = settings_of("low-latency");
 	struct err e = ERR_INIT;
-	struct tune_plan *plan;
+	struct undo_list *plan;
 	struct subject subject;
 	struct tune *tune;
 	struct world w;
@@ -475,7 +475,7 @@ static void a_mandatory_knob_that_is_refused_undoes_its_plan(void **state)
 	assert_int_equal(tune_apply(tune, plan, &e), -EPERM);
 	assert_non_null(strstr(e.text, "cannot schedule task 5000501"));
 	assert_text(world_picture(&w), before);
-	assert_int_equal(tune_leftover(&w.host, NULL, &e), 0);
+	assert_int_equal(undo_leftover(&w.host, NULL, &e), 0);
 	tune_free(tune);
 	world_end(&w);
 }
@@ -484,7 +484,7 @@ static void stock_writes_nothing_but_what_the_user_places(void **state)
 {
 	struct settings s = settings_of("stock");
 	struct err e = ERR_INIT;
-	struct tune_plan *plan;
+	struct undo_list *plan;
 	struct subject subject;
 	struct world w;
 
@@ -494,15 +494,15 @@ static void stock_writes_nothing_but_what_the_user_places(void **state)
 	world_subject(&w, &subject);
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
 		must(world_plan(&plan, &w.host, (enum tune_stage)stage, &s, &subject, &e), &e);
-		assert_int_equal(tune_plan_entries(plan), 0);
-		tune_plan_free(plan);
+		assert_int_equal(plan->n, 0);
+		undo_list_free(plan);
 	}
 	s.server_cpu = 0;
 	must(world_plan(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), &e);
-	assert_int_equal(tune_plan_entries(plan), 1);
+	assert_int_equal(plan->n, 1);
 	assert_string_equal(plan->entries[0].object, "tid 5000502 start 1502");
 	assert_string_equal(plan->entries[0].after, "0");
-	tune_plan_free(plan);
+	undo_list_free(plan);
 	s.server_cpu = 7;
 	assert_int_equal(world_plan(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), -EINVAL);
 	assert_int_equal(e.exit, EXIT_USAGE);
@@ -537,7 +537,7 @@ static void the_users_commands_are_run_and_undone(void **state)
 {
 	struct settings s = settings_of("command");
 	struct err e = ERR_INIT;
-	struct tune_plan *plan;
+	struct undo_list *plan;
 	struct tune *tune;
 	struct world w;
 

@@ -20,7 +20,7 @@
 
 struct machine {
 	int root, lock;
-	struct tune_host host;
+	struct undo_host host;
 	struct subject subject;
 	pid_t ends[2];
 	char state[64];
@@ -38,7 +38,7 @@ static int lock_machine(struct err *e)
 /* Returns the lock, or -1 with the reason. */
 static int may_tune(char *why, size_t size)
 {
-	struct tune_host host = TUNE_HOST_NONE;
+	struct undo_host host = UNDO_HOST_NONE;
 	struct err e = ERR_INIT;
 	AUTO_CLOSE int root = root_open("/", &e);
 
@@ -76,6 +76,8 @@ static int need_machine(void)
 }
 
 /* What is in force, so that a test that fails does not leave it so. */
+static const struct undo_table *const tables[] = {&tune_table};
+
 static struct tune *in_force;
 
 static void must(int rc, const struct err *e)
@@ -294,19 +296,19 @@ static void machine_open(struct machine *m, bool bare)
 	struct err e = ERR_INIT;
 	int lock = need_machine();
 
-	*m = (struct machine){.host = TUNE_HOST_NONE, .lock = lock};
+	*m = (struct machine){.host = UNDO_HOST_NONE, .lock = lock};
 	str_copy(m->state, sizeof(m->state), "/tmp/taut-real-XXXXXX");
 	assert_non_null(mkdtemp(m->state));
 	setenv("TAUT_STATE", m->state, 1);
 	m->root = root_open("/", &e);
-	must(tune_host_open(&m->host, m->root, &e), &e);
+	must(undo_open(&m->host, m->root, tables, ARRAY_LEN(tables), &e), &e);
 	if (bare)
 		m->host.cgroups = (struct cgroups){.version = CGROUP_NONE};
 }
 
 static void machine_close(struct machine *m)
 {
-	tune_host_close(&m->host);
+	undo_close(&m->host);
 	close(m->root);
 	close(m->lock);
 	tree_remove(m->state, ERR_IGNORED);
@@ -314,7 +316,7 @@ static void machine_close(struct machine *m)
 
 /* --- the tests --------------------------------------------------------------------------------- */
 
-static int plan_of(struct tune_plan **out, const struct tune_host *host, enum tune_stage stage,
+static int plan_of(struct undo_list **out, const struct undo_host *host, enum tune_stage stage,
 	const struct settings *s, const struct subject *subject, struct err *e)
 {
 	struct tuning tuning;
@@ -326,7 +328,7 @@ static int plan_of(struct tune_plan **out, const struct tune_host *host, enum tu
 static void apply_stage(struct machine *m, struct tune *tune, enum tune_stage stage)
 {
 	struct err e = ERR_INIT;
-	struct tune_plan *plan;
+	struct undo_list *plan;
 	struct settings s;
 
 	settings_init(&s);
@@ -489,8 +491,8 @@ static void kill_and_undo(bool bare)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFSIGNALED(status));
-	assert_true(tune_leftover(&m.host, NULL, &e) > 3);
-	must(tune_revert_leftover(&m.host, &said, &e), &e);
+	assert_true(undo_leftover(&m.host, NULL, &e) > 3);
+	must(undo_revert_leftover(&m.host, &said, &e), &e);
 	struct picture is = picture_take(m.root);
 	picture_compare(&was, &is);
 	size_t heirs = 0;
@@ -526,7 +528,7 @@ static void a_link_in_a_namespace_is_reached(void **state)
 {
 	struct err e = ERR_INIT;
 	char object[] = "/sys/class/net/lo/queues/rx-0/rps_cpus";
-	struct tune_plan *plan;
+	struct undo_list *plan;
 	struct settings s;
 	struct tune *tune;
 	struct machine m;
@@ -536,8 +538,9 @@ static void a_link_in_a_namespace_is_reached(void **state)
 	machine_open(&m, false);
 	AUTO_CLOSE int netns = netns_create(&e);
 	must(netns, &e);
-	struct entry lo = {.executor = tune_executor("netns-file-mask"), .object = object, .netns_fd = netns};
-	must(tune_netns_write(&m.host, &lo, "3", &e), &e);
+	struct undo_entry lo = {
+		.row = undo_row_find(&m.host, "netns-file-mask"), .object = object, .netns_fd = netns};
+	must(lo.row->write(&m.host, &lo, "3", &e), &e);
 	m.subject.links[0] = (struct subject_link){"lo", netns};
 	m.subject.links_n = 1;
 	settings_init(&s);
@@ -549,12 +552,12 @@ static void a_link_in_a_namespace_is_reached(void **state)
 	must(tune_verify(tune, &all, &e), &e);
 	assert_true(all);
 	char *now = NULL;
-	must(tune_netns_read(&m.host, &lo, &now, &e), &e);
-	assert_true(tune_same(FORMAT_MASK, now, "1"));
+	must(lo.row->read(&m.host, &lo, &now, &e), &e);
+	assert_true(undo_same(FORMAT_MASK, now, "1"));
 	free(now);
 	must(tune_revert(tune, &e), &e);
-	must(tune_netns_read(&m.host, &lo, &now, &e), &e);
-	assert_true(tune_same(FORMAT_MASK, now, "3"));
+	must(lo.row->read(&m.host, &lo, &now, &e), &e);
+	assert_true(undo_same(FORMAT_MASK, now, "3"));
 	free(now);
 	tune_free(tune);
 	machine_close(&m);

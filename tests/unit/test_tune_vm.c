@@ -28,7 +28,7 @@ static void apply(struct world *w, struct tune *tune, enum tune_stage stage, con
 	const struct subject *subject)
 {
 	struct err e = ERR_INIT;
-	struct tune_plan *plan;
+	struct undo_list *plan;
 
 	must(world_plan(&plan, &w->host, stage, s, subject, &e), &e);
 	must(tune_apply(tune, plan, &e), &e);
@@ -395,7 +395,7 @@ static void a_pool_of_a_dead_taut_goes_back_also_when_it_was_granted_in_part(voi
 		assert_int_equal(waitpid(pid, &status, 0), pid);
 		world_task_forget(&w, pid);
 		world_put(&w, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages", rows[i].meanwhile);
-		must(tune_revert_leftover(&w.host, &said, &e), &e);
+		must(undo_revert_leftover(&w.host, &said, &e), &e);
 		assert_text(world_get(&w, "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"),
 			rows[i].then);
 		world_end(&w);

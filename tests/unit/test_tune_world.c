@@ -328,7 +328,7 @@ static int real_run(void *arg, const char *command, char **output)
 	struct world *w = arg;
 
 	before_call(w);
-	return after_call(w, tune_real_calls.run(NULL, command, output));
+	return after_call(w, undo_real_calls.run(NULL, command, output));
 }
 
 /* --- the machine ------------------------------------------------------------------------------- */
@@ -390,18 +390,20 @@ static void put_files(const struct world *w, const char *list, const char *mask)
 	world_put(w, "sys/class/net/veth0/queues/rx-1/rps_cpus", mask);
 }
 
+static const struct undo_table *const tables[] = {&tune_table};
+
 void world_make(struct world *w, enum world_kind kind, int cpus_n)
 {
 	char list[16], mask[16];
 
-	*w = (struct world){.kind = kind, .cpus = cpus_n, .host = TUNE_HOST_NONE};
+	*w = (struct world){.kind = kind, .cpus = cpus_n, .host = UNDO_HOST_NONE};
 	str_copy(w->path, sizeof(w->path), "/tmp/taut-world-XXXXXX");
 	assert(mkdtemp(w->path));
 	snprintf(list, sizeof(list), cpus_n > 1 ? "0-%d\n" : "0\n", cpus_n - 1);
 	snprintf(mask, sizeof(mask), "%x\n", (1u << cpus_n) - 1);
 	put_files(w, list, mask);
 	put_cgroups(w, list);
-	w->calls = (struct tune_calls){
+	w->calls = (struct undo_calls){
 		fake_write, fake_mkdir, fake_rmdir, fake_affinity, fake_sched, fake_rttime, real_run};
 	w->host.root = root_open(w->path, ERR_IGNORED);
 	assert(w->host.root >= 0 && cgroups_find(w->host.root, &w->host.cgroups, ERR_IGNORED) == 0 &&
@@ -409,6 +411,8 @@ void world_make(struct world *w, enum world_kind kind, int cpus_n)
 	snprintf(w->host.state, sizeof(w->host.state), "%s.state", w->path);
 	assert(dir_make(w->host.state, 0700, ERR_IGNORED) == 0);
 	w->host.privileged = true;
+	w->host.tables = tables;
+	w->host.tables_n = ARRAY_LEN(tables);
 	w->host.calls = &w->calls;
 	w->host.calls_arg = w;
 	mask[strcspn(mask, "\n")] = 0;
@@ -522,7 +526,7 @@ char *world_picture(const struct world *w)
 	return out.data;
 }
 
-int world_plan(struct tune_plan **out, const struct tune_host *host, enum tune_stage stage,
+int world_plan(struct undo_list **out, const struct undo_host *host, enum tune_stage stage,
 	const struct settings *s, const struct subject *subject, struct err *e)
 {
 	struct tuning tuning;

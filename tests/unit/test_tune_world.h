@@ -17,8 +17,8 @@ struct world {
 	char path[64]; /* of the tree; the state folder is beside it */
 	enum world_kind kind;
 	int cpus;
-	struct tune_host host;
-	struct tune_calls calls;
+	struct undo_host host;
+	struct undo_calls calls;
 	int calls_n;    /* so far */
 	int die_before; /* this one; 0: none */
 	int die_after;
@@ -45,7 +45,7 @@ void world_subject(const struct world *w, struct subject *subject);
  * (5000601), vCPUs (from 5000610 on) and vhost workers (from 5000630 on). */
 void world_machine(const struct world *w, struct subject *subject, int vcpus, int vhosts);
 /* tune_plan_make() of what these settings ask for. */
-int world_plan(struct tune_plan **out, const struct tune_host *host, enum tune_stage stage,
+int world_plan(struct undo_list **out, const struct undo_host *host, enum tune_stage stage,
 	const struct settings *s, const struct subject *subject, struct err *e);
 /* The whole tree as one text. */
 char *world_picture(const struct world *w);

@@ -24,16 +24,16 @@ static void keep_marked(char *text)
 	text[len] = 0;
 }
 
-int tune_file_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+int undo_file_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e)
 {
 	const char *path = entry->object;
-	int root = tune_root_of(host, &path);
+	int root = undo_root_of(host, &path);
 	char text[4096];
 	int rc = root_read(root, path, text, sizeof(text), e);
 
 	if (rc < 0)
 		return rc;
-	if (entry->executor->format == FORMAT_SELECTOR)
+	if (entry->row->format == FORMAT_SELECTOR)
 		keep_marked(text);
 	*out = str_dup(text);
 	return 0;
@@ -50,10 +50,11 @@ static bool passes(const char *path, int rc)
 	return (rc == -EINVAL || rc == -EBUSY) && strstr(path, "/cpu.rt_runtime_us");
 }
 
-int tune_file_write(const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+int undo_file_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e)
 {
 	const char *path = entry->object;
-	int root = tune_root_of(host, &path);
+	int root = undo_root_of(host, &path);
 	int rc = host->calls->write_file(host->calls_arg, root, path, value);
 
 	for (uint64_t end = time_now_ns() + SETTLE_NS; passes(path, rc) && time_now_ns() < end;) {
@@ -67,32 +68,16 @@ int tune_file_write(const struct tune_host *host, const struct entry *entry, con
  * A pool that the kernel may fill only in part.  After a crash nobody knows how much of it was granted, so
  * whatever lies between the two values counts as ours; in the process that saw it granted it does not.
  */
-int tune_pool_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+int undo_pool_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	AUTO_FREE char *now = NULL;
 	uint64_t have, before, after;
 
-	if (entry->status == TUNE_PLANNED && tune_file_read(host, entry, &now, ERR_IGNORED) == 0 &&
+	if (entry->status == UNDO_PLANNED && undo_file_read(host, entry, &now, ERR_IGNORED) == 0 &&
 		str_u64(now, &have) == 0 && str_u64(entry->before, &before) == 0 &&
 		str_u64(entry->after, &after) == 0 && have > before && have < after)
 		entry->strays = true;
-	return tune_three_way(host, entry, e);
-}
-
-/* "+cpuset" or "-cpuset", just as they are written; the controller is the one that `after` names. */
-int tune_controller_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
-{
-	const char *word = entry->after ? entry->after + 1 : "";
-	char text[1024];
-	int rc = root_read(host->root, entry->object, text, sizeof(text), e);
-
-	if (rc < 0)
-		return rc;
-	bool on = false;
-	for (char *save = NULL, *w = strtok_r(text, " \n", &save); w; w = strtok_r(NULL, " \n", &save))
-		on |= !strcmp(w, word);
-	*out = str_format("%c%s", on ? '+' : '-', word);
-	return 0;
+	return undo_three_way(host, entry, e);
 }
 
 /* A run of white space is as good as one (tcp_rmem has tabs), and at the end it does not count. */
@@ -113,7 +98,7 @@ static bool same_text(const char *a, const char *b)
 	}
 }
 
-bool tune_same(enum format format, const char *a, const char *b)
+bool undo_same(enum undo_format format, const char *a, const char *b)
 {
 	int (*parse)(const char *, cpus *) = format == FORMAT_MASK ? cpus_parse_mask : cpus_parse_list;
 	uint64_t have, want;

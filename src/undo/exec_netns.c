@@ -21,8 +21,8 @@ static int sysfs_open(struct err *e)
 }
 
 /* Does `fn` inside; *path is as seen from the root fd that it gets. */
-static int inside(
-	const struct tune_host *host, const struct entry *entry, const char *value, char **out, struct err *e)
+static int inside(const struct undo_host *host, const struct undo_entry *entry, const char *value, char **out,
+	struct err *e)
 {
 	const char *path = entry->object;
 	AUTO_CLOSE int sysfs = -1;
@@ -49,22 +49,22 @@ static int inside(
 	return rc < 0 ? rc : 0;
 }
 
-int tune_netns_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+int undo_netns_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e)
 {
 	return inside(host, entry, NULL, out, e);
 }
 
-int tune_netns_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+int undo_netns_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e)
 {
 	return inside(host, entry, value, NULL, e);
 }
 
-int tune_netns_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+int undo_netns_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	if (entry->netns_fd < 0) {
-		tune_entry_stand(entry, TUNE_REVERTED, "gone with its namespace");
+		undo_entry_stand(entry, UNDO_REVERTED, "gone with its namespace");
 		return 0;
 	}
-	return tune_three_way(host, entry, e);
+	return undo_three_way(host, entry, e);
 }

@@ -11,7 +11,8 @@
 
 #include <stdio.h>
 
-static int task_of(const struct tune_host *host, const struct entry *entry, struct task *out, struct err *e)
+static int task_of(
+	const struct undo_host *host, const struct undo_entry *entry, struct task *out, struct err *e)
 {
 	unsigned long long start;
 	int tid, rc;
@@ -36,54 +37,55 @@ static char *sched_text(const struct task *task)
 	return str_format("%s:%d", policy_name(task->policy), task->priority);
 }
 
-char *tune_task_detail(const struct tune_host *host, pid_t pid)
+char *undo_task_detail(const struct undo_host *host, pid_t pid)
 {
-	return str_format("pid=%d since=%llu", pid, (unsigned long long)tune_ticks_now(host));
+	return str_format("pid=%d since=%llu", pid, (unsigned long long)undo_ticks_now(host));
 }
 
 /* Three ways for the task itself, then its heirs. */
-static int task_revert(
-	const struct tune_host *host, struct entry *entry, char *(*text)(const struct task *), struct err *e)
+static int task_revert(const struct undo_host *host, struct undo_entry *entry,
+	char *(*text)(const struct task *), struct err *e)
 {
 	AUTO_FREE struct task *tasks = NULL;
 	unsigned long long since = 0;
 	struct task leader;
 	size_t n = 0, back = 0;
-	int pid = 0, rc = tune_three_way(host, entry, e);
+	int pid = 0, rc = undo_three_way(host, entry, e);
 
-	if (rc < 0 || entry->status == TUNE_AWAY || !entry->detail ||
+	if (rc < 0 || entry->status == UNDO_AWAY || !entry->detail ||
 		sscanf(entry->detail, "pid=%d since=%llu", &pid, &since) != 2 ||
 		task_read(host->root, pid, pid, &leader, ERR_IGNORED) < 0 || leader.start >= since ||
 		tasks_list(host->root, pid, &tasks, &n, ERR_IGNORED) < 0)
 		return rc;
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		struct entry heir = *entry;
+		struct undo_entry heir = *entry;
 		AUTO_FREE char *now = text(&tasks[i]);
 		AUTO_FREE char *object =
 			str_format("tid %d start %llu", tasks[i].tid, (unsigned long long)tasks[i].start);
-		if (tasks[i].start < since || !tune_same(entry->executor->format, now, entry->after))
+		if (tasks[i].start < since || !undo_same(entry->row->format, now, entry->after))
 			continue;
 		heir.object = object;
-		rc = entry->executor->write(host, &heir, entry->before, e);
+		rc = entry->row->write(host, &heir, entry->before, e);
 		back += rc == 0;
 		rc = rc == -ESRCH || rc == -ENOENT ? 0 : rc;
 	}
-	if (rc == 0 && back && entry->status != TUNE_LEFT)
-		tune_entry_stand(entry, TUNE_REVERTED, "and %zu threads that had inherited it", back);
+	if (rc == 0 && back && entry->status != UNDO_LEFT)
+		undo_entry_stand(entry, UNDO_REVERTED, "and %zu threads that had inherited it", back);
 	return rc;
 }
 
-int tune_affinity_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+int undo_affinity_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	return task_revert(host, entry, affinity_text, e);
 }
 
-int tune_sched_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+int undo_sched_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	return task_revert(host, entry, sched_text, e);
 }
 
-int tune_affinity_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+int undo_affinity_read(
+	const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e)
 {
 	struct task task;
 	int rc = task_of(host, entry, &task, e);
@@ -94,8 +96,8 @@ int tune_affinity_read(const struct tune_host *host, const struct entry *entry, 
 	return 0;
 }
 
-int tune_affinity_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+int undo_affinity_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e)
 {
 	struct task task;
 	cpus set;
@@ -111,7 +113,7 @@ int tune_affinity_write(
 	return 0;
 }
 
-int tune_sched_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+int undo_sched_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e)
 {
 	struct task task;
 	int rc = task_of(host, entry, &task, e);
@@ -141,8 +143,8 @@ static int parse_sched(const char *text, int *policy, int *priority)
 	return -EINVAL;
 }
 
-int tune_sched_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+int undo_sched_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e)
 {
 	int policy, priority, rc;
 	struct task task;
@@ -159,7 +161,7 @@ int tune_sched_write(
 }
 
 /* The soft limit in µs, or "unlimited": "Max realtime timeout      unlimited            unlimited us". */
-int tune_rttime_read(const struct tune_host *host, const struct entry *entry, char **out, struct err *e)
+int undo_rttime_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e)
 {
 	char path[64], text[4096], soft[32];
 	struct task task;
@@ -178,8 +180,8 @@ int tune_rttime_read(const struct tune_host *host, const struct entry *entry, ch
 	return 0;
 }
 
-int tune_rttime_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+int undo_rttime_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e)
 {
 	uint64_t soft_us = UINT64_MAX;
 	struct task task;

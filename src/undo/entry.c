@@ -17,23 +17,23 @@
 #include <stdio.h>
 
 static const char *const status_names[] = {
-	[TUNE_PLANNED] = "planned",
-	[TUNE_EFFECTIVE] = "effective",
-	[TUNE_UNCHANGED] = "unchanged",
-	[TUNE_SKIPPED] = "skipped",
-	[TUNE_FAILED] = "failed",
-	[TUNE_CHANGED] = "changed",
-	[TUNE_REVERTED] = "reverted",
-	[TUNE_LEFT] = "left",
-	[TUNE_AWAY] = "gone for now",
+	[UNDO_PLANNED] = "planned",
+	[UNDO_EFFECTIVE] = "effective",
+	[UNDO_UNCHANGED] = "unchanged",
+	[UNDO_SKIPPED] = "skipped",
+	[UNDO_FAILED] = "failed",
+	[UNDO_CHANGED] = "changed",
+	[UNDO_REVERTED] = "reverted",
+	[UNDO_LEFT] = "left",
+	[UNDO_AWAY] = "gone for now",
 };
 
-const char *tune_status_name(enum tune_status status)
+const char *undo_status_name(enum undo_status status)
 {
 	return status_names[status];
 }
 
-bool tune_status_known(const char *name)
+bool undo_status_known(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_LEN(status_names); i++)
 		if (!strcmp(status_names[i], name))
@@ -41,17 +41,24 @@ bool tune_status_known(const char *name)
 	return false;
 }
 
-struct entry *tune_entry_add(
-	struct tune_plan *plan, const char *knob, const char *executor, const char *object)
+struct undo_entry *undo_entry_new(struct undo_list *list, const char *knob, const char *object)
 {
-	if (plan->n == plan->room) {
-		plan->room = plan->room ? plan->room * 2 : 32;
-		plan->entries = mem_grow(plan->entries, plan->room, sizeof(*plan->entries));
+	if (list->n == list->room) {
+		list->room = list->room ? list->room * 2 : 32;
+		list->entries = mem_grow(list->entries, list->room, sizeof(*list->entries));
 	}
-	struct entry *entry = &plan->entries[plan->n++];
-	*entry = (struct entry){.knob = str_dup(knob), .object = str_dup(object), .netns_fd = -1};
-	entry->executor = tune_executor(executor);
-	assert(entry->executor);
+	struct undo_entry *entry = &list->entries[list->n++];
+	*entry = (struct undo_entry){.knob = str_dup(knob), .object = str_dup(object), .netns_fd = -1};
+	return entry;
+}
+
+struct undo_entry *undo_entry_add(const struct undo_host *host, struct undo_list *list, const char *knob,
+	const char *row, const char *object)
+{
+	struct undo_entry *entry = undo_entry_new(list, knob, object);
+
+	entry->row = undo_row_find(host, row);
+	assert(entry->row);
 	return entry;
 }
 
@@ -63,13 +70,13 @@ static void set_text(char **slot, const char *text)
 	*slot = copy;
 }
 
-void tune_entry_values(struct entry *entry, const char *before, const char *after)
+void undo_entry_values(struct undo_entry *entry, const char *before, const char *after)
 {
 	set_text(&entry->before, before);
 	set_text(&entry->after, after);
 }
 
-void tune_entry_stand(struct entry *entry, enum tune_status status, const char *format, ...)
+void undo_entry_stand(struct undo_entry *entry, enum undo_status status, const char *format, ...)
 {
 	AUTO_FREE char *text = NULL;
 	va_list args;
@@ -85,13 +92,14 @@ void tune_entry_stand(struct entry *entry, enum tune_status status, const char *
 	set_text(&entry->reason, text);
 }
 
-bool tune_entry_due(const struct entry *entry, unsigned choice)
+bool undo_entry_due(const struct undo_entry *entry, unsigned choice)
 {
-	return entry->status == TUNE_PLANNED && (entry->choice == 0 || entry->choice == choice);
+	return entry->status == UNDO_PLANNED && (entry->choice == 0 || entry->choice == choice);
 }
 
-void tune_entry_clear(struct entry *entry)
+void undo_entry_clear(struct undo_entry *entry)
 {
+	free(entry->row_name);
 	free(entry->knob);
 	free(entry->object);
 	free(entry->before);
@@ -102,32 +110,27 @@ void tune_entry_clear(struct entry *entry)
 		close(entry->netns_fd);
 }
 
-void tune_plan_free(struct tune_plan *plan)
+void undo_list_free(struct undo_list *list)
 {
-	if (!plan)
+	if (!list)
 		return;
-	for (size_t i = 0; i < plan->n; i++)
-		tune_entry_clear(&plan->entries[i]);
-	free(plan->entries);
-	free(plan->journal);
-	free(plan);
+	for (size_t i = 0; i < list->n; i++)
+		undo_entry_clear(&list->entries[i]);
+	free(list->entries);
+	free(list->journal);
+	free(list);
 }
 
-size_t tune_plan_entries(const struct tune_plan *plan)
-{
-	return plan->n;
-}
-
-json_t *tune_plan_json(const struct tune_plan *plan)
+json_t *undo_list_json(const struct undo_list *list)
 {
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < plan->n; i++) {
-		const struct entry *entry = &plan->entries[i];
+	for (size_t i = 0; i < list->n; i++) {
+		const struct undo_entry *entry = &list->entries[i];
 		json_array_append_new(
 			array, json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:s?, s:s?}", "id", entry->knob,
 				       "object", entry->object, "before", entry->before, "value",
-				       entry->after, "status", tune_status_name(entry->status), "reason",
+				       entry->after, "status", undo_status_name(entry->status), "reason",
 				       entry->reason, "why", knob_why_name(entry->why)));
 	}
 	return array;
@@ -156,9 +159,9 @@ static int cpu_of(const char *object)
  * The CPUs of which one must be online for `value` to be written: the one that the object belongs to, or
  * those that the value names, because the kernel refuses an interrupt or a task that would have none.
  */
-static bool cpus_needed(const struct entry *entry, const char *value, cpus *out)
+static bool cpus_needed(const struct undo_entry *entry, const char *value, cpus *out)
 {
-	enum format format = entry->executor->format;
+	enum undo_format format = entry->row->format;
 	int cpu = cpu_of(entry->object);
 
 	CPU_ZERO(out);
@@ -171,7 +174,7 @@ static bool cpus_needed(const struct entry *entry, const char *value, cpus *out)
 	return CPU_COUNT(out) > 0;
 }
 
-bool tune_entry_away(const struct tune_host *host, struct entry *entry, const char *value)
+bool undo_entry_away(const struct undo_host *host, struct undo_entry *entry, const char *value)
 {
 	cpus needed, online, both;
 	char list[256];
@@ -183,107 +186,109 @@ bool tune_entry_away(const struct tune_host *host, struct entry *entry, const ch
 	CPU_AND(&both, &needed, &online);
 	if (CPU_COUNT(&both))
 		return false;
-	tune_entry_stand(
-		entry, TUNE_AWAY, "CPU %s is offline", cpus_format_list(&needed, list, sizeof(list)));
+	undo_entry_stand(
+		entry, UNDO_AWAY, "CPU %s is offline", cpus_format_list(&needed, list, sizeof(list)));
 	return true;
 }
 
-int tune_entry_apply(const struct tune_host *host, struct entry *entry, struct err *e)
+int undo_entry_apply(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	AUTO_FREE char *now = NULL;
 	int rc;
 
-	if (tune_entry_away(host, entry, entry->after))
+	if (undo_entry_away(host, entry, entry->after))
 		return 0;
 	entry->written = true;
-	rc = entry->executor->write(host, entry, entry->after, e);
+	rc = entry->row->write(host, entry, entry->after, e);
 	if (rc ==
 		-ENOEXEC) { /* a command that could not be run: nothing is owed, whatever its undoing says */
 		struct err why = ERR_INIT;
-		if (tune_entry_revert(host, entry, &why) < 0)
+		if (undo_entry_revert(host, entry, &why) < 0)
 			log_warn("%s", why.text);
 		entry->written = false;
 	}
 	if (rc < 0)
 		return rc;
-	if (entry->executor->read) {
-		rc = entry->executor->read(host, entry, &now, e);
+	if (entry->row->read) {
+		rc = entry->row->read(host, entry, &now, e);
 		if (rc < 0)
 			return rc;
-		if (!tune_same(entry->executor->format, now, entry->after)) {
-			tune_entry_stand(entry, TUNE_FAILED, "reads back '%s'", now);
+		if (!undo_same(entry->row->format, now, entry->after)) {
+			undo_entry_stand(entry, UNDO_FAILED, "reads back '%s'", now);
 			entry->strays = true;
 			return 0;
 		}
 	}
-	tune_entry_stand(entry, TUNE_EFFECTIVE, NULL);
+	undo_entry_stand(entry, UNDO_EFFECTIVE, NULL);
 	return 0;
 }
 
-int tune_three_way(const struct tune_host *host, struct entry *entry, struct err *e)
+int undo_three_way(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	AUTO_FREE char *now = NULL;
-	enum format format = entry->executor->format;
-	int rc = entry->executor->read(host, entry, &now, e);
+	enum undo_format format = entry->row->format;
+	int rc = entry->row->read(host, entry, &now, e);
 
 	if (is_gone(rc)) {
-		tune_entry_stand(entry, TUNE_REVERTED, "gone");
+		undo_entry_stand(entry, UNDO_REVERTED, "gone");
 		return 0;
 	}
 	if (rc < 0)
 		return rc;
-	if (tune_same(format == FORMAT_ATLEAST ? FORMAT_TEXT : format, now, entry->before)) {
-		tune_entry_stand(entry, TUNE_UNCHANGED, NULL);
+	if (undo_same(format == FORMAT_ATLEAST ? FORMAT_TEXT : format, now, entry->before)) {
+		undo_entry_stand(entry, UNDO_UNCHANGED, NULL);
 		return 0;
 	}
 	if (!entry->strays &&
-		!tune_same(format == FORMAT_ATLEAST ? FORMAT_TEXT : format, now, entry->after)) {
-		tune_entry_stand(entry, TUNE_LEFT,
+		!undo_same(format == FORMAT_ATLEAST ? FORMAT_TEXT : format, now, entry->after)) {
+		undo_entry_stand(entry, UNDO_LEFT,
 			"'%s' was set by somebody else (ours was '%s', before it '%s')", now, entry->after,
 			entry->before);
 		return 0;
 	}
-	if (tune_entry_away(host, entry, entry->before))
+	if (undo_entry_away(host, entry, entry->before))
 		return 0;
-	rc = entry->executor->write(host, entry, entry->before, e);
+	rc = entry->row->write(host, entry, entry->before, e);
 	if (rc < 0 && !is_gone(rc))
 		return rc;
-	tune_entry_stand(entry, TUNE_REVERTED, NULL);
+	undo_entry_stand(entry, UNDO_REVERTED, NULL);
 	return 0;
 }
 
-int tune_entry_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+int undo_entry_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
-	int rc = entry->executor->revert ? entry->executor->revert(host, entry, e)
-					 : tune_three_way(host, entry, e);
+	if (!entry->row)
+		return err_set(e, ENOSYS, "cannot put back %s to '%s': nobody here knows '%s'", entry->object,
+			entry->before, entry->row_name);
+	int rc = entry->row->revert ? entry->row->revert(host, entry, e) : undo_three_way(host, entry, e);
 
 	if (rc == 0)
-		entry->written = entry->status == TUNE_AWAY;
+		entry->written = entry->status == UNDO_AWAY;
 	return rc;
 }
 
-static int owe(const struct entry *entry, struct err *e)
+static int owe(const struct undo_entry *entry, struct err *e)
 {
 	err_set(e, EAGAIN, "cannot put back %s to '%s' now: %s", entry->object, entry->before, entry->reason);
 	return err_try(e, "bring it online (/sys/devices/system/cpu/cpu*/online), then: taut tune revert");
 }
 
-int tune_plan_undo(const struct tune_host *host, struct tune_plan *plan, unsigned choice, struct err *e)
+int undo_list_undo(const struct undo_host *host, struct undo_list *list, unsigned choice, struct err *e)
 {
 	int first = 0;
 
-	for (size_t i = plan->n; i-- > 0;) {
-		struct entry *entry = &plan->entries[i];
+	for (size_t i = list->n; i-- > 0;) {
+		struct undo_entry *entry = &list->entries[i];
 		struct err why = ERR_INIT;
 		if (!entry->written || (choice && entry->choice != choice))
 			continue;
-		int rc = tune_entry_revert(host, entry, &why);
+		int rc = undo_entry_revert(host, entry, &why);
 		if (rc == 0 && !entry->written)
 			continue;
 		if (rc == 0)
 			rc = owe(entry, &why);
 		else
-			tune_entry_stand(entry, TUNE_FAILED, "%s", why.text);
+			undo_entry_stand(entry, UNDO_FAILED, "%s", why.text);
 		log_warn("%s", why.text);
 		if (!first && e)
 			*e = why;

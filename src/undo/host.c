@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The machine as tuning sees it, and the calls that change it.
+ * The machine that is changed, and the calls that change it.
  *
  * Some scheduler knobs exist only in debugfs, which a small machine may not have mounted.  Mounting it for
  * everybody would be a change of its own, so taut makes a mount that is attached nowhere and lives as long as
@@ -127,16 +127,8 @@ static int run(void *arg, const char *command, char **output)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-const struct tune_calls tune_real_calls = {
+const struct undo_calls undo_real_calls = {
 	write_file, make_dir, remove_dir, set_affinity, set_sched, set_rttime, run};
-
-static bool is_real_root(int root)
-{
-	struct stat here, real;
-
-	return fstat(root, &here) == 0 && stat("/", &real) == 0 && here.st_dev == real.st_dev &&
-	       here.st_ino == real.st_ino;
-}
 
 static int debugfs_open(void)
 {
@@ -147,7 +139,7 @@ static int debugfs_open(void)
 	return fsmount(fs, FSMOUNT_CLOEXEC, 0);
 }
 
-int tune_root_of(const struct tune_host *host, const char **path)
+int undo_root_of(const struct undo_host *host, const char **path)
 {
 	if (host->debugfs < 0 || !str_starts(*path, DEBUGFS "/"))
 		return host->root;
@@ -155,32 +147,35 @@ int tune_root_of(const struct tune_host *host, const char **path)
 	return host->debugfs;
 }
 
-int tune_host_open(struct tune_host *host, int root, struct err *e)
+int undo_open(struct undo_host *host, int root, const struct undo_table *const *tables, size_t tables_n,
+	struct err *e)
 {
-	struct tune_host made = TUNE_HOST_NONE;
+	struct undo_host made = UNDO_HOST_NONE;
 	int rc;
 
 	made.root = root;
 	made.privileged = is_privileged();
-	made.calls = &tune_real_calls;
+	made.calls = &undo_real_calls;
+	made.tables = tables;
+	made.tables_n = tables_n;
 	if ((rc = cgroups_find(root, &made.cgroups, e)) < 0 ||
 		(rc = cpus_online(root, &made.online, e)) < 0 ||
 		(rc = state_dir(made.state, sizeof(made.state), e)) < 0)
 		return rc;
-	if (made.privileged && is_real_root(root) && !root_exists(root, DEBUGFS "/sched"))
+	if (made.privileged && undo_is_real_root(root) && !root_exists(root, DEBUGFS "/sched"))
 		made.debugfs = debugfs_open();
 	*host = made;
 	return 0;
 }
 
-void tune_host_close(struct tune_host *host)
+void undo_close(struct undo_host *host)
 {
 	if (host->debugfs >= 0)
 		close(host->debugfs);
-	*host = TUNE_HOST_NONE;
+	*host = UNDO_HOST_NONE;
 }
 
-uint64_t tune_ticks_now(const struct tune_host *host)
+uint64_t undo_ticks_now(const struct undo_host *host)
 {
 	char text[64];
 	double seconds;

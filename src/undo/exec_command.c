@@ -12,8 +12,8 @@
 #define SH_NOT_EXECUTABLE 126
 #define SH_NOT_FOUND      127
 
-int tune_command_write(
-	const struct tune_host *host, const struct entry *entry, const char *value, struct err *e)
+int undo_command_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e)
 {
 	AUTO_FREE char *output = NULL;
 	int rc = host->calls->run(host->calls_arg, value, &output);
@@ -31,15 +31,15 @@ int tune_command_write(
 	return 0;
 }
 
-int tune_command_revert(const struct tune_host *host, struct entry *entry, struct err *e)
+int undo_command_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	int rc;
 
 	if (entry->status ==
-		TUNE_FAILED) /* it has been run, and is not run again before the user asks for it */
+		UNDO_FAILED) /* it has been run, and is not run again before the user asks for it */
 		return err_set(e, ECHILD, "%s", entry->reason);
-	rc = tune_command_write(host, entry, entry->before, e);
+	rc = undo_command_write(host, entry, entry->before, e);
 	if (rc == 0)
-		tune_entry_stand(entry, TUNE_REVERTED, NULL);
+		undo_entry_stand(entry, UNDO_REVERTED, NULL);
 	return rc;
 }

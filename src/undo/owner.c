@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Who owns what.  An owner is a process known by PID, start time and PID namespace, so that a PID that was
+ * given away does not protect what a dead taut left, and a taut in some container is not taken for a dead one
+ * of ours.  What cannot be told is alive: the owner may be in another PID namespace, or hidden from us.
+ *
+ * The owner record is a folder BASE/PID-N that holds the file "owner".  The folder is made before anything
+ * that can outlive us and removed after all of it; cgroups and containers carry the same PID-N in their
+ * names, and processes the mark itself in their environment.
+ *
+ * BASE is /run/taut for root, else a folder of the user's own; it must belong to us alone, since what lies
+ * there decides what is killed.
+ */
+#include "private.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#define TRIES 1000
+
+/* --- owners ------------------------------------------------------------------------------------ */
+
+/* 0 when it cannot be told. */
+static uint64_t pid_namespace(int root)
+{
+	struct stat st;
+
+	return fstatat(root, "proc/self/ns/pid", &st, 0) == 0 ? st.st_ino : 0;
+}
+
+void undo_owner_self(int root, struct undo_owner *out)
+{
+	*out = (struct undo_owner){.pid = getpid(), .pidns = pid_namespace(root)};
+	task_start_time(root, out->pid, &out->start, ERR_IGNORED);
+}
+
+const char *undo_mark(void)
+{
+	static struct {
+		pid_t pid; /* whose it is: a child made by fork() is somebody else */
+		char text[80];
+	} mark;
+
+	if (mark.pid != getpid()) {
+		AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
+		struct undo_owner self;
+		undo_owner_self(root, &self);
+		mark.pid = self.pid;
+		snprintf(mark.text, sizeof(mark.text), MARK_NAME "=%d:%llu:%llu", self.pid,
+			(unsigned long long)self.start, (unsigned long long)self.pidns);
+	}
+	return mark.text;
+}
+
+static const char *mark_value(void)
+{
+	return undo_mark() + strlen(MARK_NAME "=");
+}
+
+bool undo_owner_parse(const char *text, struct undo_owner *out)
+{
+	unsigned long long start = 0, pidns = 0;
+	int pid = 0, end = 0;
+
+	if (sscanf(text, "%d:%llu:%llu%n", &pid, &start, &pidns, &end) != 3 || text[end] || pid <= 0)
+		return false;
+	*out = (struct undo_owner){pid, start, pidns};
+	return true;
+}
+
+bool undo_owner_of_name(const char *base, const char *name, struct undo_owner *out)
+{
+	char path[512], text[128];
+	int pid = 0, number = 0, end = 0;
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
+
+	if (str_starts(name, "taut-"))
+		name += strlen("taut-");
+	if (sscanf(name, "%d-%d%n", &pid, &number, &end) != 2 || name[end] || pid <= 0 || number <= 0)
+		return false;
+	snprintf(path, sizeof(path), "%s/%d-%d/owner", base, pid, number);
+	if (root_read(root, path, text, sizeof(text), ERR_IGNORED) < 0 || !undo_owner_parse(text, out))
+		*out = (struct undo_owner){.pid = pid};
+	return true;
+}
+
+static bool is_zombie(int root, pid_t pid)
+{
+	char path[64], text[1024];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (root_read(root, path, text, sizeof(text), ERR_IGNORED) < 0)
+		return true;
+	const char *paren = strrchr(text, ')');
+	return paren && (paren[2] == 'Z' || paren[2] == 'X');
+}
+
+bool undo_is_real_root(int root)
+{
+	struct stat here, real;
+
+	return fstat(root, &here) == 0 && stat("/", &real) == 0 && here.st_dev == real.st_dev &&
+	       here.st_ino == real.st_ino;
+}
+
+/* A process that /proc does not show, for it is mounted with hidepid. */
+static bool is_hidden(int root, pid_t pid)
+{
+	return undo_is_real_root(root) && (kill(pid, 0) == 0 || errno == EPERM);
+}
+
+bool undo_owner_alive(int root, const struct undo_owner *owner)
+{
+	uint64_t start = 0;
+
+	if (owner->pidns && owner->pidns != pid_namespace(root))
+		return true; /* not ours to judge */
+	if (task_start_time(root, owner->pid, &start, ERR_IGNORED) < 0)
+		return is_hidden(root, owner->pid);
+	return (!owner->start || owner->start == start) && !is_zombie(root, owner->pid);
+}
+
+/* --- owner records ----------------------------------------------------------------------------- */
+
+/* Our user as the machine knows it, from inside a user namespace too. */
+static unsigned outer_uid(void)
+{
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
+	unsigned uid = geteuid(), inside, outside, count;
+	char text[4096];
+
+	if (root_read(root, "/proc/self/uid_map", text, sizeof(text), ERR_IGNORED) < 0)
+		return uid;
+	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		if (sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 && uid - inside < count)
+			return outside + (uid - inside);
+	return uid;
+}
+
+void undo_base(char *out, size_t size)
+{
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (is_privileged())
+		snprintf(out, size, "/run/taut");
+	else if (runtime && runtime[0] == '/' && strlen(runtime) < size - 8 && access(runtime, W_OK) == 0)
+		snprintf(out, size, "%s/taut", runtime);
+	else
+		snprintf(out, size, "/tmp/taut-%u", outer_uid());
+}
+
+static int base_check(const char *base, struct err *e)
+{
+	struct stat st;
+
+	if (lstat(base, &st) < 0)
+		return err_sys(e, "cannot look at %s", base);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+		return err_refused(e, "cannot use %s: it is not a folder that only we can write", base);
+	return 0;
+}
+
+/* The first free number; the folder may lose its base to another taut that ends just now, hence the tries. */
+static int folder_make(struct undo_record *record, struct err *e)
+{
+	for (int number = 1, tries = 0; tries < TRIES; tries++) {
+		int rc = dir_make(record->base, 0700, e);
+		if (rc < 0 || (rc = base_check(record->base, e)) < 0)
+			return rc;
+		snprintf(record->id, sizeof(record->id), "taut-%d-%d", getpid(), number);
+		snprintf(record->folder, sizeof(record->folder), "%s/%d-%d", record->base, getpid(), number);
+		if (mkdir(record->folder, 0700) == 0)
+			return 0;
+		if (errno == EEXIST)
+			number++;
+		else if (errno != ENOENT)
+			break;
+	}
+	err_sys(e, "cannot make %s", record->folder);
+	record->folder[0] = 0;
+	return -e->code;
+}
+
+int undo_record_make(struct undo_record *record, struct err *e)
+{
+	undo_base(record->base, sizeof(record->base));
+	int rc = folder_make(record, e);
+	if (rc < 0)
+		return rc;
+	AUTO_FREE char *path = str_format("%s/owner", record->folder);
+	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, mark_value(), strlen(mark_value())) < 0) {
+		err_sys(e, "cannot write %s", path);
+		undo_record_remove(record, ERR_IGNORED);
+		return -e->code;
+	}
+	return 0;
+}
+
+void undo_base_remove(const char *base)
+{
+	AUTO_FREE char *oci = str_format("%s/oci", base);
+
+	rmdir(oci); /* both only when they are empty */
+	rmdir(base);
+}
+
+int undo_record_remove(struct undo_record *record, struct err *e)
+{
+	int rc = record->folder[0] ? tree_remove(record->folder, e) : 0;
+
+	if (rc == 0 && record->folder[0]) {
+		undo_base_remove(record->base);
+		record->folder[0] = 0;
+	}
+	return rc;
+}
+
+int undo_folder_make(char *out, size_t size, struct err *e)
+{
+	struct undo_record record = {0};
+	int rc = undo_record_make(&record, e);
+
+	return rc < 0 ? rc : str_copy(out, size, record.folder);
+}
+
+int undo_folder_remove(const char *folder, struct err *e)
+{
+	struct undo_record record = {0};
+
+	undo_base(record.base, sizeof(record.base));
+	str_copy(record.folder, sizeof(record.folder), folder);
+	return undo_record_remove(&record, e);
+}
