@@ -95,6 +95,7 @@ static int measure(struct measure_verb *v)
 	int code = v->common.dry_run ? dry_run(&one, m.site, true)
 		   : cell.skipped    ? cannot(&cell)
 				     : carry_out(v, m.site, cell.plans);
+	measuring_close(&m); /* before what the site may still look at */
 	free(cell.plans);
 	return code;
 }

@@ -165,7 +165,7 @@ int verb_run(int argc, char **argv)
 			 COMMON_GATE,
 		.doc = "Run an experiment: "
 		       "a built-in one (taut list experiments) or a YAML file, see taut-experiment(5)."};
-	AUTO(measuring_close) struct measuring m = MEASURING_NONE;
+	struct measuring m = MEASURING_NONE;
 	struct experiment x = {0};
 	struct err e = ERR_INIT;
 	const char *which = NULL;
@@ -184,6 +184,7 @@ int verb_run(int argc, char **argv)
 		code = say_end(&e);
 	else
 		code = v.common.dry_run ? dry_run(&x, m.site, v.common.json) : execute(&v, &x, m.site);
+	measuring_close(&m); /* before what the site may still look at */
 	experiment_free(&x);
 	common_free(&v.common);
 	return code;

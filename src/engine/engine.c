@@ -58,68 +58,6 @@ static int check_job(struct engine *engine, struct err *e)
 	return 0;
 }
 
-static bool measures(const struct engine *engine)
-{
-	bool stream = engine->row->kind == WORKLOAD_STREAM;
-
-	return engine->job.server == (stream && !engine->row->reverse);
-}
-
-static void flow_init(struct engine *engine, struct flow *f)
-{
-	const struct endpoint_job *s = &engine->job;
-	const struct engine_workload *w = engine->workload;
-	bool stream = engine->row->kind == WORKLOAD_STREAM, server = engine->job.server;
-	size_t sent = stream ? s->size_bytes : server ? s->reply_bytes : s->request_bytes;
-	size_t received = stream ? s->size_bytes : server ? s->request_bytes : s->reply_bytes;
-
-	f->engine = engine;
-	f->request_bytes = s->request_bytes;
-	f->reply_bytes = s->reply_bytes;
-	f->burst = s->burst;
-	f->timeout_ns = s->timeout_ns;
-	f->listen_fd = f->fd = -1;
-	f->in_bytes = MAX(received, HELLO_BYTES);
-	f->in = memory_aligned(f->in_bytes);
-	f->out = memory_aligned(MAX(sent, HELLO_BYTES));
-	f->main = (struct thread){.flow = f, .run = server ? w->server : w->client, .name = "taut-flow"};
-	f->pacer = (struct thread){.flow = f, .run = w->pace, .name = "taut-pacer"};
-	if (measures(engine))
-		f->recorder = recorder_new(engine->open_loop);
-	if (!stream && !server) {
-		uint64_t slots = rr_ring_slots(&engine->job);
-
-		f->ring.slots = memory_aligned(slots * sizeof(struct slot));
-		f->ring.mask = slots - 1;
-	}
-}
-
-static int flow_open(struct flow *f, struct err *e)
-{
-	struct engine *engine = f->engine;
-	const struct endpoint_job *job = &engine->job;
-	bool datagrams = engine->row->datagrams;
-
-	if (job->server) {
-		int fd = socket_listen(job, datagrams, f->index, &engine->ports[f->index], e);
-
-		if (fd < 0)
-			return fd;
-		*(datagrams ? &f->fd : &f->listen_fd) = fd;
-		return 0;
-	}
-	engine->ports[f->index] = job->ports[f->index];
-	f->fd = socket_connect(job, datagrams, job->ports[f->index], engine->prepare_deadline_ns, e);
-	if (f->fd < 0)
-		return f->fd;
-	int rc = hello_ask(job, f->fd, datagrams, f->index, engine->prepare_deadline_ns, e);
-	if (rc)
-		return rc;
-	socket_set_timeout(f->fd, job->timeout_ns);
-	socket_read_back(f, datagrams);
-	return 0;
-}
-
 static int start_threads(struct engine *engine, struct err *e)
 {
 	bool paced = engine->open_loop && !engine->job.server;
@@ -154,10 +92,8 @@ static int engine_fill(struct engine *engine, struct err *e)
 		return err_sys(e, "cannot create an eventfd");
 	engine->flows_n = engine->job.flows;
 	engine->flows = memory_aligned(engine->flows_n * sizeof(struct flow));
-	for (size_t i = 0; i < engine->flows_n; i++) {
-		engine->flows[i].index = (unsigned)i;
-		flow_init(engine, &engine->flows[i]);
-	}
+	for (size_t i = 0; i < engine->flows_n; i++)
+		flow_init(&engine->flows[i], engine, (unsigned)i);
 	for (size_t i = 0; i < engine->flows_n && !rc; i++)
 		rc = flow_open(&engine->flows[i], e);
 	return rc ? rc : start_threads(engine, e);
@@ -235,29 +171,17 @@ void engine_stop(struct engine *engine)
 		join(engine);
 }
 
-static void close_fd(int fd)
-{
-	if (fd >= 0)
-		close(fd);
-}
-
 void engine_free(struct engine *engine)
 {
 	if (!engine)
 		return;
 	engine_stop(engine);
-	for (size_t i = 0; engine->flows && i < engine->flows_n; i++) {
-		struct flow *f = &engine->flows[i];
-
-		close_fd(f->listen_fd);
-		close_fd(f->fd);
-		free(f->out);
-		free(f->in);
-		free(f->ring.slots);
-		free(f->recorder);
-	}
-	close_fd(engine->done_fd);
-	close_fd(engine->stop_fd);
+	for (size_t i = 0; engine->flows && i < engine->flows_n; i++)
+		flow_clear(&engine->flows[i]);
+	if (engine->done_fd >= 0)
+		close(engine->done_fd);
+	if (engine->stop_fd >= 0)
+		close(engine->stop_fd);
 	pthread_cond_destroy(&engine->changed);
 	pthread_mutex_destroy(&engine->lock);
 	free(engine->flows);
@@ -265,43 +189,6 @@ void engine_free(struct engine *engine)
 }
 
 /* --- what was seen ----------------------------------------------------------------------------- */
-
-static void collect_thread(const struct thread *t, struct endpoint_record *record)
-{
-	record->cpu_ns += t->meter.cpu_ns;
-	record->switches_voluntary += t->meter.voluntary;
-	record->switches_involuntary += t->meter.involuntary;
-	if (t->created)
-		record->timer_slack_ns = MAX(record->timer_slack_ns, t->timer_slack_ns);
-}
-
-static void collect_flow(const struct flow *f, struct endpoint_record *record)
-{
-	/* An open loop that cannot keep up goes on sending after its end: that time counts, or it would look
-	 * faster than it was. */
-	uint64_t ended = f->engine->open_loop ? MAX(f->ended_ns, f->last_sent_ns) : f->ended_ns;
-
-	if (f->start_ns && (!record->started_ns || f->start_ns < record->started_ns))
-		record->started_ns = f->start_ns;
-	record->ended_ns = MAX(record->ended_ns, ended);
-	record->sent += f->sent;
-	record->transactions += f->measured;
-	record->bytes += f->bytes;
-	record->lost += f->lost;
-	record->timeouts += f->timeouts;
-	record->reordered += f->reordered;
-	record->retransmits += f->retransmits;
-	record->capped |= f->capped;
-	collect_thread(&f->main, record);
-	collect_thread(&f->pacer, record);
-	if (f->recorder && f->engine->row->kind == WORKLOAD_RR)
-		recorder_merge(f->recorder, record);
-	if (!atomic_load(&f->failed))
-		return;
-	record->dead_flows++;
-	if (!record->mistake[0])
-		memcpy(record->mistake, f->mistake, sizeof(record->mistake));
-}
 
 void engine_collect(struct engine *engine, struct endpoint_record *record)
 {
@@ -314,15 +201,15 @@ void engine_collect(struct engine *engine, struct endpoint_record *record)
 	hist_clear(&record->lateness);
 	series_init(&series);
 	for (size_t i = 0; i < engine->flows_n; i++) {
-		collect_flow(&engine->flows[i], record);
+		flow_collect(&engine->flows[i], record);
 		if (engine->flows[i].recorder)
 			series_add(&series, engine->flows[i].recorder);
 	}
 	series_out(&series, record);
 	series_free(&series);
 	record->ended_ns = MAX(record->ended_ns, record->started_ns);
-	record->receiver = engine->row->kind == WORKLOAD_STREAM && measures(engine);
-	record->has_service = engine->row->kind == WORKLOAD_RR && measures(engine);
+	record->receiver = engine->row->kind == WORKLOAD_STREAM && engine_measures(engine);
+	record->has_service = engine->row->kind == WORKLOAD_RR && engine_measures(engine);
 	record->has_lateness = record->has_service && engine->open_loop;
 	record->busy_poll_us = engine->flows[0].busy_poll_us;
 	memcpy(record->congestion, engine->flows[0].congestion, sizeof(record->congestion));

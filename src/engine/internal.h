@@ -70,7 +70,7 @@ enum hello_kind {
 	HELLO_MARKED = 128, /* … + n, here: the server returns mark n */
 };
 
-/* --- flows ------------------------------------------------------------------------------------- */
+/* --- flows (flow.c) --------------------------------------------------------------------------- */
 
 struct flow {
 	struct engine *engine;
@@ -115,6 +115,13 @@ struct flow {
 	unsigned mark;
 };
 
+/* Memory and threads that do not run yet; what it has is flow_clear()'s to give back. */
+void flow_init(struct flow *f, struct engine *engine, unsigned index);
+void flow_clear(struct flow *f);
+/* A server listens; a client is connected and has shown its token.  By the engine's deadline. */
+int flow_open(struct flow *f, struct err *e);
+/* Adds what the flow saw to the record of its end; after its threads were joined. */
+void flow_collect(const struct flow *f, struct endpoint_record *record);
 /* The flow is dead, for this reason.  Only the first reason is kept; none is when the engine was asked to
  * stop. */
 void flow_fail(struct flow *f, const char *format, ...) PRINTF(2, 3);
@@ -154,6 +161,14 @@ struct engine {
 static inline bool engine_stopping(const struct engine *engine)
 {
 	return atomic_load_explicit(&engine->stop, memory_order_relaxed);
+}
+
+/* Is this the end whose figures count: the client, of a stream the receiver? */
+static inline bool engine_measures(const struct engine *engine)
+{
+	bool stream = engine->row->kind == WORKLOAD_STREAM;
+
+	return engine->job.server == (stream && !engine->row->reverse);
 }
 
 /* --- sockets: numeric addresses, what the job says of them, deadlines --------------------------- */

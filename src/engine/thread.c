@@ -8,7 +8,6 @@
  */
 #include "internal.h"
 
-#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -73,56 +72,6 @@ void meter_stop(struct meter *m)
 	*m = (struct meter){.cpu_ns = now.cpu_ns - m->cpu_ns,
 		.voluntary = now.voluntary - m->voluntary,
 		.involuntary = now.involuntary - m->involuntary};
-}
-
-void flow_mark_start(struct flow *f, struct meter *m)
-{
-	if (m == &f->main.meter && !f->engine->row->datagrams)
-		f->retransmits = socket_retransmits(f->fd);
-	meter_start(m);
-}
-
-void flow_mark_end(struct flow *f, struct meter *m)
-{
-	bool marked = m->running;
-
-	meter_stop(m);
-	if (m == &f->main.meter && !f->engine->row->datagrams)
-		f->retransmits = marked ? socket_retransmits(f->fd) - f->retransmits : 0;
-}
-
-/* --- flows ------------------------------------------------------------------------------------- */
-
-void flow_fail(struct flow *f, const char *format, ...)
-{
-	char why[128];
-	va_list args;
-
-	if (engine_stopping(f->engine) || atomic_exchange(&f->failed, true))
-		return;
-	va_start(args, format);
-	vsnprintf(why, sizeof(why), format, args);
-	va_end(args);
-	snprintf(f->mistake, sizeof(f->mistake), "flow %u is dead: %s", f->index, why);
-}
-
-bool flow_adopt(struct flow *f, int fd)
-{
-	struct engine *engine = f->engine;
-
-	pthread_mutex_lock(&engine->lock);
-	f->fd = fd;
-	pthread_mutex_unlock(&engine->lock);
-	return !engine_stopping(engine);
-}
-
-void flow_close(struct flow *f)
-{
-	pthread_mutex_lock(&f->engine->lock);
-	int fd = steal_fd(&f->fd);
-	pthread_mutex_unlock(&f->engine->lock);
-	if (fd >= 0)
-		close(fd);
 }
 
 /* --- life of a thread -------------------------------------------------------------------------- */

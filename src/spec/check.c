@@ -48,8 +48,11 @@ static int check_sizes(const struct settings *s, const struct workload_row *w, s
 
 static int check_profile(const struct settings *s, struct err *e)
 {
+	int rc = profile_find(s->profile, e);
 	bool command = profile_of(s)->commands;
 
+	if (rc < 0)
+		return rc;
 	if (command && (!s->apply[0] || !s->revert[0]))
 		return err_usage(e,
 			"cannot use profile command without both apply and revert: what is done must be undone");

@@ -47,7 +47,7 @@ uint64_t job_longest_ns(const struct endpoint_job *job)
 
 int tuning_make(struct tuning *out, const struct settings *s, struct err *e)
 {
-	int profile = profile_find(s->profile);
+	int profile = profile_find(s->profile, e);
 	struct tuning t = {.sched_wanted = *s->sched != 0,
 		.client_cpu = s->client_cpu,
 		.server_cpu = s->server_cpu,
@@ -60,14 +60,12 @@ int tuning_make(struct tuning *out, const struct settings *s, struct err *e)
 		.made = target_of(s)->made,
 		.backing = (enum backing)setting_choice(s, "backing"),
 		.memory_bytes = s->memory_bytes};
-	int rc = t.sched_wanted ? sched_parse(s->sched, &t.policy, &t.priority, e) : 0;
+	int rc = profile < 0      ? profile
+		 : t.sched_wanted ? sched_parse(s->sched, &t.policy, &t.priority, e)
+				  : 0;
 
 	if (rc < 0)
 		return rc;
-	if (profile < 0) {
-		err_usage(e, "cannot use profile '%s': there is no such profile", s->profile);
-		return err_try(e, "stock, low-latency or command");
-	}
 	t.profile = (enum profile)profile;
 	*out = t;
 	return 0;

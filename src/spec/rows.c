@@ -64,17 +64,18 @@ const struct profile_row profile_rows[PROFILES_N] = {
 		.writes = true, .commands = true},
 };
 
-int profile_find(const char *name)
+int profile_find(const char *name, struct err *e)
 {
 	for (int i = 0; i < PROFILES_N; i++)
 		if (!strcmp(profile_rows[i].name, name))
 			return i;
-	return -EINVAL;
+	err_usage(e, "cannot use profile '%s': there is no such profile", name);
+	return err_try(e, "stock, low-latency or command");
 }
 
 const struct profile_row *profile_of(const struct settings *s)
 {
-	int found = profile_find(s->profile);
+	int found = profile_find(s->profile, ERR_IGNORED);
 
 	return &profile_rows[found < 0 ? PROFILE_STOCK : found];
 }

@@ -158,7 +158,8 @@ struct profile_row {
 	bool commands;     /* is the user's own two commands, which are the host's business alone */
 };
 extern const struct profile_row profile_rows[PROFILES_N];
-int profile_find(const char *name); /* an enum profile, or -EINVAL */
+/* An enum profile; EXIT_USAGE for a name that is none. */
+int profile_find(const char *name, struct err *e);
 /* Of settings that have been checked. */
 const struct profile_row *profile_of(const struct settings *s);
 

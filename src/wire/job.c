@@ -126,7 +126,7 @@ int guest_tuning_from_json(struct tuning *t, const json_t *object, struct err *e
 		     *fifo = json_object_get(object, "fifo");
 	uint64_t priority = 0;
 	struct tuning made = {.client_cpu = -1, .server_cpu = -1, .isolate = "", .apply = "", .revert = ""};
-	int found = profile_find(profile ? profile : ""), rc;
+	int found = profile_find(profile ? profile : "", ERR_IGNORED), rc;
 
 	if (found < 0 || profile_rows[found].commands || !json_is_boolean(wanted) || !json_is_boolean(fifo) ||
 		json_object_size(object) != 6)

@@ -37,6 +37,17 @@ JOB = ("workload", "flows", "burst", "rate", "transactions", "port", "busy_poll"
        "duration", "max_duration", "timeout", "nodelay", "congestion")
 
 
+def job(settings):
+    return {key: settings[key] for key in JOB}
+
+
+def tuning(settings, profile):
+    """What a guest is told of tuning: the part that means the same inside."""
+    return {"profile": profile, "sched_wanted": False, "fifo": False, "priority": 0,
+            "longest_ns": settings["warmup"] + max(settings["duration"], settings["max_duration"]),
+            "timeout_ns": settings["timeout"]}
+
+
 class Agent:
     def __init__(self, role, path, prefix=(), preexec=None, environment=None):
         self.stream, theirs = socket.socketpair()
@@ -74,7 +85,7 @@ class Pair:
 
     def __init__(self, path, settings, address="127.0.0.1", prefix=((), ()), preexec=None, environment=None):
         plan = {"server": True, "lock_memory": False, "address": address, "token": "0123456789abcdef" * 2,
-                "ports": [0] * settings["flows"], **{key: settings[key] for key in JOB}}
+                "ports": [0] * settings["flows"], **job(settings)}
         self.server = Agent("taut-server", path, prefix[0], preexec, environment)
         self.client = Agent("taut-client", path, prefix[1], preexec, environment)
         self.server.expect(HELLO)

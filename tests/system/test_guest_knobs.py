@@ -45,11 +45,11 @@ class Guest:
                                  environment=taut.environment)
         self.agent.expect(HELLO, BOOT_S)
         self.agent.send(PLAN, {"server": True, "lock_memory": False, "address": "0.0.0.0", "token": "0123456789abcdef" * 2,
-                               "ports": [0], "settings": self.settings})
+                               "ports": [0], **agent.job(self.settings)})
         self.agent.expect(READY, BOOT_S)
 
     def tune(self, stage):
-        body = {"settings": {**self.settings, "profile": "low-latency"}} if stage != "revert" else {}
+        body = {"tuning": agent.tuning(self.settings, "low-latency")} if stage != "revert" else {}
         self.agent.send(TUNE, {**body, "stage": stage})
         return self.agent.expect(TUNED, BOOT_S)["knobs"]
 

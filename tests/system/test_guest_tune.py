@@ -33,8 +33,8 @@ class Machine:
         self.pair = agent.Pair(str(AGENT), self.settings, environment=taut.environment)
         self.server = self.pair.server
 
-    def tune(self, stage, **changes):
-        self.server.send(TUNE, {"settings": {**self.settings, "profile": "low-latency", **changes}, "stage": stage})
+    def tune(self, stage, profile="low-latency"):
+        self.server.send(TUNE, {"tuning": agent.tuning(self.settings, profile), "stage": stage})
         return self.server.expect(TUNED)["knobs"]
 
     def verify(self):
@@ -123,10 +123,13 @@ def _():
 def _():
     with tuning() as (taut, plain):
         before = picture.take()
-        bodies = [({}, "what and when"), ({"settings": plain, "stage": "never"}, "what and when"),
-                  ({"settings": plain, "stage": "host", "more": 1}, "what and when"),
-                  ({"settings": {}, "stage": "host"}, "settings"),
-                  ({"settings": {**plain, "profile": "splendid"}, "stage": "host"}, "splendid")]
+        wanted = agent.tuning(plain, "stock")
+        bodies = [({}, "what and when"), ({"tuning": wanted, "stage": "never"}, "what and when"),
+                  ({"tuning": wanted, "stage": "host", "more": 1}, "what and when"),
+                  ({"settings": plain, "stage": "host"}, "not as it must be"),
+                  ({"tuning": {}, "stage": "host"}, "not as it must be"),
+                  ({"tuning": {**wanted, "profile": "splendid"}, "stage": "host"}, "not as it must be"),
+                  ({"tuning": {**wanted, "priority": 99}, "stage": "host"}, "priority")]
         for body, text in bodies:
             machine = Machine(taut, plain)
             machine.server.send(TUNE, body)
@@ -135,7 +138,7 @@ def _():
             machine.pair.close()
         machine = Machine(taut, plain)
         machine.server.send(GO, {})
-        machine.server.send(TUNE, {"settings": plain, "stage": "host"})
+        machine.server.send(TUNE, {"tuning": wanted, "stage": "host"})
         check_in("makes no sense", machine.server.expect(ERROR)["text"], "the error for tuning while measuring")
         machine.pair.close()
         check_equal(picture.settled(before), [], "differences of the machine")

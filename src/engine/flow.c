@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A flow from its first memory to what it adds to the record: one connection, its buffers, its threads'
+ * figures. What its threads do is in the files of the workloads, how they live in thread.c.
+ */
+#include "internal.h"
+
+#include <stdio.h>
+
+/* --- made and unmade --------------------------------------------------------------------------- */
+
+void flow_init(struct flow *f, struct engine *engine, unsigned index)
+{
+	const struct endpoint_job *s = &engine->job;
+	const struct engine_workload *w = engine->workload;
+	bool stream = engine->row->kind == WORKLOAD_STREAM, server = engine->job.server;
+	size_t sent = stream ? s->size_bytes : server ? s->reply_bytes : s->request_bytes;
+	size_t received = stream ? s->size_bytes : server ? s->request_bytes : s->reply_bytes;
+
+	f->engine = engine;
+	f->index = index;
+	f->request_bytes = s->request_bytes;
+	f->reply_bytes = s->reply_bytes;
+	f->burst = s->burst;
+	f->timeout_ns = s->timeout_ns;
+	f->listen_fd = f->fd = -1;
+	f->in_bytes = MAX(received, HELLO_BYTES);
+	f->in = memory_aligned(f->in_bytes);
+	f->out = memory_aligned(MAX(sent, HELLO_BYTES));
+	f->main = (struct thread){.flow = f, .run = server ? w->server : w->client, .name = "taut-flow"};
+	f->pacer = (struct thread){.flow = f, .run = w->pace, .name = "taut-pacer"};
+	if (engine_measures(engine))
+		f->recorder = recorder_new(engine->open_loop);
+	if (!stream && !server) {
+		uint64_t slots = rr_ring_slots(&engine->job);
+
+		f->ring.slots = memory_aligned(slots * sizeof(struct slot));
+		f->ring.mask = slots - 1;
+	}
+}
+
+int flow_open(struct flow *f, struct err *e)
+{
+	struct engine *engine = f->engine;
+	const struct endpoint_job *job = &engine->job;
+	bool datagrams = engine->row->datagrams;
+
+	if (job->server) {
+		int fd = socket_listen(job, datagrams, f->index, &engine->ports[f->index], e);
+
+		if (fd < 0)
+			return fd;
+		*(datagrams ? &f->fd : &f->listen_fd) = fd;
+		return 0;
+	}
+	engine->ports[f->index] = job->ports[f->index];
+	f->fd = socket_connect(job, datagrams, job->ports[f->index], engine->prepare_deadline_ns, e);
+	if (f->fd < 0)
+		return f->fd;
+	int rc = hello_ask(job, f->fd, datagrams, f->index, engine->prepare_deadline_ns, e);
+	if (rc)
+		return rc;
+	socket_set_timeout(f->fd, job->timeout_ns);
+	socket_read_back(f, datagrams);
+	return 0;
+}
+
+static void close_fd(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void flow_clear(struct flow *f)
+{
+	close_fd(f->listen_fd);
+	close_fd(f->fd);
+	free(f->out);
+	free(f->in);
+	free(f->ring.slots);
+	free(f->recorder);
+}
+
+/* --- while it runs ----------------------------------------------------------------------------- */
+
+void flow_fail(struct flow *f, const char *format, ...)
+{
+	char why[128];
+	va_list args;
+
+	if (engine_stopping(f->engine) || atomic_exchange(&f->failed, true))
+		return;
+	va_start(args, format);
+	vsnprintf(why, sizeof(why), format, args);
+	va_end(args);
+	snprintf(f->mistake, sizeof(f->mistake), "flow %u is dead: %s", f->index, why);
+}
+
+bool flow_adopt(struct flow *f, int fd)
+{
+	struct engine *engine = f->engine;
+
+	pthread_mutex_lock(&engine->lock);
+	f->fd = fd;
+	pthread_mutex_unlock(&engine->lock);
+	return !engine_stopping(engine);
+}
+
+void flow_close(struct flow *f)
+{
+	pthread_mutex_lock(&f->engine->lock);
+	int fd = steal_fd(&f->fd);
+	pthread_mutex_unlock(&f->engine->lock);
+	if (fd >= 0)
+		close(fd);
+}
+
+void flow_mark_start(struct flow *f, struct meter *m)
+{
+	if (m == &f->main.meter && !f->engine->row->datagrams)
+		f->retransmits = socket_retransmits(f->fd);
+	meter_start(m);
+}
+
+void flow_mark_end(struct flow *f, struct meter *m)
+{
+	bool marked = m->running;
+
+	meter_stop(m);
+	if (m == &f->main.meter && !f->engine->row->datagrams)
+		f->retransmits = marked ? socket_retransmits(f->fd) - f->retransmits : 0;
+}
+
+/* --- what was seen ----------------------------------------------------------------------------- */
+
+static void collect_thread(const struct thread *t, struct endpoint_record *record)
+{
+	record->cpu_ns += t->meter.cpu_ns;
+	record->switches_voluntary += t->meter.voluntary;
+	record->switches_involuntary += t->meter.involuntary;
+	if (t->created)
+		record->timer_slack_ns = MAX(record->timer_slack_ns, t->timer_slack_ns);
+}
+
+void flow_collect(const struct flow *f, struct endpoint_record *record)
+{
+	/* An open loop that cannot keep up goes on sending after its end: that time counts, or it would look
+	 * faster than it was. */
+	uint64_t ended = f->engine->open_loop ? MAX(f->ended_ns, f->last_sent_ns) : f->ended_ns;
+
+	if (f->start_ns && (!record->started_ns || f->start_ns < record->started_ns))
+		record->started_ns = f->start_ns;
+	record->ended_ns = MAX(record->ended_ns, ended);
+	record->sent += f->sent;
+	record->transactions += f->measured;
+	record->bytes += f->bytes;
+	record->lost += f->lost;
+	record->timeouts += f->timeouts;
+	record->reordered += f->reordered;
+	record->retransmits += f->retransmits;
+	record->capped |= f->capped;
+	collect_thread(&f->main, record);
+	collect_thread(&f->pacer, record);
+	if (f->recorder && f->engine->row->kind == WORKLOAD_RR)
+		recorder_merge(f->recorder, record);
+	if (!atomic_load(&f->failed))
+		return;
+	record->dead_flows++;
+	if (!record->mistake[0])
+		memcpy(record->mistake, f->mistake, sizeof(record->mistake));
+}
