@@ -6,13 +6,13 @@
  * what makes the whole run pointless (an interrupt, a machine that cannot be put back) is an error.
  *
  * Nobody listens for control: frames go over the stream that each agent inherited.  Every wait has a
- * deadline.  While the endpoints measure this process sleeps, and wakes every WITNESS_PERIOD_NS for a sample.
+ * deadline.  While the endpoints measure this process sleeps, and wakes every SAMPLER_PERIOD_NS for a sample.
  */
 #include "hosts.h"
 
+#include "attribution.h"
 #include "guest.h"
 #include "stat/stat.h"
-#include "witness.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@ struct session {
 	struct trial_record *record;
 	struct target *target;
 	struct tune *tune;
-	struct witness *witness;
+	struct sampler *sampler;
 	uint64_t begun_ns;   /* the trial */
 	uint64_t started_ns; /* of the virtual machine, where there is one */
 	json_t *guest_knobs; /* the half of the tuning that is in a guest; NULL: none */
@@ -48,7 +48,7 @@ static int tune_stage(struct session *s, enum tune_stage stage, struct err *e)
 	if (rc == 0)
 		rc = tune_apply(s->tune, plan, e);
 	if (rc == 0 && stage == TUNE_LIVE)
-		rc = witness_start(&s->witness, s->site->root, subject, &s->site->host.cgroups, e);
+		rc = sampler_start(&s->sampler, s->site->root, subject, &s->site->host.cgroups, e);
 	free(subject);
 	return rc;
 }
@@ -156,8 +156,8 @@ static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
 	while (!stop_flag) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		int n = poll(
-			&p, 1, (int)((s->site->options.exact ? NS_PER_S : WITNESS_PERIOD_NS) / NS_PER_MS));
-		witness_sample(s->witness);
+			&p, 1, (int)((s->site->options.exact ? NS_PER_S : SAMPLER_PERIOD_NS) / NS_PER_MS));
+		sampler_sample(s->sampler);
 		if (n > 0)
 			return 0;
 		if (n < 0 && errno != EINTR)
@@ -216,7 +216,7 @@ static int measure(struct session *s, struct err *e)
 	if (rc == 0)
 		rc = take_record(s, true, time_now_ns() + job->timeout_ns + slack, e);
 	s->busy = rc < 0;
-	witness_sample(s->witness);
+	sampler_sample(s->sampler);
 	return rc;
 }
 
@@ -317,7 +317,8 @@ static int carry_out(struct session *s, struct err *e)
 	if (rc < 0)
 		return rc;
 	s->record->verified = before && after;
-	witness_testify(s->witness, s->record);
+	const struct samples samples = sampler_samples(s->sampler);
+	attribute_trial(&samples, s->record);
 	judge_outcome(s->plan, s->record);
 	return 0;
 }
@@ -346,7 +347,7 @@ static int take_down(struct session *s, struct err *e)
 	if (s->target && target_destroy(s->target, &problem) < 0)
 		log_warn("%s", err_string(&problem, text, sizeof(text)));
 	s->target = NULL;
-	witness_free(s->witness);
+	sampler_free(s->sampler);
 	rc = s->tune ? tune_revert(s->tune, e) : 0;
 	tune_free(s->tune);
 	return rc;
