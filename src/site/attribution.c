@@ -35,6 +35,12 @@ static const struct sample *first_after(const struct samples *samples, uint64_t 
 	return &samples->at[i];
 }
 
+/* A counter can go backwards: a file could not be read once, a CPU went away and came back. */
+static uint64_t grown(uint64_t from, uint64_t to)
+{
+	return to > from ? to - from : 0;
+}
+
 /*
  * What is usual on this trial: the median over its samples of a counter's rate, ns per ns.  Two endpoints
  * that share a CPU wait for one another all the time, and their packets are softirq time; only what goes
@@ -50,7 +56,7 @@ static double usual_rate(const struct samples *samples, size_t counter)
 		memcpy(&a, (const char *)&samples->at[i - 1] + counter, sizeof(a));
 		memcpy(&b, (const char *)&samples->at[i] + counter, sizeof(b));
 		if (stretch >= SAMPLER_PERIOD_NS / 2)
-			rates[n++] = (double)(b - a) / (double)stretch;
+			rates[n++] = (double)grown(a, b) / (double)stretch;
 	}
 	return n ? stat_median(rates, n) : 0;
 }
@@ -71,11 +77,12 @@ static void name_owner(const struct samples *samples, const struct cause *causes
 	uint64_t response_ns, struct during *d)
 {
 	char time[32], window[32];
-	double most = 0;
+	/* Of the window; none where it does not cover the transaction, at the edges of the samples. */
+	double around_ns = MAX((double)d->window_ns - (double)response_ns, 0.0), most = 0;
 	size_t best = 0;
 
 	for (size_t i = 0; i < CAUSES; i++) {
-		double beyond = ns[i] - causes[i].usual * ((double)d->window_ns - (double)response_ns);
+		double beyond = ns[i] - causes[i].usual * around_ns;
 		if (beyond > most && beyond >= (double)response_ns / 2 &&
 			beyond >= causes[i].usual * (double)d->window_ns / 4) {
 			most = beyond;
@@ -109,17 +116,18 @@ static void attribute_one(const struct samples *samples, const struct cause *cau
 			    *b = first_after(samples, due_ns + response_ns);
 	/* In the order of the causes.  The 10 ms grain of interrupt time says nothing of a shorter
 	 * transaction. */
-	const double ns[CAUSES] = {(double)(b->throttled_ns - a->throttled_ns),
-		(double)(b->run_queue_wait_ns - a->run_queue_wait_ns), (double)(b->steal_ns - a->steal_ns),
-		response_ns >= 2 * TICK_NS ? (double)(b->irq_ns - a->irq_ns) : 0};
+	const double ns[CAUSES] = {(double)grown(a->throttled_ns, b->throttled_ns),
+		(double)grown(a->run_queue_wait_ns, b->run_queue_wait_ns),
+		(double)grown(a->steal_ns, b->steal_ns),
+		response_ns >= 2 * TICK_NS ? (double)grown(a->irq_ns, b->irq_ns) : 0};
 
 	d->window_ns = b->at_ns - a->at_ns;
-	d->steal_ns = b->steal_ns - a->steal_ns;
-	d->run_queue_wait_ns = b->run_queue_wait_ns - a->run_queue_wait_ns;
-	d->interrupts = b->interrupts - a->interrupts;
-	d->softirqs = b->softirqs - a->softirqs;
-	d->throttled_ns = b->throttled_ns - a->throttled_ns;
-	d->involuntary_switches = b->involuntary_switches - a->involuntary_switches;
+	d->steal_ns = grown(a->steal_ns, b->steal_ns);
+	d->run_queue_wait_ns = grown(a->run_queue_wait_ns, b->run_queue_wait_ns);
+	d->interrupts = grown(a->interrupts, b->interrupts);
+	d->softirqs = grown(a->softirqs, b->softirqs);
+	d->throttled_ns = grown(a->throttled_ns, b->throttled_ns);
+	d->involuntary_switches = grown(a->involuntary_switches, b->involuntary_switches);
 	name_owner(samples, causes, ns, response_ns, d);
 }
 
@@ -147,10 +155,10 @@ void attribute_trial(const struct samples *samples, struct trial_record *record)
 		m = client; /* a guest's clock is its own; the client's is that of the samples */
 	const struct sample *a = last_before(samples, m->started_ns), *b = first_after(samples, m->ended_ns);
 
-	record->system_cpu_ns = b->busy_ns - a->busy_ns;
-	record->steal_ns = b->steal_ns - a->steal_ns;
-	record->context_switches = b->context_switches - a->context_switches;
-	record->interrupts = b->interrupts - a->interrupts;
-	record->softirqs = b->softirqs - a->softirqs;
+	record->system_cpu_ns = grown(a->busy_ns, b->busy_ns);
+	record->steal_ns = grown(a->steal_ns, b->steal_ns);
+	record->context_switches = grown(a->context_switches, b->context_switches);
+	record->interrupts = grown(a->interrupts, b->interrupts);
+	record->softirqs = grown(a->softirqs, b->softirqs);
 	attribute_worst(samples, client->started_ns, client->worst, client->worst_n, record->during);
 }

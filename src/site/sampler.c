@@ -25,8 +25,9 @@ struct sampler {
 	cpus involved;
 	bool fifo; /* every endpoint thread that measures is SCHED_FIFO */
 	int64_t rt_runtime_us;
-	/* What each thread showed last: a thread that has ended keeps its figures. */
+	/* What each thread and cgroup showed last: one that has ended keeps its figures. */
 	uint64_t waited_ns[SUBJECT_THREADS_MAX], involuntary[SUBJECT_THREADS_MAX];
+	uint64_t throttled_ns[SUBJECT_CGROUPS_MAX];
 	size_t n, skip, skipped; /* samples; one of `skip` calls makes one */
 	struct sample samples[SAMPLES_MAX];
 };
@@ -93,11 +94,13 @@ static void read_cgroups(struct sampler *sampler, struct sample *s)
 		const char *line;
 
 		if (root_read(sampler->root, path, text, sizeof(text), ERR_IGNORED) < 0)
-			continue;
+			text[0] = 0;
 		if ((line = strstr(text, "throttled_time ")))
-			s->throttled_ns += strtoull(line + strlen("throttled_time "), NULL, 10);
+			sampler->throttled_ns[i] = strtoull(line + strlen("throttled_time "), NULL, 10);
 		else if ((line = strstr(text, "throttled_usec ")))
-			s->throttled_ns += strtoull(line + strlen("throttled_usec "), NULL, 10) * NS_PER_US;
+			sampler->throttled_ns[i] =
+				strtoull(line + strlen("throttled_usec "), NULL, 10) * NS_PER_US;
+		s->throttled_ns += sampler->throttled_ns[i];
 	}
 }
 
