@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A run that is cut off keeps what it has measured, and is gone on with if it is still the same one. */
+#include "test_execute_world.h"
+
+/* In block 1, after two of its four trials. */
+static void what_was_measured_before_an_interrupt_is_kept_and_resume_goes_on(void **state)
+{
+	static const struct {
+		enum how_it_goes how;
+		size_t kept;
+	} rows[] = {{IS_STOPPED, 6}, {THEN_STOPS, 7}};
+	struct world *w = *state;
+
+	world_load(w, plain);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err e = ERR_INIT;
+		fake = (struct fake){.special = 7, .how = rows[i].how};
+		assert_int_equal(world_execute(w, false, &e), -EINTR);
+		assert_int_equal(e.exit, EXIT_INTERRUPTED);
+		assert_int_equal(world_stored(w).trials, rows[i].kept);
+		world_state_is(w, "interrupted");
+
+		int64_t id = w->run.id;
+		fake = (struct fake){0};
+		stop_flag = 0;
+		must(world_execute(w, true, &e), &e);
+		assert_int_equal(w->run.id, id);
+		assert_int_equal(fake.trials, 2 * 4); /* the block that was cut off is done again */
+		assert_int_equal(w->total, 12);
+		assert_int_equal(w->first_done, 5);
+		const struct stored found = world_stored(w);
+		assert_int_equal(found.trials, 12);
+		world_state_is(w, "done");
+	}
+	/* It is as if nothing had happened. */
+	const struct stored resumed = world_stored(w);
+	struct err e = ERR_INIT;
+	must(world_execute(w, false, &e), &e);
+	const struct stored whole = world_stored(w);
+	assert_string_equal(resumed.order, whole.order);
+}
+
+static void nothing_is_resumed_but_the_last_run_of_this_very_experiment(void **state)
+{
+	struct world *w = *state;
+	struct err e = ERR_INIT;
+
+	world_load(w, plain);
+	must(world_execute(w, true, &e), &e); /* there is none */
+	int64_t first = w->run.id;
+	must(world_execute(w, true, &e), &e); /* it is complete */
+	assert_true(w->run.id > first);
+	fake = (struct fake){.special = 2, .how = IS_STOPPED};
+	assert_int_equal(world_execute(w, false, &e), -EINTR);
+	int64_t cut_off = w->run.id;
+	fake = (struct fake){0};
+	stop_flag = 0;
+	w->x.blocks++;
+	must(world_execute(w, true, &e), &e); /* it is another one now */
+	assert_true(w->run.id > cut_off);
+	assert_int_equal(world_stored(w).trials, 4 * 4);
+}
+
+/* What could not be measured when the run began stays out of it, or its blocks would differ. */
+static void a_cell_that_was_skipped_stays_so_when_the_run_goes_on(void **state)
+{
+	struct world *w = *state;
+	struct err e = ERR_INIT;
+
+	world_load(w, mixed);
+	fake = (struct fake){.lacking = "container", .special = 3, .how = IS_STOPPED};
+	must(run_probe(&w->x, w->site, false, &e), &e);
+	assert_int_equal(world_execute(w, false, &e), -EINTR);
+	world_load(w, mixed);
+	fake = (struct fake){0};
+	stop_flag = 0;
+	must(run_probe(&w->x, w->site, false, &e), &e);
+	must(world_execute(w, true, &e), &e);
+	assert_int_equal(w->skips, 2);
+	assert_int_equal(w->total, 4);
+	assert_int_equal(world_stored(w).trials, 4);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WORLD_TEST(what_was_measured_before_an_interrupt_is_kept_and_resume_goes_on),
+		WORLD_TEST(nothing_is_resumed_but_the_last_run_of_this_very_experiment),
+		WORLD_TEST(a_cell_that_was_skipped_stays_so_when_the_run_goes_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
