@@ -36,13 +36,6 @@
 #define SETTLE_S      5
 #define SERIAL_RECORD "/dev/ttyS1"
 
-const char *boot_text(const struct boot *b, const char *key)
-{
-	const char *value = json_string_value(json_object_get(b->document, key));
-
-	return value ? value : "";
-}
-
 static void complain(const struct err *e)
 {
 	char line[1100];
@@ -116,17 +109,16 @@ static int network_up(struct boot *b, struct err *e)
 	 */
 	struct search nic = {.folder = "/sys/class/net", .prefix = "e", .has = "device"};
 	int rc = device_wait(b, &nic, e);
-	json_int_t mtu = json_integer_value(json_object_get(b->document, "mtu"));
+	const struct boot_document *d = &b->document;
 
 	if (rc == 0)
 		rc = net_namespace_prepare(ns, e);
-	if (rc == 0 && mtu > 0)
-		rc = net_link_set_mtu(ns, nic.found, (unsigned)mtu, e);
+	if (rc == 0 && d->mtu)
+		rc = net_link_set_mtu(ns, nic.found, (unsigned)d->mtu, e);
 	if (rc == 0)
 		rc = net_link_up(ns, nic.found, e);
 	if (rc == 0)
-		rc = net_address_add(ns, nic.found, boot_text(b, "address"),
-			(unsigned)json_integer_value(json_object_get(b->document, "prefix")), e);
+		rc = net_address_add(ns, nic.found, d->address, (unsigned)d->prefix, e);
 	return rc;
 }
 
@@ -156,7 +148,7 @@ static int start(struct child *child, const char *const *argv, int control, stru
 static int be_guest(struct boot *b, struct child *child, struct err *e)
 {
 	static const char *const argv[] = {"/init", "endpoint", "taut-server", NULL};
-	int rc = *boot_text(b, "address") ? network_up(b, e) : 0;
+	int rc = b->document.address[0] ? network_up(b, e) : 0;
 
 	if (rc < 0)
 		return rc;
@@ -174,7 +166,7 @@ static int be_host(struct boot *b, struct child *child, struct err *e)
 
 static int be_exact(struct boot *b, struct child *child, struct err *e)
 {
-	static const char *const argv[] = {"/usr/bin/taut", "site", "--plan", "/taut/boot.json", NULL};
+	static const char *const argv[] = {"/usr/bin/taut", "site", "--plan", BOOT_DOCUMENT, NULL};
 	AUTO_CLOSE int record = serial_open(SERIAL_RECORD, e);
 
 	(void)b;
@@ -196,29 +188,15 @@ static int be_probe(struct boot *b, struct child *child, struct err *e)
 }
 
 static const struct role_row {
-	const char *name;
-	bool host;
+	bool host; /* an emulated host, with all that one has */
 	int (*begin)(struct boot *b, struct child *child, struct err *e);
-} roles[] = {
-	{"guest", false, be_guest},
-	{"host", true, be_host},
-	{"exact", true, be_exact},
-	{"shell", true, be_shell},
-	{"probe", false, be_probe},
+} roles[BOOT_ROLES_N] = {
+	[BOOT_GUEST] = {false, be_guest},
+	[BOOT_HOST] = {true, be_host},
+	[BOOT_EXACT] = {true, be_exact},
+	[BOOT_SHELL] = {true, be_shell},
+	[BOOT_PROBE] = {false, be_probe},
 };
-
-static const struct role_row *role_read(struct boot *b, struct err *e)
-{
-	json_error_t why;
-
-	b->document = json_load_file("/taut/boot.json", 0, &why);
-	for (size_t i = 0; b->document && i < ARRAY_LEN(roles); i++)
-		if (!strcmp(roles[i].name, boot_text(b, "role")))
-			return &roles[i];
-	err_set(e, EINVAL, "cannot boot: /taut/boot.json %s",
-		b->document ? "names no role that is known" : why.text);
-	return NULL;
-}
 
 /* --- the life of PID 1 ------------------------------------------------------------------------- */
 
@@ -247,26 +225,31 @@ _Noreturn static void power_off(void)
 		pause();
 }
 
+static void prepare(struct boot *b, bool host)
+{
+	if (host)
+		stand_on_a_mount();
+	mount_all(host);
+	b->uevents = uevents_open();
+	environment_set(b);
+	if (host)
+		setenv(HOST_EMULATED, "1", 1);
+	load_modules();
+	if (host)
+		host_settle();
+}
+
 _Noreturn void agent_pid1(void)
 {
 	struct boot b = {.init_ns = time_since_boot_ns(), .control = -1};
 	struct child child = CHILD_NONE;
 	struct err e = ERR_INIT;
-	const struct role_row *role = role_read(&b, &e);
+	bool read = boot_document_load(&b.document, BOOT_DOCUMENT, &e) == 0;
+	const struct role_row *role = &roles[b.document.role];
 
-	if (role) {
-		if (role->host)
-			stand_on_a_mount();
-		mount_all(role->host);
-		b.uevents = uevents_open();
-		environment_set(&b);
-		if (json_is_true(json_object_get(b.document, "emulated")))
-			setenv(HOST_EMULATED, "1", 1);
-		load_modules();
-		if (role->host)
-			host_settle();
-	}
-	if (!role || role->begin(&b, &child, &e) < 0)
+	if (read)
+		prepare(&b, role->host);
+	if (!read || role->begin(&b, &child, &e) < 0)
 		complain(&e);
 	else if (child.pid > 0)
 		shell_tell_end(&b, reap_until_end(&b, &child));

@@ -5,19 +5,17 @@
 #include "agent.h"
 
 #include "sys/sys.h"
+#include "wire/boot_document.h"
 
 #define DEVICE_NS    (30 * NS_PER_S)
 #define SERIAL_SHELL "/dev/ttyS0"
 
 struct boot {
-	json_t *document;
+	struct boot_document document;
 	int uevents;
 	uint64_t init_ns;
 	int control; /* where the end of a shell is told; −1 */
 };
-
-/* A text of the document, "" where there is none. */
-const char *boot_text(const struct boot *b, const char *key);
 
 /* --- devices: each is waited for, DEVICE_NS at the most ---------------------------------------- */
 

@@ -19,8 +19,7 @@
 _Noreturn static void run_shell(const struct boot *b)
 {
 	const struct winsize size = {
-		.ws_row = (unsigned short)json_integer_value(json_object_get(b->document, "rows")),
-		.ws_col = (unsigned short)json_integer_value(json_object_get(b->document, "columns"))};
+		.ws_row = (unsigned short)b->document.rows, .ws_col = (unsigned short)b->document.columns};
 
 	setsid();
 	int tty = open(SERIAL_SHELL, O_RDWR);
@@ -29,7 +28,7 @@ _Noreturn static void run_shell(const struct boot *b)
 	ioctl(tty, TIOCSWINSZ, &size);
 	for (int fd = 0; fd < 3; fd++)
 		dup2(tty, fd);
-	setenv("TERM", *boot_text(b, "term") ? boot_text(b, "term") : "linux", 1);
+	setenv("TERM", *b->document.term ? b->document.term : "linux", 1);
 	setenv("PS1", "taut lab \\w # ", 1);
 	execl("/usr/bin/bash", "bash", "--norc", (char *)NULL);
 	execl("/bin/sh", "sh", (char *)NULL);
@@ -43,8 +42,7 @@ _Noreturn static void run_script(const struct boot *b)
 	int tty = serial_open(SERIAL_SHELL, &e), none = open("/dev/null", O_RDONLY);
 
 	if (tty < 0 || none < 0 ||
-		file_write_synced(SCRIPT, boot_text(b, "script"), strlen(boot_text(b, "script")), 0700, &e) <
-			0)
+		file_write_synced(SCRIPT, b->document.script, strlen(b->document.script), 0700, &e) < 0)
 		_exit(EXIT_FAILED);
 	setenv("TERM", "dumb", 1);
 	dup2(none, STDIN_FILENO);
@@ -63,7 +61,7 @@ int be_shell(struct boot *b, struct child *child, struct err *e)
 	pid_t pid = fork();
 	if (pid < 0)
 		return err_sys(e, "cannot fork");
-	if (pid == 0 && json_object_get(b->document, "script"))
+	if (pid == 0 && b->document.script)
 		run_script(b);
 	if (pid == 0)
 		run_shell(b);

@@ -13,6 +13,7 @@
 #pragma once
 
 #include "sys/sys.h"
+#include "wire/boot_document.h"
 #include "wire/wire.h"
 
 /* --- the cache --------------------------------------------------------------------------------- */
@@ -150,14 +151,14 @@ int disk_check(const char *path, enum disk_format *format, struct err *e);
 
 struct machine_options {
 	const struct kernel *kernel;
-	const char *image;  /* path of the initramfs */
-	const char *append; /* further boot arguments, or NULL */
-	json_t *document;   /* /taut/boot.json; borrowed */
-	const char *mark;   /* "NAME=value" for QEMU's environment */
-	const char *folder; /* for its appended image; must exist, private */
-	int control;        /* the far end of its control stream, borrowed; ignored on the exact clock */
-	bool terminal;      /* console on our stdin and stdout */
-	bool keys;          /* somebody types there: Ctrl-] x ends the machine */
+	const char *image;                    /* path of the initramfs */
+	const char *append;                   /* further boot arguments, or NULL */
+	const struct boot_document *document; /* borrowed */
+	const char *mark;                     /* "NAME=value" for QEMU's environment */
+	const char *folder;                   /* for its appended image; must exist, private */
+	int control;   /* the far end of its control stream, borrowed; ignored on the exact clock */
+	bool terminal; /* console on our stdin and stdout */
+	bool keys;     /* somebody types there: Ctrl-] x ends the machine */
 	/* Boot from this disk image instead; what the guest writes goes to a file in `folder`.  NULL: kernel.
 	 */
 	const char *disk;

@@ -126,14 +126,14 @@ void lab_inner(const struct trial_plan *plan, struct settings *inner)
 		inner->kernel = str_keep(plan->guest_kernel->release);
 }
 
-static json_t *lab_document(const struct trial_plan *plan)
+static struct boot_document lab_document(const struct trial_plan *plan)
 {
 	struct settings inner;
-	json_t *document = json_pack("{s:s, s:b}", "role", plan->exact ? "exact" : "host", "emulated", 1);
+	struct boot_document document = {.role = plan->exact ? BOOT_EXACT : BOOT_HOST};
 
 	lab_inner(plan, &inner);
 	if (plan->exact)
-		json_object_set_new(document, "plan", json_pack("{s:o}", "settings", settings_json(&inner)));
+		document.plan = json_pack("{s:o}", "settings", settings_json(&inner));
 	return document;
 }
 
@@ -151,7 +151,7 @@ static int lab_launch(
 	const struct site *site, struct lab *lab, const struct trial_plan *plan, int theirs, struct err *e)
 {
 	char agent[4096], image[1024];
-	json_t *document = lab_document(plan);
+	AUTO(boot_document_free) struct boot_document document = lab_document(plan);
 	int rc = target_agent(agent, sizeof(agent), e);
 
 	if (rc == 0)
@@ -161,7 +161,7 @@ static int lab_launch(
 		const struct machine_options o = {.kernel = lab->kernel,
 			.image = image,
 			.append = plan->settings.host_boot,
-			.document = document,
+			.document = &document,
 			.mark = target_mark(),
 			.folder = lab->folder,
 			.control = theirs,
@@ -172,7 +172,6 @@ static int lab_launch(
 			.memory_mib = lab_memory(site, lab, plan)};
 		rc = machine_start(&lab->machine, &o, e);
 	}
-	json_decref(document);
 	return rc;
 }
 

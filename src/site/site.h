@@ -98,7 +98,7 @@ double site_trial_cost_ns(const struct settings *s, double measured_ns);
 
 /*
  * The other side, on an emulated host: carries out the trials that come over `fd` until it ends; with `plan`
- * (a file that holds "plan") the one that stands there.  Errors go to the other side as well.
+ * (a file that holds a boot document) the one that stands there.  Errors go to the other side as well.
  */
 int site_serve(struct site *site, int fd, const char *plan, struct err *e);
 

@@ -147,10 +147,13 @@ static int vm_backing(const struct trial_plan *plan, struct machine_options *o, 
 	return 0;
 }
 
-static json_t *vm_document(const struct target *t)
+static struct boot_document vm_document(const struct target *t)
 {
-	return json_pack("{s:s, s:s, s:i, s:I}", "role", "guest", "address", target_address(t), "prefix",
-		(int)target_prefix(t), "mtu", (json_int_t)t->plan.settings.mtu);
+	struct boot_document d = {
+		.role = BOOT_GUEST, .prefix = target_prefix(t), .mtu = t->plan.settings.mtu};
+
+	str_copy(d.address, sizeof(d.address), target_address(t));
+	return d;
 }
 
 static int vm_launch(struct target *t, struct machine_options *o, struct err *e)
@@ -206,10 +209,9 @@ static int vm_start(struct target *t, struct err *e)
 	if (rc < 0)
 		return rc;
 	o.image = image;
-	o.document = vm_document(t);
-	rc = vm_begin(t, &o, e);
-	json_decref(o.document);
-	return rc;
+	const struct boot_document document = vm_document(t);
+	o.document = &document;
+	return vm_begin(t, &o, e);
 }
 
 void vm_stop(struct target *t, struct buf *problems)
