@@ -5,7 +5,7 @@
  * trials of the block that was cut off are dropped and done again, for a block is comparable only when its
  * trials lie close together in time.
  */
-#include "run.h"
+#include "resume.h"
 
 #include "sys/sys.h"
 
@@ -220,19 +220,6 @@ static int resume_at(struct execution *ex, uint64_t *block, struct err *e)
 	return rc;
 }
 
-/* Is there an unfinished run of this very experiment, on this boot of this kernel? */
-static bool find_unfinished(struct execution *ex, const struct store_run *wanted)
-{
-	struct store_run found;
-
-	if (store_run_find(ex->store, wanted->name, &found, ERR_IGNORED) < 0 ||
-		!strcmp(found.state, "done") || strcmp(found.spec_hash, wanted->spec_hash) ||
-		strcmp(found.boot_id, wanted->boot_id))
-		return false;
-	*ex->run = found;
-	return true;
-}
-
 /* --- trials ------------------------------------------------------------------------------------ */
 
 static int one_trial(struct execution *ex, size_t c, size_t a, struct store_trial *stored, struct err *e)
@@ -330,10 +317,10 @@ int run_execute(struct experiment *x, struct store *store, struct site *site,
 	ex.progress.spent_ns = mem_array(x->cells_n * x->arms_n, sizeof(double));
 	ex.progress.n = mem_array(x->cells_n * x->arms_n, sizeof(uint64_t));
 	*run = wanted;
-	chosen.resume = options->resume && find_unfinished(&ex, &wanted);
+	enum resume answer = options->resume ? resume_find(store, &wanted, spec, run) : RESUME_NO_RUN;
+	chosen.resume = answer == RESUME_GOES_ON;
 	if (options->resume && !chosen.resume)
-		log_warn(
-			"nothing to resume (another experiment or kernel boot, or a complete run): a new run begins");
+		log_warn("nothing to resume (%s): a new run begins", resume_why(answer));
 	if (chosen.resume)
 		rc = store_run_resume(store, run->id, run->spec_hash, e);
 	else
