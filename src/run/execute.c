@@ -162,7 +162,8 @@ static int begin_new(struct execution *ex, json_t *spec, struct err *e)
 struct earlier {
 	struct execution *ex;
 	size_t c;
-	uint64_t *complete; /* per block: trials found, all cells */
+	uint64_t *complete;      /* per block: trials found, all cells */
+	const struct cell *lost; /* it was measured, and cannot be now; NULL: none is */
 };
 
 static int earlier_trial(const struct store_trial *trial, const struct trial_record *record, void *arg)
@@ -188,12 +189,27 @@ static int earlier_cell(const struct store_cell *cell, const struct store_arm *a
 
 	(void)arms;
 	(void)arms_n;
-	for (size_t c = 0; c < ex->x->cells_n; c++)
-		if (!strcmp(ex->x->cells[c].name, cell->name)) {
-			ex->cell_ids[c] = cell->id;
-			ex->x->cells[c].skipped = cell->skipped;
-		}
+	for (size_t c = 0; c < ex->x->cells_n; c++) {
+		struct cell *now = &ex->x->cells[c];
+		if (strcmp(now->name, cell->name))
+			continue;
+		ex->cell_ids[c] = cell->id;
+		if (now->skipped && !cell->skipped)
+			earlier->lost = now;
+		if (!now->skipped && cell->skipped)
+			str_copy(now->reason, sizeof(now->reason), cell->reason);
+		now->skipped = cell->skipped;
+	}
 	return 0;
+}
+
+static int cell_lost(const struct store_run *run, const struct cell *cell, struct err *e)
+{
+	if (cell->privilege)
+		return err_refused(e, "cannot go on with run %lld: %s cannot be measured now: %s",
+			(long long)run->id, cell->name, cell->reason);
+	return err_set(e, ENOTSUP, "cannot go on with run %lld: %s cannot be measured now: %s",
+		(long long)run->id, cell->name, cell->reason);
 }
 
 /* The block to go on with; what stands of it and after it is dropped. */
@@ -203,6 +219,8 @@ static int resume_at(struct execution *ex, uint64_t *block, struct err *e)
 	struct earlier earlier = {.ex = ex, .complete = complete};
 	int rc = store_cells_each(ex->store, ex->run->id, earlier_cell, &earlier, e);
 
+	if (rc == 0 && earlier.lost)
+		rc = cell_lost(ex->run, earlier.lost, e);
 	for (size_t c = 0; rc == 0 && c < ex->x->cells_n; c++) {
 		if (ex->x->cells[c].skipped)
 			continue;

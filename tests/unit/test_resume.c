@@ -144,8 +144,34 @@ static void a_cell_that_was_skipped_stays_so_when_the_run_goes_on(void **state)
 	must(run_probe(&w->x, w->site, false, &e), &e);
 	must(world_execute(w, true, &e), &e);
 	assert_int_equal(w->skips, 2);
+	assert_string_equal(w->reason, "no container here");
 	assert_int_equal(w->total, 4);
 	assert_int_equal(world_stored(w).trials, 4);
+}
+
+/* Without the root that it began with, for one. */
+static void a_run_with_a_cell_that_cannot_be_measured_any_more_is_not_gone_on_with(void **state)
+{
+	struct world *w = *state;
+
+	for (int privilege = 0; privilege < 2; privilege++) {
+		struct err e = ERR_INIT;
+		world_load(w, mixed);
+		fake = (struct fake){.special = 3, .how = IS_STOPPED};
+		assert_int_equal(world_execute(w, false, &e), -EINTR);
+		world_load(w, mixed);
+		fake = (struct fake){.lacking = "container", .privilege = privilege};
+		stop_flag = 0;
+		assert_int_equal(world_execute(w, true, &e), privilege ? -EPERM : -ENOTSUP);
+		assert_int_equal(e.exit, privilege ? EXIT_REFUSED : EXIT_FAILED);
+		assert_non_null(strstr(e.text, "cannot be measured now: no container here"));
+		assert_int_equal(fake.trials, 0);
+		assert_int_equal(world_stored(w).trials, 2);
+		fake.lacking = NULL; /* and it can be, again */
+		world_load(w, mixed);
+		must(world_execute(w, true, &e), &e);
+		assert_int_equal(world_stored(w).trials, 12);
+	}
 }
 
 int main(void)
@@ -155,6 +181,7 @@ int main(void)
 		WORLD_TEST(nothing_is_resumed_but_the_last_run_of_this_very_experiment),
 		WORLD_TEST(a_run_that_another_version_began_is_gone_on_with),
 		WORLD_TEST(a_cell_that_was_skipped_stays_so_when_the_run_goes_on),
+		WORLD_TEST(a_run_with_a_cell_that_cannot_be_measured_any_more_is_not_gone_on_with),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
