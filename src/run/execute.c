@@ -5,7 +5,7 @@
  * trials of the block that was cut off are dropped and done again, for a block is comparable only when its
  * trials lie close together in time.
  */
-#include "run.h"
+#include "resume.h"
 
 #include "sys/sys.h"
 
@@ -175,7 +175,8 @@ static int begin_new(struct execution *ex, json_t *spec, struct err *e)
 struct earlier {
 	struct execution *ex;
 	size_t c;
-	uint64_t *complete; /* per block: trials found, all cells */
+	uint64_t *complete;      /* per block: trials found, all cells */
+	const struct cell *lost; /* it was measured, and cannot be now; NULL: none is */
 };
 
 static int earlier_trial(const struct store_trial *trial, const struct trial_record *record, void *arg)
@@ -201,12 +202,27 @@ static int earlier_cell(const struct store_cell *cell, const struct store_arm *a
 
 	(void)arms;
 	(void)arms_n;
-	for (size_t c = 0; c < ex->x->cells_n; c++)
-		if (!strcmp(ex->x->cells[c].name, cell->name)) {
-			ex->cell_ids[c] = cell->id;
-			ex->x->cells[c].skipped = cell->skipped;
-		}
+	for (size_t c = 0; c < ex->x->cells_n; c++) {
+		struct cell *now = &ex->x->cells[c];
+		if (strcmp(now->name, cell->name))
+			continue;
+		ex->cell_ids[c] = cell->id;
+		if (now->skipped && !cell->skipped)
+			earlier->lost = now;
+		if (!now->skipped && cell->skipped)
+			str_copy(now->reason, sizeof(now->reason), cell->reason);
+		now->skipped = cell->skipped;
+	}
 	return 0;
+}
+
+static int cell_lost(const struct store_run *run, const struct cell *cell, struct err *e)
+{
+	if (cell->privilege)
+		return err_refused(e, "cannot go on with run %lld: %s cannot be measured now: %s",
+			(long long)run->id, cell->name, cell->reason);
+	return err_set(e, ENOTSUP, "cannot go on with run %lld: %s cannot be measured now: %s",
+		(long long)run->id, cell->name, cell->reason);
 }
 
 /* The block to go on with; what stands of it and after it is dropped. */
@@ -216,6 +232,8 @@ static int resume_at(struct execution *ex, uint64_t *block, struct err *e)
 	struct earlier earlier = {.ex = ex, .complete = complete};
 	int rc = store_cells_each(ex->store, ex->run->id, earlier_cell, &earlier, e);
 
+	if (rc == 0 && earlier.lost)
+		rc = cell_lost(ex->run, earlier.lost, e);
 	for (size_t c = 0; rc == 0 && c < ex->x->cells_n; c++) {
 		if (ex->x->cells[c].skipped)
 			continue;
@@ -231,19 +249,6 @@ static int resume_at(struct execution *ex, uint64_t *block, struct err *e)
 	ex->progress.done = *block * wanted;
 	free(complete);
 	return rc;
-}
-
-/* Is there an unfinished run of this very experiment, on this boot of this kernel? */
-static bool find_unfinished(struct execution *ex, const struct store_run *wanted)
-{
-	struct store_run found;
-
-	if (store_run_find(ex->store, wanted->name, &found, ERR_IGNORED) < 0 ||
-		!strcmp(found.state, "done") || strcmp(found.spec_hash, wanted->spec_hash) ||
-		strcmp(found.boot_id, wanted->boot_id))
-		return false;
-	*ex->run = found;
-	return true;
 }
 
 /* --- trials ------------------------------------------------------------------------------------ */
@@ -344,10 +349,10 @@ int run_execute(struct experiment *x, struct store *store, struct site *site,
 	ex.progress.spent_ns = mem_array(x->cells_n * x->arms_n, sizeof(double));
 	ex.progress.n = mem_array(x->cells_n * x->arms_n, sizeof(uint64_t));
 	*run = wanted;
-	chosen.resume = options->resume && find_unfinished(&ex, &wanted);
+	enum resume answer = options->resume ? resume_find(store, &wanted, spec, run) : RESUME_NO_RUN;
+	chosen.resume = answer == RESUME_GOES_ON;
 	if (options->resume && !chosen.resume)
-		log_warn(
-			"nothing to resume (another experiment or kernel boot, or a complete run): a new run begins");
+		log_warn("nothing to resume (%s): a new run begins", resume_why(answer));
 	if (chosen.resume)
 		rc = store_run_resume(store, run->id, run->spec_hash, e);
 	else

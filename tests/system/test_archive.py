@@ -3,13 +3,15 @@
 
 tests/data/archive holds a database of each schema, made by the version that first had it (with other kernel
 names and boot arguments than those of the machine it was made on), and what that version showed of it.  Keys
-and figures must be as they were; sentences may differ, and keys may be added.
+and figures must be as they were; sentences may differ, and keys may be added.  In cut-off.db such a version was
+interrupted after 6 of the 12 trials of cut-off.yaml, in the second of three blocks.
 """
 import json
+import pathlib
 import shutil
 import sqlite3
 
-from tap import SOURCE, Taut, check, main, test
+from tap import SOURCE, Taut, check, check_equal, main, test
 
 ARCHIVE = SOURCE / "tests" / "data" / "archive"
 # Keys whose texts are sentences, which later versions may word otherwise.
@@ -137,6 +139,61 @@ def _():
         path = copied(taut, 1)
         edit(path, wrong)
         taut.run("report", "2", "--db", str(path)).wants(1, "trial", "'sent'", str(path))
+
+
+def cut_off(taut, boot=None):
+    path = taut.folder / "old.db"
+    shutil.copy(ARCHIVE / "cut-off.db", path)
+    path.chmod(0o600)
+    if boot:
+        with sqlite3.connect(path) as db:
+            db.execute("UPDATE runs SET boot_id = ?", (boot,))
+        db.close()
+    return path
+
+
+def stored(path):
+    """State and records by (block, cell, arm), of each run."""
+    db = sqlite3.connect(path)
+    runs = {number: [state, {}] for number, state in db.execute("SELECT id, state FROM runs")}
+    for number, *trial, record in db.execute("SELECT run, block, cells.name, arm, record FROM trials "
+                                             "JOIN cells ON cell = cells.id"):
+        runs[number][1][tuple(trial)] = record
+    db.close()
+    return runs
+
+
+def resumed(taut, path):
+    experiment = taut.write("cut-off.yaml", (ARCHIVE / "cut-off.yaml").read_text(encoding="utf-8"))
+    return taut.run("run", experiment, "--resume", "--db", str(path)).wants(0)
+
+
+@test("a run that schema 1 began on this boot is gone on with after its last complete block")
+def _():
+    boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    with Taut() as taut:
+        path = cut_off(taut, boot)
+        (_, before), = stored(path).values()
+        check_equal(len(before), 6, "trials before")
+        done = resumed(taut, path)
+        check("[ 5/12]" in done.out and "[ 4/12]" not in done.out, f"it does not begin with trial 5\n{done}")
+        after = stored(path)
+        check_equal(list(after), [1], "runs")
+        state, records = after[1]
+        check_equal((state, len(records)), ("done", 12), "state and trials")
+        kept = [key for key, record in before.items() if key[0] == 0 and records[key] == record]
+        check_equal(len(kept), 4, "trials of the first block that are as they were")
+
+
+@test("a run that schema 1 began on another boot is left as it is, and why is said")
+def _():
+    with Taut() as taut:
+        path = cut_off(taut)
+        before = stored(path)[1]
+        resumed(taut, path).wants(0, "nothing to resume (its last run began on another boot of the kernel)")
+        after = stored(path)
+        check_equal(after[1], before, "the old run")
+        check_equal((after[2][0], len(after[2][1])), ("done", 12), "state and trials of the new run")
 
 
 main()
