@@ -78,8 +78,8 @@ void report_arm_add(
 	merge(&arm->service, &m->service, m->has_service);
 	merge(&arm->response, &m->response, m->has_lateness);
 	merge(&arm->lateness, &m->lateness, m->has_lateness);
-	for (size_t i = 0; i < record->client.worst_n; i++)
-		add_worst(arm, &record->client.worst[i], &record->during[i]);
+	for (size_t i = 0; i < record->ends[END_CLIENT].record.worst_n; i++)
+		add_worst(arm, &record->ends[END_CLIENT].record.worst[i], &record->during[i]);
 }
 
 double *report_arm_values(const struct report_arm *arm, enum stat_metric metric, size_t *n)

@@ -72,8 +72,9 @@ enum err_exit report_exit_code(const struct report *r, bool gate)
 
 enum err_exit report_trial_exit_code(const struct trial_record *r)
 {
-	bool bad = r->outcome != TRIAL_DONE || !r->verified || r->rate_missed || r->client.dead_flows ||
-		   r->server.dead_flows;
+	bool bad = r->outcome != TRIAL_DONE || !r->verified || r->rate_missed;
 
+	for (size_t i = 0; i < r->ends_n; i++)
+		bad |= r->ends[i].record.dead_flows > 0;
 	return bad ? EXIT_FAILED : EXIT_DONE;
 }

@@ -48,8 +48,8 @@ static json_t *worst_json(const struct trial_record *r)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < r->client.worst_n; i++) {
-		const struct worst *w = &r->client.worst[i];
+	for (size_t i = 0; i < r->ends[END_CLIENT].record.worst_n; i++) {
+		const struct worst *w = &r->ends[END_CLIENT].record.worst[i];
 		json_t *o = json_object(), *during = json_object();
 
 		json_object_set_new(o, "at_ns", json_integer((json_int_t)w->at_ns));
@@ -135,6 +135,17 @@ static void add_counts(json_t *o, const struct trial_record *r, const struct rep
 
 static const char *const outcomes[] = {"done", "failed", "skipped"};
 
+static json_t *ends_json(const struct trial_record *r)
+{
+	json_t *ends = json_array();
+
+	for (size_t i = 0; i < r->ends_n; i++)
+		json_array_append_new(ends,
+			json_pack("{s:s, s:o, s:s}", "role", role_name(r->ends[i].role), "site",
+				report_text(r->ends[i].site), "driver", driver_name(r->ends[i].driver)));
+	return ends;
+}
+
 json_t *report_trial_json(const struct trial_record *r)
 {
 	json_t *o = json_object(), *flags = json_array();
@@ -151,6 +162,7 @@ json_t *report_trial_json(const struct trial_record *r)
 	json_object_set_new(o, "settings", report_settings_json(&r->settings));
 	json_object_set_new(o, "host", kernel_json(&r->host));
 	json_object_set_new(o, "guest", kernel_json(&r->guest));
+	json_object_set_new(o, "ends", ends_json(r));
 	json_object_set_new(o, "boot_ns", report_boot_json(t.boot_ns));
 	json_object_set_new(o, "console", r->console[0] ? report_text(r->console) : json_null());
 	add_figures(o, r, &t);

@@ -187,8 +187,9 @@ static void conditions(const struct trial_record *r, struct buf *out)
 		buf_add(&line, ", NODELAY %s", s->nodelay ? "on" : "off");
 	if (trial_measured(r)->congestion[0])
 		buf_add(&line, ", %s", trial_measured(r)->congestion);
-	if (r->client.busy_poll_us)
-		buf_add(&line, ", busy poll %llu µs", (unsigned long long)r->client.busy_poll_us);
+	if (r->ends[END_CLIENT].record.busy_poll_us)
+		buf_add(&line, ", busy poll %llu µs",
+			(unsigned long long)r->ends[END_CLIENT].record.busy_poll_us);
 	if (r->mtu)
 		buf_add(&line, ", MTU %llu", (unsigned long long)r->mtu);
 	if (!stream)
@@ -197,8 +198,8 @@ static void conditions(const struct trial_record *r, struct buf *out)
 	line.len = 0;
 	buf_add(&line, "profile %s", s->profile);
 	placement(s, &line);
-	buf_add(&line, ", timer slack %llu ns, clock %s", (unsigned long long)r->client.timer_slack_ns,
-		s->clock);
+	buf_add(&line, ", timer slack %llu ns, clock %s",
+		(unsigned long long)r->ends[END_CLIENT].record.timer_slack_ns, s->clock);
 	text_wrap(out, "  placement ", line.data);
 	buf_free(&line);
 }
@@ -242,11 +243,11 @@ static void worst(const struct trial_record *r, struct buf *out)
 {
 	char a[32], b[32];
 
-	for (size_t i = 0; i < r->client.worst_n && i < 3; i++) {
+	for (size_t i = 0; i < r->ends[END_CLIENT].record.worst_n && i < 3; i++) {
 		const struct during *d = &r->during[i];
 		AUTO_FREE char *line = str_format("%s at %s: %s%s%s",
-			text_ns((double)r->client.worst[i].response_ns, a, sizeof(a)),
-			text_ns((double)r->client.worst[i].at_ns, b, sizeof(b)),
+			text_ns((double)r->ends[END_CLIENT].record.worst[i].response_ns, a, sizeof(a)),
+			text_ns((double)r->ends[END_CLIENT].record.worst[i].at_ns, b, sizeof(b)),
 			*d->owner ? d->owner : "unknown", *d->evidence ? ", " : "", d->evidence);
 		text_wrap(out, i ? "            " : "  worst     ", line);
 	}

@@ -108,11 +108,10 @@ char *report_trial_why(const struct report_trial *t, char *out, size_t size)
 /* FNV-1a of everything that both ends saw: equal for equal trials of the exact clock. */
 static uint64_t digest(const struct trial_record *r)
 {
-	const struct endpoint_record *ends[] = {&r->client, &r->server};
 	uint64_t hash = 0xcbf29ce484222325u;
 
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
-		json_t *json = endpoint_record_json(ends[i]);
+	for (size_t i = 0; i < r->ends_n; i++) {
+		json_t *json = endpoint_record_json(&r->ends[i].record);
 		AUTO_FREE char *text = json_dumps(json, JSON_COMPACT);
 
 		for (const char *c = text ? text : ""; *c; c++)
@@ -136,10 +135,12 @@ static void fill_counts(struct report_trial *t, const struct trial_record *r)
 	t->lost = m->lost;
 	t->timeouts = m->timeouts;
 	t->reordered = m->reordered;
-	t->dead_flows = r->client.dead_flows + r->server.dead_flows;
-	t->retransmits = r->client.retransmits + r->server.retransmits;
-	t->client_cpu_ns = r->client.cpu_ns;
-	t->server_cpu_ns = r->server.cpu_ns;
+	for (size_t i = 0; i < r->ends_n; i++) {
+		t->dead_flows += r->ends[i].record.dead_flows;
+		t->retransmits += r->ends[i].record.retransmits;
+	}
+	t->client_cpu_ns = r->ends[END_CLIENT].record.cpu_ns;
+	t->server_cpu_ns = r->ends[END_SERVER].record.cpu_ns;
 	t->system_cpu_ns = r->system_cpu_ns;
 	t->steal_ns = r->steal_ns;
 	t->context_switches = r->context_switches;

@@ -149,7 +149,7 @@ void attribute_worst(const struct samples *samples, uint64_t started_ns, const s
 
 void attribute_trial(const struct samples *samples, struct trial_record *record)
 {
-	const struct endpoint_record *client = &record->client, *m = trial_measured(record);
+	const struct endpoint_record *client = &record->ends[END_CLIENT].record, *m = trial_measured(record);
 
 	if (target_of(&record->settings)->machine)
 		m = client; /* a guest's clock is its own; the client's is that of the samples */

@@ -80,7 +80,7 @@ static void lab_sign(const struct lab *lab, const struct trial_plan *plan, struc
 {
 	struct kernel_facts *host = &record->host;
 
-	record->settings = plan->settings;
+	trial_record_begin(record, plan);
 	if (record->outcome == TRIAL_FAILED && !record->console[0])
 		machine_console(lab->machine, record->console, sizeof(record->console));
 	str_copy(host->accel, sizeof(host->accel), lab->facts.accel);
@@ -97,22 +97,23 @@ static void lab_sign(const struct lab *lab, const struct trial_plan *plan, struc
  */
 static int record_check(struct trial_record *record, const struct trial_plan *plan, struct err *e)
 {
-	uint64_t most = job_longest_ns(&plan->client) + 2 * plan->client.timeout_ns + LATE_NS;
-
+	const struct endpoint_job *client = &plan->ends[END_CLIENT].job;
+	uint64_t most = job_longest_ns(client) + 2 * client->timeout_ns + LATE_NS;
 	int rc = host_knobs_read(&record->knobs, e);
+
 	if (rc < 0) {
 		json_decref(record->knobs);
 		record->knobs = json_array();
 	}
-	for (int server = 0; server < 2; server++) {
-		struct endpoint_record *end = server ? &record->server : &record->client;
+	for (size_t i = 0; i < plan->ends_n; i++) {
+		struct endpoint_record *end = &record->ends[i].record;
 		struct err why = ERR_INIT;
 
-		if (endpoint_record_check(end, server ? &plan->server : &plan->client, most, &why) == 0)
+		if (endpoint_record_check(end, &plan->ends[i].job, most, &why) == 0)
 			continue;
 		*end = (struct endpoint_record){0}; /* what cannot be true is not kept */
 		if (rc == 0 && record->outcome == TRIAL_DONE) {
-			err_wrap(&why, server ? "server endpoint" : "client endpoint");
+			err_wrap(&why, "%s endpoint", role_name(plan->ends[i].role));
 			rc = -why.code;
 			*e = why;
 		}
@@ -124,7 +125,7 @@ static int lab_ask(struct lab *lab, const struct trial_plan *plan, struct trial_
 {
 	struct settings inner;
 	json_t *body = NULL;
-	uint64_t deadline = time_now_ns() + job_longest_ns(&plan->client) + TRIAL_NS;
+	uint64_t deadline = time_now_ns() + job_longest_ns(&plan->ends[END_CLIENT].job) + TRIAL_NS;
 
 	lab_inner(plan, &inner);
 	int rc = frame_send(lab->control, FRAME_TRIAL, json_pack("{s:o}", "settings", settings_json(&inner)),
@@ -197,10 +198,10 @@ static int lab_trial(
 	record->wall_started_ns = wall;
 	record->duration_ns = time_now_ns() - begin;
 	if (rc < 0) {
-		record->settings = plan->settings;
+		trial_record_begin(record, plan);
+		trial_record_forget(record);
 		record->outcome = TRIAL_FAILED;
 		record->verified = false; /* what was read before it went wrong is nothing to go by */
-		record->client = record->server = (struct endpoint_record){0};
 		snprintf(record->reason, sizeof(record->reason), "%s", err_string(&why, text, sizeof(text)));
 		if (site->lab && site->lab->machine)
 			machine_console(site->lab->machine, record->console, sizeof(record->console));

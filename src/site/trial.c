@@ -68,9 +68,15 @@ static int agent_failed(struct session *s, const char *who, struct err *e)
 	return -e->code;
 }
 
-static const char *end_name(bool server)
+static const char *end_name(const struct trial_plan *plan, size_t end)
 {
-	return server ? "server endpoint" : "client endpoint";
+	return plan->ends[end].role == ROLE_SERVER ? "server endpoint" : "client endpoint";
+}
+
+/* Our end of the control stream of an end. */
+static int control_of(const struct session *s, size_t end)
+{
+	return target_control(s->target, s->plan->ends[end].role == ROLE_SERVER);
 }
 
 /*
@@ -79,8 +85,8 @@ static const char *end_name(bool server)
  */
 static int an_end_failed(struct session *s, struct err *e)
 {
-	for (int server = 0; server < 2; server++) {
-		struct pollfd p = {.fd = target_control(s->target, server), .events = POLLIN};
+	for (size_t end = 0; end < s->plan->ends_n; end++) {
+		struct pollfd p = {.fd = control_of(s, end), .events = POLLIN};
 		struct err said = ERR_INIT;
 		json_t *body = NULL;
 
@@ -91,7 +97,7 @@ static int an_end_failed(struct session *s, struct err *e)
 		if (rc == -EREMOTEIO)
 			*e = said;
 		if (rc == -EREMOTEIO || rc == -EPIPE)
-			return agent_failed(s, end_name(server), e);
+			return agent_failed(s, end_name(s->plan, end), e);
 	}
 	return agent_failed(s, NULL, e);
 }
@@ -136,7 +142,7 @@ static int prepare_endpoint(struct session *s, const struct endpoint_job *job, u
 
 static int prepare_endpoints(struct session *s, struct err *e)
 {
-	struct endpoint_job server = s->plan->server, client = s->plan->client;
+	struct endpoint_job server = s->plan->ends[END_SERVER].job, client = s->plan->ends[END_CLIENT].job;
 	int rc = rng_token(server.token, e);
 
 	if (rc == 0 && str_copy(server.address, sizeof(server.address), target_address(s->target)))
@@ -144,9 +150,9 @@ static int prepare_endpoints(struct session *s, struct err *e)
 	memcpy(client.token, server.token, sizeof(client.token));
 	memcpy(client.address, server.address, sizeof(client.address));
 	if (rc == 0 && (rc = prepare_endpoint(s, &server, client.ports, e)) < 0)
-		rc = agent_failed(s, end_name(true), e);
+		rc = agent_failed(s, end_name(s->plan, END_SERVER), e);
 	if (rc == 0 && (rc = prepare_endpoint(s, &client, NULL, e)) < 0)
-		rc = agent_failed(s, end_name(false), e);
+		rc = agent_failed(s, end_name(s->plan, END_CLIENT), e);
 	return rc;
 }
 
@@ -168,10 +174,10 @@ static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
 	return err_set(e, EINTR, "interrupted");
 }
 
-static int take_record(struct session *s, bool server, uint64_t deadline, struct err *e)
+static int take_record(struct session *s, size_t end, uint64_t deadline, struct err *e)
 {
-	struct endpoint_record *record = server ? &s->record->server : &s->record->client;
-	int fd = target_control(s->target, server);
+	struct endpoint_record *record = &s->record->ends[end].record;
+	int fd = control_of(s, end);
 	json_t *body = NULL;
 	int rc = watch(s, fd, deadline, e);
 
@@ -182,39 +188,39 @@ static int take_record(struct session *s, bool server, uint64_t deadline, struct
 		json_decref(body);
 	}
 	if (rc == 0)
-		rc = endpoint_record_check(record, server ? &s->plan->server : &s->plan->client,
-			time_now_ns() - s->begun_ns + SLACK_NS, e);
+		rc = endpoint_record_check(
+			record, &s->plan->ends[end].job, time_now_ns() - s->begun_ns + SLACK_NS, e);
 	if (rc < 0 && rc != -EINTR) {
 		*record = (struct endpoint_record){0}; /* what cannot be true is not kept */
-		agent_failed(s, end_name(server), e);
+		agent_failed(s, end_name(s->plan, end), e);
 	}
 	return rc;
 }
 
 static int measure(struct session *s, struct err *e)
 {
-	const struct endpoint_job *job = &s->plan->client;
+	const struct endpoint_job *job = &s->plan->ends[END_CLIENT].job;
 	bool counted = job->workload->kind == WORKLOAD_RR && job->transactions;
 	uint64_t begin = time_now_ns(), grace = begin + HANDSHAKE_NS, slack = boot_patience_ns(SLACK_NS);
 	uint64_t deadline = begin + job->warmup_ns + (counted ? job->max_duration_ns : job->duration_ns) +
 			    2 * job->timeout_ns + slack;
-	int rc = frame_send(target_control(s->target, true), FRAME_GO, json_object(), grace, e);
+	int rc = frame_send(control_of(s, END_SERVER), FRAME_GO, json_object(), grace, e);
 
 	if (rc == 0)
-		rc = frame_send(target_control(s->target, false), FRAME_GO, json_object(), grace, e);
+		rc = frame_send(control_of(s, END_CLIENT), FRAME_GO, json_object(), grace, e);
 	if (rc < 0)
 		rc = an_end_failed(s, e);
 	s->busy = true;
 	if (s->started_ns)
 		s->record->guest.first_ns = time_now_ns() - s->started_ns;
 	if (rc == 0)
-		rc = take_record(s, false, deadline, e);
+		rc = take_record(s, END_CLIENT, deadline, e);
 	/* The server ends by itself when the client has gone; STOP makes sure.  It may have gone before STOP
 	 * arrives. */
 	if (rc == 0)
-		frame_send(target_control(s->target, true), FRAME_STOP, json_object(), deadline, ERR_IGNORED);
+		frame_send(control_of(s, END_SERVER), FRAME_STOP, json_object(), deadline, ERR_IGNORED);
 	if (rc == 0)
-		rc = take_record(s, true, time_now_ns() + job->timeout_ns + slack, e);
+		rc = take_record(s, END_SERVER, time_now_ns() + job->timeout_ns + slack, e);
 	s->busy = rc < 0;
 	sampler_sample(s->sampler);
 	return rc;
@@ -226,11 +232,11 @@ static int measure(struct session *s, struct err *e)
 static int tune_guest(struct session *s, struct err *e)
 {
 	uint64_t deadline = time_now_ns() + target_patience_ns(s->plan, HANDSHAKE_NS);
-	int fd = target_control(s->target, true), rc = 0;
+	int fd = control_of(s, END_SERVER), rc = 0;
 
 	for (int stage = TUNE_HOST; rc == 0 && plan_target(s->plan)->machine && stage <= TUNE_LIVE; stage++)
 		rc = guest_tune(fd, &s->plan->tuning, (enum tune_stage)stage, deadline, &s->guest_knobs, e);
-	return rc < 0 ? agent_failed(s, end_name(true), e) : 0;
+	return rc < 0 ? agent_failed(s, end_name(s->plan, END_SERVER), e) : 0;
 }
 
 /* Does all that is in force still hold, on both sides? */
@@ -244,9 +250,9 @@ static int verify(struct session *s, bool *all, struct err *e)
 		return an_end_failed(s, e);
 	if (!plan_target(s->plan)->machine)
 		return 0;
-	rc = guest_verify(target_control(s->target, true), deadline, &inside, &s->guest_knobs, e);
+	rc = guest_verify(control_of(s, END_SERVER), deadline, &inside, &s->guest_knobs, e);
 	*all = *all && inside;
-	return rc < 0 ? agent_failed(s, end_name(true), e) : 0;
+	return rc < 0 ? agent_failed(s, end_name(s->plan, END_SERVER), e) : 0;
 }
 
 /* --- what the records mean --------------------------------------------------------------------- */
@@ -267,13 +273,14 @@ static void judge_steadiness(struct trial_record *r)
 
 static void judge_outcome(const struct trial_plan *plan, struct trial_record *r)
 {
-	const struct endpoint_record *ends[] = {&r->client, &r->server}, *m = trial_measured(r);
-	uint64_t rate = plan->client.rate;
+	const struct endpoint_record *m = trial_measured(r);
+	uint64_t rate = plan->ends[END_CLIENT].job.rate;
 
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-		if (ends[i]->mistake[0] && !r->reason[0]) {
+	for (size_t i = 0; i < r->ends_n; i++)
+		if (r->ends[i].record.mistake[0] && !r->reason[0]) {
 			r->outcome = TRIAL_FAILED;
-			snprintf(r->reason, sizeof(r->reason), "%s: %s", end_name(i), ends[i]->mistake);
+			snprintf(r->reason, sizeof(r->reason), "%s: %s", end_name(plan, i),
+				r->ends[i].record.mistake);
 		}
 	if (r->outcome == TRIAL_DONE && !m->transactions && plan->open_loop && m->sent) {
 		r->outcome = TRIAL_FAILED;
@@ -334,7 +341,7 @@ static int take_down(struct session *s, struct err *e)
 	/* A guest of taut's own just ends; a user's goes on.  An agent that is still measuring hears nothing
 	 * but the end of its stream, and puts back by itself. */
 	if (s->guest_knobs && !s->busy && !plan_target(s->plan)->made &&
-		guest_untune(target_control(s->target, true), time_now_ns() + HANDSHAKE_NS, &problem) < 0)
+		guest_untune(control_of(s, END_SERVER), time_now_ns() + HANDSHAKE_NS, &problem) < 0)
 		log_warn("%s", err_string(&problem, text, sizeof(text)));
 	if (s->tune) {
 		json_decref(s->record->knobs);
@@ -360,7 +367,7 @@ int site_trial_local(
 	struct err why = ERR_INIT;
 	char text[1024];
 
-	record->settings = plan->settings;
+	trial_record_begin(record, plan);
 	record->outcome = TRIAL_DONE;
 	record->wall_started_ns = time_wall_ns();
 	kernel_facts_own(&record->host);

@@ -2,6 +2,23 @@
 /* Settings become a plan: the part that needs no look at the machine.  See plan.h. */
 #include "plan.h"
 
+/* --- ends -------------------------------------------------------------------------------------- */
+
+static const char *const driver_names[DRIVERS_N] = {[DRIVER_SOCKET] = "socket"};
+
+const char *driver_name(enum driver driver)
+{
+	return driver_names[driver];
+}
+
+int driver_find(const char *name)
+{
+	for (int i = 0; i < DRIVERS_N; i++)
+		if (!strcmp(driver_names[i], name))
+			return i;
+	return -EINVAL;
+}
+
 /* --- the job of one end ------------------------------------------------------------------------ */
 
 int job_make(struct endpoint_job *out, const struct settings *s, bool server, struct err *e)
@@ -73,6 +90,21 @@ int tuning_make(struct tuning *out, const struct settings *s, struct err *e)
 
 /* --- the plan ---------------------------------------------------------------------------------- */
 
+static int ends_make(struct trial_plan *plan, struct err *e)
+{
+	static const enum role roles[] = {[END_CLIENT] = ROLE_CLIENT, [END_SERVER] = ROLE_SERVER};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(roles); i++) {
+		struct plan_end *end = &plan->ends[plan->ends_n++];
+		end->role = roles[i];
+		end->site = plan->site;
+		end->driver = DRIVER_SOCKET;
+		rc = job_make(&end->job, &plan->settings, roles[i] == ROLE_SERVER, e);
+	}
+	return rc;
+}
+
 int plan_make(struct trial_plan *out, const struct settings *s, struct err *e)
 {
 	struct trial_plan plan = {.settings = *s,
@@ -88,9 +120,7 @@ int plan_make(struct trial_plan *out, const struct settings *s, struct err *e)
 	if (rc == 0)
 		rc = tuning_make(&plan.tuning, s, e);
 	if (rc == 0)
-		rc = job_make(&plan.client, s, false, e);
-	if (rc == 0)
-		rc = job_make(&plan.server, s, true, e);
+		rc = ends_make(&plan, e);
 	if (rc < 0)
 		return rc;
 	*out = plan;

@@ -13,6 +13,17 @@
 
 #include "spec.h"
 
+/* --- ends -------------------------------------------------------------------------------------- */
+
+/* How an end moves its packets. */
+enum driver { DRIVER_SOCKET, DRIVERS_N };
+const char *driver_name(enum driver driver);
+int driver_find(const char *name); /* an enum driver, or -EINVAL */
+
+/* The ends of a trial by their number: the client first, then the server.  A trial has two or more. */
+enum end_number { END_CLIENT, END_SERVER };
+#define ENDS_MAX 2
+
 /* --- the job of one end ------------------------------------------------------------------------ */
 
 /* All that an end is told.  Members are what the settings of the same name say, checked. */
@@ -71,6 +82,14 @@ struct attachment_row; /* of the testbed */
 /* Can a trial be carried out here? */
 enum target_answer { TARGET_NO, TARGET_YES };
 
+/* One end: what it does, on which host, with which driver. */
+struct plan_end {
+	enum role role; /* ROLE_CLIENT or ROLE_SERVER */
+	enum site_kind site;
+	enum driver driver;
+	struct endpoint_job job;
+};
+
 struct trial_plan {
 	struct settings settings; /* as asked and checked; figures (MTU, vCPUs, memory …) are read here */
 	enum site_kind site;
@@ -81,7 +100,8 @@ struct trial_plan {
 	bool exact, open_loop;
 	const char *domain; /* name of a foreign guest that runs already; NULL: none */
 	struct tuning tuning;
-	struct endpoint_job client, server;
+	struct plan_end ends[ENDS_MAX]; /* by enum end_number */
+	size_t ends_n;
 	/* Found on the machine; borrowed from whoever has found them, for as long as the site is open. */
 	const struct runtime_row *runtime;
 	const struct attachment_row *attachment;

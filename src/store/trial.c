@@ -10,11 +10,8 @@
 
 #include <stddef.h>
 
-static const struct {
-	const char *name;
-	size_t offset;
-} ends[] = {
-	{"client", offsetof(struct trial_record, client)}, {"server", offsetof(struct trial_record, server)}};
+/* What the tables call an end. */
+static const char *const ends[ENDS_MAX] = {[END_CLIENT] = "client", [END_SERVER] = "server"};
 
 static const struct {
 	const char *name;
@@ -44,7 +41,7 @@ static int hists_add(
 		AUTO_FREE unsigned char *data =
 			hist_encode((const void *)((const char *)r + kinds[k].offset), &len);
 		if (db_run(store, "INSERT INTO histograms (trial, endpoint, kind, data) VALUES (?, ?, ?, ?)",
-			    "ittb", trial, ends[end].name, kinds[k].name, data, len))
+			    "ittb", trial, ends[end], kinds[k].name, data, len))
 			return db_error(store, e, "save a histogram");
 	}
 	return 0;
@@ -68,7 +65,7 @@ static int row_add(struct store *store, struct store_trial *t, const struct tria
 	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-		windows[i] = bulk_take(json_object_get(json, ends[i].name));
+		windows[i] = bulk_take(json_object_get(json, ends[i]));
 	AUTO_FREE char *text = db_json_text(json);
 	if (db_run(store,
 		    "INSERT INTO trials (cell, arm, block, position, outcome, verified, transactions, lost, started_ns, duration_ns, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -82,10 +79,10 @@ static int row_add(struct store *store, struct store_trial *t, const struct tria
 		AUTO_FREE char *w = db_json_text(windows[i]);
 
 		if (rc == 0)
-			rc = hists_add(store, t->id, i, (const void *)((const char *)r + ends[i].offset), e);
+			rc = hists_add(store, t->id, i, &r->ends[i].record, e);
 		if (rc == 0 && json_array_size(windows[i]) &&
 			db_run(store, "INSERT INTO windows (trial, endpoint, data) VALUES (?, ?, ?)", "itt",
-				t->id, ends[i].name, w))
+				t->id, ends[i], w))
 			rc = db_error(store, e, "save windows");
 		json_decref(windows[i]);
 	}
@@ -122,8 +119,12 @@ int store_trial_add(struct store *store, int64_t run, struct store_trial *trial,
 {
 	struct store_trial made = *trial;
 
-	if (trial->block > INT32_MAX || trial->position > INT32_MAX || record->client.worst_n > WORST_MAX ||
-		record->client.windows_n > WINDOWS_MAX || record->server.windows_n > WINDOWS_MAX)
+	bool good = trial->block <= INT32_MAX && trial->position <= INT32_MAX;
+
+	for (size_t i = 0; i < record->ends_n; i++)
+		good &= record->ends[i].record.worst_n <= WORST_MAX &&
+			record->ends[i].record.windows_n <= WINDOWS_MAX;
+	if (!good)
 		return err_set(e, EINVAL, "cannot save a trial: impossible numbers");
 	int rc = db_begin(store, e);
 
@@ -164,7 +165,7 @@ static int hists_read(
 		hist_clear(h);
 		if (db_prepare(store, &s,
 			    "SELECT data FROM histograms WHERE trial = ? AND endpoint = ? AND kind = ?",
-			    "itt", trial, ends[end].name, kinds[k].name))
+			    "itt", trial, ends[end], kinds[k].name))
 			return db_error(store, e, "read a histogram");
 		int step = sqlite3_step(s);
 		if (step == SQLITE_DONE)
@@ -193,7 +194,7 @@ static int windows_put(const struct store *store, int64_t trial, size_t end, jso
 	AUTO_STMT sqlite3_stmt *s = NULL;
 
 	if (db_prepare(store, &s, "SELECT data FROM windows WHERE trial = ? AND endpoint = ?", "it", trial,
-		    ends[end].name))
+		    ends[end]))
 		return db_error(store, e, "read windows");
 	int step = sqlite3_step(s);
 	if (step == SQLITE_DONE)
@@ -203,7 +204,7 @@ static int windows_put(const struct store *store, int64_t trial, size_t end, jso
 	json_t *windows = db_json_column(store, s, 0, e);
 	if (!windows)
 		return -EBADMSG;
-	json_object_set_new(json_object_get(record, ends[end].name), "windows", windows);
+	json_object_set_new(json_object_get(record, ends[end]), "windows", windows);
 	return 0;
 }
 
@@ -222,7 +223,7 @@ static int record_read(
 	}
 	json_decref(json);
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(ends); i++)
-		rc = hists_read(store, trial, i, (void *)((char *)record + ends[i].offset), e);
+		rc = hists_read(store, trial, i, &record->ends[i].record, e);
 	return rc;
 }
 

@@ -76,6 +76,14 @@ struct during {
 
 #define CONSOLE_BYTES 16384
 
+/* One end of a trial, and what it saw. */
+struct trial_end {
+	enum role role;
+	char site[128]; /* the host that it was on, as the settings call it: "local", "lab:6.12" */
+	enum driver driver;
+	struct endpoint_record record;
+};
+
 struct trial_record {
 	struct settings settings;
 	enum trial_outcome outcome;
@@ -86,13 +94,18 @@ struct trial_record {
 	uint64_t warmup_more;         /* windows that MSER-5 would cut besides the warm-up */
 	uint64_t mtu, system_cpu_ns, steal_ns, context_switches, interrupts, softirqs;
 	struct kernel_facts host, guest;
-	char console[CONSOLE_BYTES]; /* the last lines of the machine's console, printable ASCII; "" */
-	struct endpoint_record client, server;
-	struct during during[WORST_MAX]; /* of client.worst[] */
+	char console[CONSOLE_BYTES];     /* the last lines of the machine's console, printable ASCII; "" */
+	struct trial_end ends[ENDS_MAX]; /* by enum end_number */
+	size_t ends_n;
+	struct during during[WORST_MAX]; /* of the client's worst[] */
 	json_t *knobs; /* array of {"id", "object", "before", "value", "status", "reason"}; owned; never NULL
 			  in a made record */
 };
 struct trial_record *trial_record_new(void);
+/* Settings, and the ends that they ask for, of the record of a trial that begins. */
+void trial_record_begin(struct trial_record *r, const struct trial_plan *plan);
+/* Throws away what the ends saw, not who they are. */
+void trial_record_forget(struct trial_record *r);
 void trial_record_free(struct trial_record *r);
 static inline void auto_trial_record(struct trial_record **r)
 {

@@ -45,11 +45,94 @@ static const struct field during_fields[] = {
 	FIELD(FIELD_TEXT, struct during, evidence),
 };
 
+/* --- ends -------------------------------------------------------------------------------------- */
+
+/* Where an end's record stands in that of the trial, by its number. */
+static const char *const end_keys[ENDS_MAX] = {[END_CLIENT] = "client", [END_SERVER] = "server"};
+static const enum role end_roles[ENDS_MAX] = {[END_CLIENT] = ROLE_CLIENT, [END_SERVER] = ROLE_SERVER};
+
+void trial_record_begin(struct trial_record *r, const struct trial_plan *plan)
+{
+	r->settings = plan->settings;
+	r->ends_n = plan->ends_n;
+	for (size_t i = 0; i < plan->ends_n; i++) {
+		r->ends[i].role = plan->ends[i].role;
+		r->ends[i].driver = plan->ends[i].driver;
+		snprintf(r->ends[i].site, sizeof(r->ends[i].site), "%s", plan->settings.site);
+	}
+}
+
+void trial_record_forget(struct trial_record *r)
+{
+	for (size_t i = 0; i < r->ends_n; i++)
+		r->ends[i].record = (struct endpoint_record){0};
+}
+
+static json_t *ends_json(const struct trial_record *r)
+{
+	json_t *ends = json_array();
+
+	for (size_t i = 0; i < r->ends_n; i++)
+		json_array_append_new(
+			ends, json_pack("{s:s, s:s, s:s}", "role", role_name(r->ends[i].role), "site",
+				      r->ends[i].site, "driver", driver_name(r->ends[i].driver)));
+	return ends;
+}
+
+/* A record of before there was more than one driver: two ends, on the host of the settings. */
+static void ends_default(struct trial_record *r)
+{
+	r->ends_n = ENDS_MAX;
+	for (size_t i = 0; i < ENDS_MAX; i++) {
+		r->ends[i].role = end_roles[i];
+		r->ends[i].driver = DRIVER_SOCKET;
+		snprintf(r->ends[i].site, sizeof(r->ends[i].site), "%s", r->settings.site);
+	}
+}
+
+static int end_read(struct trial_end *end, enum role role, const json_t *object, struct err *e)
+{
+	const char *said = json_string_value(json_object_get(object, "role"));
+	const char *site = json_string_value(json_object_get(object, "site"));
+	const char *driver = json_string_value(json_object_get(object, "driver"));
+	int found = driver_find(driver ? driver : "");
+
+	if (!said || strcmp(said, role_name(role)))
+		return err_set(e, EINVAL, "'ends' does not have the %s where it must be", role_name(role));
+	if (found < 0 || !site || str_copy(end->site, sizeof(end->site), site))
+		return err_set(e, EINVAL, "'ends' does not say where the %s is, or how it moves packets",
+			role_name(role));
+	end->role = role;
+	end->driver = (enum driver)found;
+	return 0;
+}
+
+static int ends_read(struct trial_record *r, const json_t *object, enum reading how, struct err *e)
+{
+	const json_t *ends = json_object_get(object, "ends");
+	int rc = 0;
+
+	if (!ends && how == READ_ARCHIVE)
+		ends_default(r);
+	else if (!json_is_array(ends) || json_array_size(ends) != ENDS_MAX)
+		return err_set(e, EINVAL, "'ends' are not %d ends", ENDS_MAX);
+	for (size_t i = 0; rc == 0 && ends && i < ENDS_MAX; i++)
+		rc = end_read(&r->ends[i], end_roles[i], json_array_get(ends, i), e);
+	r->ends_n = ENDS_MAX;
+	for (size_t i = 0; rc == 0 && i < r->ends_n; i++)
+		rc = endpoint_record_from_json(
+			&r->ends[i].record, json_object_get(object, end_keys[i]), how, e);
+	return rc;
+}
+
+/* --- the whole --------------------------------------------------------------------------------- */
+
 struct trial_record *trial_record_new(void)
 {
 	struct trial_record *r = mem_alloc(sizeof(*r));
 
 	settings_init(&r->settings);
+	ends_default(r);
 	r->knobs = json_array();
 	return r;
 }
@@ -64,7 +147,10 @@ void trial_record_free(struct trial_record *r)
 
 const struct endpoint_record *trial_measured(const struct trial_record *r)
 {
-	return r->server.receiver ? &r->server : &r->client;
+	for (size_t i = 0; i < r->ends_n; i++)
+		if (r->ends[i].record.receiver)
+			return &r->ends[i].record;
+	return &r->ends[END_CLIENT].record;
 }
 
 double trial_throughput_bps(const struct trial_record *r)
@@ -103,7 +189,7 @@ json_t *trial_record_json(const struct trial_record *r)
 	json_t *object = json_object(), *during = json_array();
 
 	fields_to_json(trial_fields, ARRAY_LEN(trial_fields), r, object);
-	for (size_t i = 0; i < r->client.worst_n; i++) {
+	for (size_t i = 0; i < r->ends[END_CLIENT].record.worst_n; i++) {
 		json_t *item = json_object();
 		fields_to_json(during_fields, ARRAY_LEN(during_fields), &r->during[i], item);
 		json_array_append_new(during, item);
@@ -112,8 +198,9 @@ json_t *trial_record_json(const struct trial_record *r)
 	json_object_set_new(object, "settings", settings_json(&r->settings));
 	json_object_set_new(object, "host", kernel_json(&r->host));
 	json_object_set_new(object, "guest", kernel_json(&r->guest));
-	json_object_set_new(object, "client", endpoint_record_json(&r->client));
-	json_object_set_new(object, "server", endpoint_record_json(&r->server));
+	json_object_set_new(object, "ends", ends_json(r));
+	for (size_t i = 0; i < r->ends_n; i++)
+		json_object_set_new(object, end_keys[i], endpoint_record_json(&r->ends[i].record));
 	json_object_set_new(object, "during", during);
 	json_object_set(object, "knobs", r->knobs);
 	return object;
@@ -135,9 +222,9 @@ static int during_read(struct trial_record *r, const json_t *object, enum readin
 
 	if (!during && how == READ_ARCHIVE)
 		return 0;
-	if (!json_is_array(during) || json_array_size(during) != r->client.worst_n)
+	if (!json_is_array(during) || json_array_size(during) != r->ends[END_CLIENT].record.worst_n)
 		return err_set(e, EINVAL, "'during' does not match 'worst'");
-	for (size_t i = 0; i < r->client.worst_n; i++) {
+	for (size_t i = 0; i < r->ends[END_CLIENT].record.worst_n; i++) {
 		int rc = fields_from_json(during_fields, ARRAY_LEN(during_fields), &r->during[i],
 			json_array_get(during, i), NULL, how, e);
 		if (rc < 0)
@@ -150,7 +237,7 @@ int trial_record_from_json(struct trial_record *r, const json_t *object, enum re
 {
 	json_t *found = json_object_get(object, "knobs"), *knobs = NULL;
 	int rc = fields_from_json(trial_fields, ARRAY_LEN(trial_fields), r, object,
-		"outcome|settings|host|guest|client|server|during|knobs", how, e);
+		"outcome|settings|host|guest|ends|client|server|during|knobs", how, e);
 
 	if (rc == 0)
 		rc = outcome_read(&r->outcome, json_object_get(object, "outcome"), e);
@@ -163,9 +250,7 @@ int trial_record_from_json(struct trial_record *r, const json_t *object, enum re
 		rc = fields_from_json(kernel_fields, ARRAY_LEN(kernel_fields), &r->guest,
 			json_object_get(object, "guest"), NULL, how, e);
 	if (rc == 0)
-		rc = endpoint_record_from_json(&r->client, json_object_get(object, "client"), how, e);
-	if (rc == 0)
-		rc = endpoint_record_from_json(&r->server, json_object_get(object, "server"), how, e);
+		rc = ends_read(r, object, how, e);
 	if (rc == 0)
 		rc = during_read(r, object, how, e);
 	if (rc == 0 && !json_is_array(found) && (found || how == READ_STREAM))

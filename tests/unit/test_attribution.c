@@ -308,11 +308,11 @@ static void a_trial_is_told_what_its_machine_did_while_it_measured(void **state)
 	GROWS(made, 21, steal_ns, 30 * NS_PER_MS);
 	GROWS(made, 90, busy_ns, NS_PER_S); /* afterwards */
 	RUNS(made, context_switches, 3);
-	r->client.started_ns = FIRST_NS + 10 * PERIOD;
-	r->client.ended_ns = FIRST_NS + 50 * PERIOD;
-	r->client.worst_n = 2;
-	r->client.worst[0] = (struct worst){.at_ns = 10 * PERIOD + 1, .response_ns = PERIOD};
-	r->client.worst[1] = (struct worst){.at_ns = 30 * PERIOD, .response_ns = PERIOD};
+	r->ends[END_CLIENT].record.started_ns = FIRST_NS + 10 * PERIOD;
+	r->ends[END_CLIENT].record.ended_ns = FIRST_NS + 50 * PERIOD;
+	r->ends[END_CLIENT].record.worst_n = 2;
+	r->ends[END_CLIENT].record.worst[0] = (struct worst){.at_ns = 10 * PERIOD + 1, .response_ns = PERIOD};
+	r->ends[END_CLIENT].record.worst[1] = (struct worst){.at_ns = 30 * PERIOD, .response_ns = PERIOD};
 	attribute_trial(&made->samples, r);
 	assert_int_equal(r->system_cpu_ns, NS_PER_S);
 	assert_int_equal(r->steal_ns, 30 * NS_PER_MS);
@@ -331,11 +331,11 @@ static void a_guests_clock_is_not_held_against_the_samples(void **state)
 	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
 
 	(void)state;
-	r->client.started_ns = FIRST_NS;
-	r->client.ended_ns = FIRST_NS + 10 * PERIOD;
-	r->server.receiver = true;
-	r->server.started_ns = FIRST_NS + 10 * PERIOD;
-	r->server.ended_ns = FIRST_NS + 40 * PERIOD;
+	r->ends[END_CLIENT].record.started_ns = FIRST_NS;
+	r->ends[END_CLIENT].record.ended_ns = FIRST_NS + 10 * PERIOD;
+	r->ends[END_SERVER].record.receiver = true;
+	r->ends[END_SERVER].record.started_ns = FIRST_NS + 10 * PERIOD;
+	r->ends[END_SERVER].record.ended_ns = FIRST_NS + 40 * PERIOD;
 	attribute_trial(&made->samples, r);
 	assert_int_equal(r->interrupts, 30 * 10);
 	r->settings.target = "vm";

@@ -59,7 +59,7 @@ static void note(const struct site *site, const struct trial_plan *plan)
 
 static void measured(struct trial_record *record)
 {
-	struct endpoint_record *c = &record->client;
+	struct endpoint_record *c = &record->ends[END_CLIENT].record;
 
 	c->ended_ns = NS_PER_MS;
 	c->sent = c->transactions = 100;

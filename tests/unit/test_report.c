@@ -30,7 +30,7 @@ static void fill_rr(struct world *w, uint64_t blocks, uint64_t transactions)
 				r->outcome = TRIAL_FAILED;
 				str_copy(r->reason, sizeof(r->reason), "the server ended, \"early\"");
 			}
-			r->client.capped = b == 5 && a;
+			r->ends[END_CLIENT].record.capped = b == 5 && a;
 			trial_add(w, cell, a ? "tuned" : "stock", b, r);
 		}
 }
@@ -63,8 +63,8 @@ static void fill_open(struct world *w, uint64_t blocks)
 			struct trial_record *r = open_record(&arms[a], &shape, b);
 
 			r->rate_missed = b == 2 && a;
-			r->client.lost = b == 1;
-			r->client.sent += r->client.lost;
+			r->ends[END_CLIENT].record.lost = b == 1;
+			r->ends[END_CLIENT].record.sent += r->ends[END_CLIENT].record.lost;
 			trial_add(w, cell, a ? "tuned" : "stock", b, r);
 		}
 }
@@ -414,9 +414,9 @@ static void a_closed_loop_says_what_it_hides(void **state)
 	for (int a = 0; a < 2; a++) {
 		struct trial_record *t = rr_record(&arms[a], &shape, 0);
 
-		hist_add(&t->client.service, 300 * NS_PER_MS);
-		t->client.response = t->client.service;
-		t->client.transactions++;
+		hist_add(&t->ends[END_CLIENT].record.service, 300 * NS_PER_MS);
+		t->ends[END_CLIENT].record.response = t->ends[END_CLIENT].record.service;
+		t->ends[END_CLIENT].record.transactions++;
 		trial_add(w, cell, a ? "tuned" : "stock", 0, t);
 	}
 	CHECK(report_load(&r, w->store, w->run, NULL, &problem));

@@ -192,9 +192,9 @@ static void further_trials_show_whether_it_repeats(void **state)
 	trial_add(w, cell, "stock", 1, exact_record(&arms[0], &fast, 99));
 	struct trial_record *other = exact_record(&arms[1], &slow, 99);
 	/* One transaction of twenty thousand was slower: nothing of the bulk moves. */
-	hist_add(&other->client.service, 900000);
-	other->client.response = other->client.service;
-	other->client.sent = ++other->client.transactions;
+	hist_add(&other->ends[END_CLIENT].record.service, 900000);
+	other->ends[END_CLIENT].record.response = other->ends[END_CLIENT].record.service;
+	other->ends[END_CLIENT].record.sent = ++other->ends[END_CLIENT].record.transactions;
 	trial_add(w, cell, "tuned", 1, other);
 
 	AUTO(auto_report) struct report *r = loaded(w);

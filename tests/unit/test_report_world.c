@@ -10,7 +10,7 @@ struct err problem;
 struct trial_record *rr_record(const struct settings *s, const struct shape *shape, uint64_t block)
 {
 	struct trial_record *r = trial_record_new();
-	struct endpoint_record *c = &r->client;
+	struct endpoint_record *c = &r->ends[END_CLIENT].record;
 
 	r->settings = *s;
 	r->verified = true;
@@ -21,7 +21,7 @@ struct trial_record *rr_record(const struct settings *s, const struct shape *sha
 	c->sent = c->transactions = shape->transactions;
 	c->has_service = true;
 	hist_clear(&c->service);
-	hist_clear(&r->server.service);
+	hist_clear(&r->ends[END_SERVER].record.service);
 	uint64_t drift = shape->base_ns * (block * 37 % 11) / 2000; /* up to 0.5 %, the same in every arm */
 	for (uint64_t i = 0; i < shape->transactions; i++) {
 		uint64_t ns = shape->base_ns + drift + i * 7919 % 100 * shape->step_ns;
@@ -47,14 +47,15 @@ struct trial_record *stream_record(const struct settings *s, double bps, uint64_
 
 	r->settings = *s;
 	r->verified = true;
-	r->server.receiver = true;
-	r->server.ended_ns = NS_PER_S;
+	r->ends[END_SERVER].record.receiver = true;
+	r->ends[END_SERVER].record.ended_ns = NS_PER_S;
 	r->mtu = 1500;
-	r->server.window_length_ns = NS_PER_S / 10;
-	r->server.windows_n = 10;
+	r->ends[END_SERVER].record.window_length_ns = NS_PER_S / 10;
+	r->ends[END_SERVER].record.windows_n = 10;
 	for (size_t i = 0; i < 10; i++) {
-		r->server.windows[i].bytes = (uint64_t)(bps / 80 * (1 + 0.001 * (double)((i + block) % 3)));
-		r->server.bytes += r->server.windows[i].bytes;
+		r->ends[END_SERVER].record.windows[i].bytes =
+			(uint64_t)(bps / 80 * (1 + 0.001 * (double)((i + block) % 3)));
+		r->ends[END_SERVER].record.bytes += r->ends[END_SERVER].record.windows[i].bytes;
 	}
 	return r;
 }
@@ -63,12 +64,12 @@ struct trial_record *open_record(const struct settings *s, const struct shape *s
 {
 	struct trial_record *r = rr_record(s, shape, block);
 
-	r->client.has_lateness = true;
-	hist_clear(&r->client.response);
-	hist_clear(&r->client.lateness);
+	r->ends[END_CLIENT].record.has_lateness = true;
+	hist_clear(&r->ends[END_CLIENT].record.response);
+	hist_clear(&r->ends[END_CLIENT].record.lateness);
 	for (uint64_t i = 0; i < shape->transactions; i++) {
-		hist_add(&r->client.response, 2 * shape->base_ns + i);
-		hist_add(&r->client.lateness, 100 + i % 7);
+		hist_add(&r->ends[END_CLIENT].record.response, 2 * shape->base_ns + i);
+		hist_add(&r->ends[END_CLIENT].record.lateness, 100 + i % 7);
 	}
 	return r;
 }

@@ -59,7 +59,7 @@ static int teardown(void **state)
 static struct trial_record *record_make(uint64_t seed, bool open)
 {
 	struct trial_record *r = trial_record_new();
-	struct endpoint_record *c = &r->client;
+	struct endpoint_record *c = &r->ends[END_CLIENT].record;
 
 	r->verified = true;
 	r->wall_started_ns = 1800000000ull * NS_PER_S;
@@ -183,7 +183,8 @@ static int compare_record(const struct store_trial *trial, const struct trial_re
 		AUTO_FREE char *x = json_dumps(a, JSON_SORT_KEYS), *y = json_dumps(b, JSON_SORT_KEYS);
 		fail_msg("%s\ncame back as\n%s", x, y);
 	}
-	assert_memory_equal(&meant->client.response, &got->client.response, sizeof(got->client.response));
+	assert_memory_equal(&meant->ends[END_CLIENT].record.response, &got->ends[END_CLIENT].record.response,
+		sizeof(got->ends[END_CLIENT].record.response));
 	json_decref(a);
 	json_decref(b);
 	return 0;
@@ -308,8 +309,8 @@ static int see_old_record(const struct store_trial *trial, const struct trial_re
 	assert_string_equal(r->settings.clock, "real");
 	assert_string_equal(r->settings.kernel, "");
 	assert_int_equal(r->settings.vcpus, 1);
-	assert_int_equal(r->client.transactions, 500);
-	assert_int_equal(r->client.service.count, 500);
+	assert_int_equal(r->ends[END_CLIENT].record.transactions, 500);
+	assert_int_equal(r->ends[END_CLIENT].record.service.count, 500);
 	assert_true(r->verified);
 	return 0;
 }

@@ -237,15 +237,15 @@ static void the_rate_of_a_late_open_loop_is_what_was_answered(void **state)
 	(void)state;
 	settings_init(&r->settings);
 	r->settings.warmup_ns = NS_PER_S;
-	r->client.started_ns = 5 * NS_PER_S;
-	r->client.ended_ns = r->client.started_ns + 5 * NS_PER_S / 2;
-	r->client.transactions = 79;
-	r->client.sent = 700100;
-	r->client.lost = 100;
+	r->ends[END_CLIENT].record.started_ns = 5 * NS_PER_S;
+	r->ends[END_CLIENT].record.ended_ns = r->ends[END_CLIENT].record.started_ns + 5 * NS_PER_S / 2;
+	r->ends[END_CLIENT].record.transactions = 79;
+	r->ends[END_CLIENT].record.sent = 700100;
+	r->ends[END_CLIENT].record.lost = 100;
 	assert_float_equal(trial_rate_per_s(r), 79 / 2.5, 1e-9);
 	r->settings.rate = 2000000;
 	assert_float_equal(trial_rate_per_s(r), 200000, 1e-9);
-	r->client.ended_ns = r->client.started_ns;
+	r->ends[END_CLIENT].record.ended_ns = r->ends[END_CLIENT].record.started_ns;
 	assert_true(isnan(trial_rate_per_s(r)));
 }
 
@@ -330,9 +330,77 @@ static void a_job_out_of_bounds_is_refused(void **state)
 	}
 }
 
+/* --- ends of a trial --------------------------------------------------------------------------- */
+
+static json_t *vm_record(void)
+{
+	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
+	struct trial_plan plan;
+	struct settings s;
+
+	settings_init(&s);
+	s.site = "lab:6.12";
+	assert_int_equal(plan_make(&plan, &s, ERR_IGNORED), 0);
+	trial_record_begin(r, &plan);
+	return trial_record_json(r);
+}
+
+static void a_record_says_where_its_ends_were(void **state)
+{
+	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
+	json_t *object = vm_record();
+
+	(void)state;
+	assert_int_equal(trial_record_from_json(r, object, READ_STREAM, ERR_IGNORED), 0);
+	assert_int_equal(r->ends_n, 2);
+	assert_int_equal(r->ends[END_CLIENT].role, ROLE_CLIENT);
+	assert_int_equal(r->ends[END_SERVER].role, ROLE_SERVER);
+	assert_string_equal(r->ends[END_SERVER].site, "lab:6.12");
+	assert_int_equal(r->ends[END_SERVER].driver, DRIVER_SOCKET);
+	json_decref(object);
+}
+
+/* As it was written before there was a choice of drivers. */
+static void an_old_record_has_two_ends_on_the_host_of_its_settings(void **state)
+{
+	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
+	json_t *object = vm_record();
+
+	(void)state;
+	json_object_del(object, "ends");
+	assert_true(trial_record_from_json(r, object, READ_STREAM, ERR_IGNORED) < 0);
+	assert_int_equal(trial_record_from_json(r, object, READ_ARCHIVE, ERR_IGNORED), 0);
+	assert_int_equal(r->ends_n, 2);
+	assert_string_equal(r->ends[END_CLIENT].site, "lab:6.12");
+	json_decref(object);
+}
+
+static void ends_that_cannot_be_are_refused(void **state)
+{
+	static const char *const rows[] = {"[]", "[1, 2]", "[{'role': 'server'}, {'role': 'client'}]",
+		"[{'role': 'client', 'site': 'local', 'driver': 'magic'}, "
+		"{'role': 'server', 'site': 'local', 'driver': 'socket'}]"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
+		AUTO_FREE char *text = str_dup(rows[i]);
+		json_t *object = vm_record();
+		for (char *c = text; *c; c++)
+			*c = *c == '\'' ? '"' : *c;
+		json_object_set_new(object, "ends", json_loads(text, 0, NULL));
+		if (trial_record_from_json(r, object, READ_STREAM, ERR_IGNORED) >= 0)
+			fail_msg("taken: %s", rows[i]);
+		json_decref(object);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_record_says_where_its_ends_were),
+		cmocka_unit_test(an_old_record_has_two_ends_on_the_host_of_its_settings),
+		cmocka_unit_test(ends_that_cannot_be_are_refused),
 		cmocka_unit_test(a_job_comes_back_as_it_was_sent),
 		cmocka_unit_test(an_end_is_told_nothing_that_it_does_not_need),
 		cmocka_unit_test(a_job_out_of_bounds_is_refused),
