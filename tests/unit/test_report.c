@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* report: a run of known data through the store, and what every format says of it. */
+/* report: a run with known data is stored, and every format shows it as expected. */
 #include "test_report_world.h"
 
 #include "report/formats.h"

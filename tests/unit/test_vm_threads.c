@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which thread of QEMU does what, on machines made of plain files: /proc and debugfs in a temporary folder.
- */
+/* The roles of QEMU's threads, on machines made of plain files: /proc and debugfs in a temporary folder. */
 #include "testbed/vm_threads.h"
 
 #include <setjmp.h>
@@ -142,7 +141,7 @@ static void a_thread_in_kvm_run_is_a_vcpu(void **state)
 	tree_end(&t);
 }
 
-/* That one of them waits in KVM_RUN just now says nothing of the others, which are busy. */
+/* One thread waits in KVM_RUN; the others are vCPUs too, although they are busy and not seen there. */
 static void names_tell_of_vcpus_that_nobody_sees_in_kvm_run(void **state)
 {
 	static const struct thread threads[] = {
