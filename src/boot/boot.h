@@ -72,8 +72,8 @@ int kernels_each(int (*fn)(const struct kernel *k, void *arg), void *arg, struct
  */
 int kernel_find(struct kernel *out, const char *which, struct err *e);
 /*
- * The same, found once for each word in the life of the process; the kernel is borrowed for ever.  A word
- * that named none is looked for again.
+ * The same, but a process searches once for each selector; the kernel is borrowed and never freed.  A
+ * selector that named none is searched for again.
  */
 int kernel_known(const struct kernel **out, const char *which, struct err *e);
 /* A bzImage at a path. -EINVAL when the file is none. */

@@ -432,7 +432,7 @@ static int clean(struct buf *said, struct err *e)
 	return undo_sweep(rows, target_sweep_rows(rows, ROWS_MAX), said, e);
 }
 
-/* A taut that makes a target, says so, and waits to be killed. */
+/* Starts a taut that makes a target, reports that it is made, and waits to be killed. */
 static pid_t holder_start(const struct kind *k)
 {
 	int ends[2];

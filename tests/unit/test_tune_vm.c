@@ -260,7 +260,7 @@ static void threads_that_were_made_meanwhile_are_put_back(void **state)
 	apply(&w, tune, TUNE_LIVE, &s, subject);
 	assert_text(place_of(&w, WORLD_TID + 600), "3 fifo:51"); /* the main loop */
 	put_thread(&w, WORLD_TID + 7001, 6000, SCHED_FIFO, 51, "8");
-	put_thread(&w, WORLD_TID + 7002, 6000, SCHED_OTHER, 0, "5"); /* somebody placed it */
+	put_thread(&w, WORLD_TID + 7002, 6000, SCHED_OTHER, 0, "5"); /* placed by somebody else */
 	put_thread(&w, WORLD_TID + 7003, 4000, SCHED_FIFO, 51, "8"); /* older, so not placed by taut */
 	must(tune_revert(tune, &e), &e);
 	assert_text(place_of(&w, WORLD_TID + 600), "0-3 other:0");

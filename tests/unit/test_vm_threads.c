@@ -25,8 +25,8 @@ static const struct thread modern[] = {
 	{QEMU, QEMU + 4, "vhost-4000", NULL, 0},
 	{QEMU, QEMU + 5, "kvm-nx-lpage-re", NULL, 0},
 	{QEMU, QEMU + 6, "IO iothread0", "271 0x0", 0},
-	{QEMU, QEMU + 7, "vhost-user", "16 0x1e 0x5401", 0}, /* a name that is none of ours */
-	{900, 900, "vhost-899", NULL, TASK_KTHREAD},         /* somebody else's */
+	{QEMU, QEMU + 7, "vhost-user", "16 0x1e 0x5401", 0}, /* not a vhost worker */
+	{900, 900, "vhost-899", NULL, TASK_KTHREAD},         /* of another process */
 	{901, 901, "kvm-pit/4000", NULL, TASK_KTHREAD},
 	{902, 902, "kvm-pit/400", NULL, TASK_KTHREAD},
 };
