@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# What quickstart and check share: Debian packages, the build folder, and whom the files belong to.  POSIX sh, sourced.
+# What quickstart and check share: Debian packages, the build folder, and the owner of files.  POSIX sh, sourced.
 
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config python3 libjansson-dev libyaml-dev libsqlite3-dev
  libgsl-dev libnl-3-dev libnl-route-3-dev zlib1g-dev libarchive-dev"
@@ -37,14 +37,14 @@ packages_need() {
 	return 1
 }
 
-# Files that sudo made go back to the user behind it.
+# Gives files that were made under sudo to the user who called it.
 give_back() {
 	if [ "$(id -u)" -eq 0 ] && [ -n "${SUDO_UID:-}" ] && [ "$SUDO_UID" != 0 ]; then
 		chown -R "$SUDO_UID:${SUDO_GID:-$SUDO_UID}" "$@"
 	fi
 }
 
-# build_in FOLDER [meson options]: sets it up when it is not, and builds; quiet unless something goes wrong.
+# build_in FOLDER [meson options]: sets the folder up when that has not been done, and builds; prints only errors.
 build_in() {
 	folder=$1
 	shift

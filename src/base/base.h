@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * base: what every room uses: errors, ownership, log, time, strings.
+ * base: what every module uses: errors, ownership, log, time, strings.
  *
  * Errors.  A fallible function returns 0, a count or -errno and takes `struct err *e` last.  The text reads
- * "cannot <verb> <object>: <why> (try: <what>)": the function that failed says the most with err_set() or
- * err_sys(), each caller may put its half in front with err_wrap(), and err_try() adds the advice.  `exit` is
- * the exit code that the error asks for (see enum err_exit); it is EXIT_FAILED unless somebody says
- * otherwise.
+ * "cannot <verb> <object>: <why> (try: <what>)": the function that failed sets the text with err_set() or
+ * err_sys(), each caller may put its own half in front with err_wrap(), and err_try() adds the advice. `exit`
+ * is the exit code that the error asks for (see enum err_exit); it is EXIT_FAILED unless err_usage(),
+ * err_refused() or a caller sets another one.
  *
- * Ownership.  AUTO_* variables own what they hold and give it back at the end of their scope; steal_ptr() and
- * steal_fd() hand it over.
+ * Ownership.  AUTO_* variables own what they hold and release it at the end of their scope; steal_ptr() and
+ * steal_fd() hand it over to another owner.
  */
 #pragma once
 
@@ -43,22 +43,22 @@ struct err {
 };
 
 #define ERR_INIT ((struct err){0})
-/* For a caller who needs the code alone.  A pointer to an error is never NULL: its code would be lost with
- * it. */
+/* For a caller that needs the returned code alone.  A pointer to an error is never NULL, because err_wrap()
+ * returns the code that is kept in the error. */
 #define ERR_IGNORED  (&(struct err){0})
 #define PRINTF(a, b) __attribute__((format(printf, a, b)))
 
 /* Each of these returns -code, so that `return err_set(…)` reads well. */
 int err_set(struct err *e, int code, const char *format, ...) PRINTF(3, 4);
-/* With the text of errno behind the message; the code is errno. */
+/* Adds the text of errno to the end of the message; the code is errno. */
 int err_sys(struct err *e, const char *format, ...) PRINTF(2, 3);
-/* The same for an errno value that is at hand. */
+/* The same with `code` in place of errno. */
 int err_code(struct err *e, int code, const char *format, ...) PRINTF(3, 4);
 /* EXIT_USAGE, EINVAL: the user asked for something that makes no sense. */
 int err_usage(struct err *e, const char *format, ...) PRINTF(2, 3);
 /* EXIT_REFUSED, EPERM: for safety or for missing privilege. */
 int err_refused(struct err *e, const char *format, ...) PRINTF(2, 3);
-/* Puts "…: " in front of the text that is there; returns -e->code, which must be set. */
+/* Puts "…: " in front of the text of the error; returns -e->code.  The error must be set. */
 int err_wrap(struct err *e, const char *format, ...) PRINTF(2, 3);
 /* Sets the advice when there is none yet; returns -e->code. */
 int err_try(struct err *e, const char *format, ...) PRINTF(2, 3);
@@ -66,8 +66,8 @@ int err_try(struct err *e, const char *format, ...) PRINTF(2, 3);
 const char *err_string(const struct err *e, char *out, size_t size);
 
 /*
- * They return less than 0, always: code is asserted to be positive.  Said where compilers and analyzers can
- * see it, so that they know that outputs are set wherever no error came back.
+ * The functions above always return less than 0, since `code` is asserted to be positive.  This wrapper shows
+ * that to compilers and analyzers, which then know that outputs are set wherever no error was returned.
  */
 static inline int err_negative_(int rc)
 {
@@ -120,7 +120,7 @@ static inline int steal_fd(int *fd)
 	return value;
 }
 
-/* Memory that taut cannot run without: these end the program with a message when there is none. */
+/* Allocations that taut cannot run without: these end the program with a message when there is no memory. */
 void *mem_alloc(size_t size); /* zeroed */
 void *mem_array(size_t n, size_t size);
 void *mem_grow(void *p, size_t n, size_t size); /* realloc of n elements */
@@ -133,8 +133,8 @@ void *mem_grow(void *p, size_t n, size_t size); /* realloc of n elements */
 
 enum log_level { LOG_QUIET, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* The two globals of the program: how much is said and by whom (cli and agent set them), and the stop flag.
- */
+/* The globals of the program: how much is logged and where it goes, which cli and the agent set; and the stop
+ * flag. */
 extern enum log_level log_level;
 extern void (*log_sink)(enum log_level level, const char *line);
 extern volatile int stop_flag; /* counts interrupts: 1 stop and restore, 2 skip the analysis as well */
@@ -157,17 +157,17 @@ char *time_iso8601(uint64_t wall_ns, char *out, size_t size);
 /* Parses "200ms", "3s", "10us", "5m", "24h", "1.5s" into ns; a bare "0" is allowed, another bare number is
  * not. */
 int time_parse_ns(const char *text, uint64_t *ns, struct err *e);
-/* "1.5 s", "200 ms", "17.6 µs", "41 ns": three significant digits, for people. */
+/* "1.5 s", "200 ms", "17.6 µs", "41 ns": three significant digits, for the user to read. */
 char *time_format_ns(double ns, char *out, size_t size);
 
 /* --- strings ----------------------------------------------------------------------------------- */
 
 char *str_format(const char *format, ...) PRINTF(1, 2); /* malloc'd, never NULL */
 char *str_dup(const char *text);                        /* malloc'd; NULL for NULL */
-/* One copy of each text, kept as long as the program runs: equal texts are the same pointer, and nobody owns
- * it.  For words of settings, of which there are few.  Not for threads that measure. */
+/* One copy of each text, which is kept as long as the program runs and is never freed: equal texts are the
+ * same pointer.  For words of settings, of which there are few.  Not for threads that measure. */
 const char *str_keep(const char *text);
-/* Copies with an end always written; -ENAMETOOLONG when it does not fit (and then out is ""). */
+/* Copies and always ends the copy with NUL; -ENAMETOOLONG when the text does not fit, and then out is "". */
 int str_copy(char *out, size_t size, const char *text);
 bool str_starts(const char *text, const char *prefix);
 bool str_ends(const char *text, const char *ending);
@@ -202,11 +202,11 @@ int rng_token(char out[33], struct err *e);
 
 /* --- hashes ------------------------------------------------------------------------------------ */
 
-/* Tells inputs apart (FNV-1a, 128 bits); no protection against anybody. */
+/* Tells inputs apart (FNV-1a, 128 bits).  It is no cryptographic hash. */
 struct hash {
 	unsigned __int128 value;
 };
 struct hash hash_new(void);
 void hash_add(struct hash *h, const void *data, size_t len);
-void hash_text(struct hash *h, const char *text); /* with its end, so that "a" "b" is not "ab" */
+void hash_text(struct hash *h, const char *text); /* with its NUL, so that "a", "b" is not "ab" */
 char *hash_hex(const struct hash *h, char out[33]);

@@ -65,7 +65,7 @@ int err_wrap(struct err *e, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(head, sizeof(head), format, args);
 	va_end(args);
-	/* A message that is too long loses its end, never its beginning. */
+	/* A message that is too long is cut at its end, never at its beginning. */
 	int n = snprintf(whole, sizeof(whole), "%s: ", head);
 	if (n > 0 && (size_t)n < sizeof(whole))
 		snprintf(whole + n, sizeof(whole) - (size_t)n, "%.*s", (int)(sizeof(whole) - (size_t)n - 1),

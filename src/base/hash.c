@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* FNV-1a of 128 bits (Fowler, Noll, Vo): enough to tell inputs apart, and nobody's security rests on it. */
+/* FNV-1a of 128 bits (Fowler, Noll, Vo).  It tells inputs apart; security must not depend on it. */
 #include "base.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Libraries do not print: they hand a line to log_sink, which cli and the agent set.  Without a sink nothing
- * is said.
+ * is logged.
  */
 #include "base.h"
 

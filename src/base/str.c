@@ -222,7 +222,7 @@ static int compare_texts(const void *a, const void *b)
 
 const char *str_keep(const char *text)
 {
-	static void *kept; /* a tree that only grows */
+	static void *kept; /* a search tree from which nothing is removed */
 	char *copy = str_dup(text);
 	char **there = tsearch(copy, &kept, compare_texts);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * apt with the machine's configuration and a state of its own.  Sources, keyrings, passwords, proxies and
- * pins are the machine's, and apt reads them; behind its configuration comes a file of ours (-c, which apt
- * reads last): lists, cache and state lie in one folder, the state of installed packages is an empty file,
- * and the hooks that others have put behind an update (they clean the machine's own cache, wake daemons, …)
- * are cleared.  So nothing of the machine's apt is touched, and no root is needed.
+ * apt with the machine's configuration and a private state.  apt reads sources, keyrings, passwords, proxies
+ * and pins from the machine, and after them a configuration file that taut writes (-c, which apt reads last).
+ * That file puts lists, cache and state into one folder, makes the state of installed packages an empty file,
+ * and clears the hooks that run after an update, since they act on the machine (they clean its own cache,
+ * wake daemons and so on).  So nothing of the machine's apt is changed, and root is not needed.
  *
- * A command runs in a process group of its own, so that a terminal's Ctrl-C reaches taut alone; when
- * stop_flag is raised the whole group is killed, and its end waited for: nobody writes any more when this
- * returns.
+ * A command runs in a process group of its own, so that a terminal's Ctrl-C reaches taut alone.  When
+ * stop_flag is raised, the whole group is killed, and its end is waited for: when the call returns, no
+ * process of it writes any more.
  */
 #include "apt.h"
 
@@ -39,7 +39,8 @@ static int write_file(const struct apt *apt, const char *name, const struct buf 
 	return file_write_synced(path, b->data ? b->data : "", b->len, 0644, e);
 }
 
-/* `sourcelist`: what stands for the machine's own sources.list; NULL: that itself. */
+/* `sourcelist`: a file in apt's folder to read in place of the machine's sources.list; NULL: that one itself.
+ */
 static int write_configuration(const struct apt *apt, const char *sourcelist, struct err *e)
 {
 	AUTO(buf_free) struct buf b = {0};
@@ -57,7 +58,7 @@ static int write_configuration(const struct apt *apt, const char *sourcelist, st
 		    "#clear APT::Update::Post-Invoke-Success;\n");
 	buf_add(&b, "Acquire::Languages \"none\";\n"
 		    "Acquire::IndexTargets::deb-src::Sources::DefaultEnabled \"false\";\n");
-	/* The user that root's apt becomes cannot write here. */
+	/* As root, apt would download as another user, which cannot write to this folder. */
 	if (geteuid() == 0)
 		buf_add(&b, "APT::Sandbox::User \"root\";\n");
 	return write_file(apt, "apt.conf", &b, e);
@@ -111,8 +112,8 @@ static void hear_line(struct apt *apt, const char *line)
 }
 
 /*
- * Has there been no space for a while?  apt can wait for ever where it could not write its lists; and where
- * so little is left no kernel fits.
+ * Has the file system been full for a while?  apt can wait for ever when it could not write its lists, and a
+ * kernel would not fit into the space that is left.
  */
 static bool space_is_gone(const struct apt *apt, uint64_t *there_ns)
 {
@@ -123,7 +124,8 @@ static bool space_is_gone(const struct apt *apt, uint64_t *there_ns)
 	return time_now_ns() > *there_ns + FULL_NS;
 }
 
-/* Hears what is said until everybody who could say something has gone, the deadline, or stop_flag. */
+/* Reads the output of a command until every process that could write to it has ended; stops earlier at the
+ * deadline or when stop_flag is raised. */
 static int hear(struct apt *apt, int fd, uint64_t deadline_ns, struct buf *said, struct err *e)
 {
 	uint64_t space_ns = time_now_ns();
@@ -160,7 +162,7 @@ static int hear(struct apt *apt, int fd, uint64_t deadline_ns, struct buf *said,
 	}
 }
 
-/* Kills the group and waits until none of it holds the pipe. */
+/* Kills the process group and waits until no process of it has the pipe open. */
 static void group_kill(struct child *child, int fd)
 {
 	uint64_t deadline = time_now_ns() + KILL_MS * NS_PER_MS;
@@ -185,13 +187,13 @@ static int command_ended(const struct apt *apt, const char *program, int status,
 		apt->error[0] ? apt->error : status_string(status, how, sizeof(how)));
 }
 
-/* argv without program and options of ours; `folder`: where it works. */
+/* `arguments`: the command, to which this adds what taut sets for it; `folder`: its working folder. */
 static int command_run(struct apt *apt, const char *folder, const char *const *arguments, uint64_t timeout_ns,
 	struct buf *said, struct err *e)
 {
 	AUTO_FREE char *configuration = str_format("%s/apt.conf", apt->folder);
 	AUTO_FREE char *temporary =
-		str_format("TMPDIR=%s/tmp", apt->folder); /* what a kill leaves goes too */
+		str_format("TMPDIR=%s/tmp", apt->folder); /* removed with the folder, also after a kill */
 	const char *argv[ARGUMENTS_MAX + 9] = {
 		"env", "-C", folder, "LC_ALL=C.UTF-8", temporary, arguments[0], "-q", "-c", configuration};
 	struct child child = CHILD_NONE;
@@ -230,8 +232,8 @@ static const char *update_advice(const struct err *e)
 }
 
 /*
- * One update, and which lists it brought.  The folder was empty, so what is there is new; a source that fails
- * and is not needed is only spoken of.
+ * Runs one update and finds out which lists it brought.  The folder was empty, so all lists in it are new.  A
+ * source that fails causes a warning only, when Debian's own list has come.
  */
 static int update_once(struct apt *apt, struct err *e)
 {
@@ -260,7 +262,8 @@ static int update_once(struct apt *apt, struct err *e)
 	return 0;
 }
 
-/* Not every release has backports, and not for ever: without them there are fewer kernels. */
+/* Updates again with the backports.  Not every release has them at all times; without them there are fewer
+ * kernels to choose from. */
 static int add_backports(struct apt *apt, const char *line, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
@@ -304,7 +307,7 @@ static int look_up(struct apt *apt, const char *verb, const char *package, struc
 	const char *const argv[] = {"apt-cache", verb, package, NULL};
 	int rc = command_run(apt, apt->folder, argv, SHOW_NS, said, e);
 
-	/* A package that it does not know is an error to it, and an answer to us. */
+	/* apt exits with an error for a package that it does not know; here that is an answer. */
 	if (rc < 0 && (rc == -EINTR || !strstr(apt->error, "No packages found")))
 		return err_wrap(e, "cannot look up %s", package);
 	if (rc < 0)

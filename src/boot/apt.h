@@ -1,40 +1,41 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* apt in a private world: it asks the machine's own sources and writes below one folder only. */
+/* apt with a private state: it reads the machine's own sources and writes below one folder only. */
 #pragma once
 
 #include "boot.h"
 
 /* --- sources.c: which lists are Debian's ----------------------------------------------------------- */
 
-/* What separates the fields that sources_take() reads, for apt-get indextargets --format. */
+/* The format for apt-get indextargets --format whose output sources_take() reads. */
 #define SOURCES_FORMAT "list\t$(ORIGIN)\t$(CODENAME)\t$(COMPONENT)\t$(REPO_URI)\t$(DESCRIPTION)"
 
 struct sources {
 	char codename[40]; /* of this release, from os-release; "" when it has none */
-	char *uri;         /* where the release itself comes from; NULL: its list has not come */
-	bool backports;    /* their list has come */
-	struct buf lists;  /* Debian's, as apt-cache madison names them, one a line */
+	char *uri;         /* the mirror of the release itself; NULL: its list has not been fetched */
+	bool backports;    /* the list of the backports has been fetched */
+	struct buf lists;  /* Debian's lists, as apt-cache madison names them, one on each line */
 };
 
 void sources_free(struct sources *s);
 /* Which release this is (below `root`); -ENOTSUP when it is not Debian. */
 int sources_release(struct sources *s, const char *root, struct err *e);
-/* Takes those lists of an answer to SOURCES_FORMAT that are Debian's; has the release's own come? */
+/* Takes Debian's lists from an output in SOURCES_FORMAT; returns whether that of the release is among them.
+ */
 bool sources_take(struct sources *s, const char *targets);
-/* A line of sources.list for the backports that this machine does not name; malloc'd, NULL: it has them. */
+/* A line of sources.list for the backports, malloc'd; NULL when the machine has them among its sources. */
 char *sources_backports(const struct sources *s);
-/* The stanzas of versions that are in Debian's lists; malloc'd. */
+/* Those of the stanzas whose version is in one of Debian's lists; malloc'd. */
 char *sources_filter(const struct sources *s, const char *madison, const char *stanzas);
 
 /* --- apt.c --------------------------------------------------------------------------------------- */
 
 struct apt {
-	char folder[512]; /* where it lives, private to one fetch */
+	char folder[512]; /* for all files of apt, private to one fetch */
 	boot_progress progress;
 	void *arg;
-	struct boot_doing doing; /* of the command that runs, for progress */
-	char error[300];         /* what it said was wrong */
-	char left_out[300];      /* what an update failed of, and was said */
+	struct boot_doing doing; /* what the running command does, for progress */
+	char error[300];         /* its first error message */
+	char left_out[300];      /* the failed source that the last warning named */
 	struct sources sources;
 };
 
@@ -42,10 +43,11 @@ struct apt {
 void apt_begin(struct apt *apt, enum boot_step step, const char *object);
 /* The folder must exist and be empty. */
 int apt_prepare(struct apt *apt, struct err *e);
-/* Fetches the lists of packages; what others than Debian do not give, and backports, are done without. */
+/* Fetches the lists of packages.  Only that of Debian's release must come; others and the backports may fail.
+ */
 int apt_update(struct apt *apt, struct err *e);
-/* What Debian's lists say of a package, all versions: malloc'd stanzas, "" for none. */
+/* The stanzas of a package in Debian's lists, of all versions; malloc'd, "" for none. */
 int apt_show(struct apt *apt, const char *package, char **out, struct err *e);
-/* One package, verified by apt, into an empty folder; *path is malloc'd. */
+/* Downloads one package, which apt verifies, into an empty folder; *path is malloc'd. */
 int apt_download(struct apt *apt, const char *package, const char *version, const char *folder, char **path,
 	struct err *e);

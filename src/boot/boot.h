@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * boot: kernels, images, and machines: everything that lies between "kernel rt" and a booted guest that talks
- * on its control stream.  Target boots virtual machines with it, site boots emulated hosts.
+ * boot: kernels, images, and machines: all steps from a word such as "rt" to a booted machine whose agent
+ * talks on its control stream.  testbed boots virtual machines with it, site boots emulated hosts.
  *
  * A kernel is found (installed, in the cache, at a path) or fetched from Debian into the cache.  An image is
  * an initramfs made for one kernel, byte for byte the same from the same inputs, and kept in the cache under
  * the hash of those.  A machine is a QEMU process: it boots kernel and image with a small document (the
- * appended file /taut/boot.json) that tells PID 1 what it is to be, and has one control stream, one console.
+ * appended file /taut/boot.json) that tells PID 1 its role, and has one control stream and one console.
  *
- * Whatever a machine says is untrusted; a machine is killed and reaped by machine_stop() whatever it does.
+ * All that comes from a machine is untrusted; machine_stop() kills and reaps a machine in whatever state it
+ * is.
  */
 #pragma once
 
@@ -20,12 +21,13 @@
 /* --- the cache --------------------------------------------------------------------------------- */
 
 /*
- * Where kernels and images are kept, made if need be: $TAUT_CACHE, else /var/cache/taut for root, else
- * $XDG_CACHE_HOME/taut or ~/.cache/taut.  Must belong to us and be writable by nobody else (EXIT_REFUSED):
- * what lies there is booted.
+ * The folder of kernels and images, which is made where it is missing: $TAUT_CACHE, else /var/cache/taut for
+ * root, else $XDG_CACHE_HOME/taut or ~/.cache/taut.  It must belong to this user, and no other user may be
+ * able to write to it (EXIT_REFUSED), because its files are booted.
  */
 int boot_cache(char *out, size_t size, struct err *e);
-/* What a taut that was killed has left half made in the cache (files and folders), for undo_sweep(). */
+/* Leftovers in the cache, which are files and folders that a killed taut had not finished, for undo_sweep().
+ */
 extern const struct undo_sweep_row boot_left;
 
 /* --- kernels ----------------------------------------------------------------------------------- */
@@ -56,21 +58,22 @@ struct kernel {
 	char origin[16];   /* "running", "installed", "cache", "path" */
 	char path[512];    /* of the bzImage */
 	char modules[512]; /* its module tree (…/lib/modules/RELEASE); "" when there is none */
-	bool configured;   /* its configuration was found, so `can` is to be believed */
+	bool configured;   /* its configuration was found, so `can` is known */
 	bool can[KERNEL_ABILITIES_N];
 };
 
 /* Calls fn for every kernel found, newest first; stops at the first non-zero and returns it. */
 int kernels_each(int (*fn)(const struct kernel *k, void *arg), void *arg, struct err *e);
 /*
- * The kernel that a word means: a flavour (the newest one of it), a release or the beginning of one with or
- * without flavour ("6.1", "6.12-rt"), or a path to a bzImage (the modules beside it, see kernel.c).  "" is
- * "stock".  -ENOENT with advice when none is found; EXIT_USAGE for a file that is no kernel.
+ * The kernel that a kernel selector names: a flavour (the newest kernel of it), a release or the beginning of
+ * one, with or without a flavour ("6.1", "6.12-rt"), or a path to a bzImage (its modules beside it, see
+ * kernel.c).  "" is "stock".  -ENOENT with advice when none is found; EXIT_USAGE for a file that is no
+ * kernel.
  */
 int kernel_find(struct kernel *out, const char *which, struct err *e);
 /*
- * The same, found once for each word in the life of the process; the kernel is borrowed for ever.  A word
- * that named none is looked for again.
+ * The same, but a process searches once for each selector; the kernel is borrowed and never freed.  A
+ * selector that named none is searched for again.
  */
 int kernel_known(const struct kernel **out, const char *which, struct err *e);
 /* A bzImage at a path. -EINVAL when the file is none. */
@@ -79,7 +82,7 @@ int kernel_at(struct kernel *out, const char *path, struct err *e);
 /* What is being done while a kernel is fetched. */
 enum boot_step {
 	BOOT_STEP_NONE,
-	BOOT_STEP_KERNEL, /* all of it begins; the object is the word of the kernel */
+	BOOT_STEP_KERNEL, /* the fetch begins; the object is the kernel selector */
 	BOOT_STEP_LISTS,  /* reading Debian's lists of packages; no object */
 	BOOT_STEP_FETCH,  /* the object is a package */
 	BOOT_STEP_UNPACK, /* the object is a package */
@@ -92,13 +95,13 @@ struct boot_doing {
 /* Called when a step begins and when more of it is done. */
 typedef void (*boot_progress)(const struct boot_doing *doing, void *arg);
 /*
- * Fetches a Debian kernel into the cache: a flavour, optionally with a version ("rt", "6.1-rt", "cloud"): the
- * newest package of it in the machine's release and its backports.  Nothing is installed and nothing of the
- * machine's apt is touched.  A kernel that is in the cache already is found there.  Interrupted (stop_flag:
- * -EINTR) or failed, it leaves nothing.
+ * Fetches a Debian kernel into the cache.  `which` is a flavour, optionally with a version ("rt", "6.1-rt",
+ * "cloud"); the newest package of it in the machine's release and its backports is taken.  Nothing is
+ * installed and nothing of the machine's apt is changed.  A kernel that is in the cache already is not
+ * fetched again. When it is interrupted (stop_flag: -EINTR) or fails, it leaves nothing.
  */
 int kernel_fetch(struct kernel *out, const char *which, boot_progress progress, void *arg, struct err *e);
-/* Can `which` be fetched at all (is it a word of that form)? */
+/* Has `which` the form of a kernel that can be fetched? */
 bool kernel_fetchable(const char *which);
 
 /* A module as a guest loads it. */
@@ -108,9 +111,9 @@ struct module {
 	size_t len;
 };
 /*
- * The named modules ("virtio_net", '-' and '_' are the same) with all they depend on, each once, in the order
- * of loading; built-in ones are left out.  `optional`: names that are no module of this kernel are left out
- * too, otherwise -ENOENT names the one that is missing.  malloc'd; modules_free().
+ * The named modules ("virtio_net"; '-' and '_' are the same) with all that they depend on, each once, in the
+ * order of loading; built-in modules are left out.  With `optional`, names that are no module of this kernel
+ * are left out too; otherwise -ENOENT names the missing one.  malloc'd; freed with modules_free().
  */
 int modules_load(const struct kernel *k, const char *const *names, size_t n, bool optional,
 	struct module **out, size_t *out_n, struct err *e);
@@ -119,16 +122,16 @@ void modules_free(struct module *modules, size_t n);
 /* --- images ------------------------------------------------------------------------------------ */
 
 /*
- * The initramfs of a guest: taut-agent as PID 1 and the modules of virtio, from the cache or made.  -ENOENT
- * when the kernel has no virtio.
+ * The initramfs of a guest, with taut-agent as PID 1 and the virtio modules.  It comes from the cache or is
+ * made.  -ENOENT when the kernel has no virtio.
  */
 int image_guest(const struct kernel *k, const char *agent, char *path, size_t size, struct err *e);
 /* Parts of an emulated host's image. */
 enum image_part { IMAGE_VM = 1, IMAGE_NOISE = 2, IMAGE_SHELL = 4 };
 /*
  * The initramfs of an emulated host: taut, taut-agent, a container runtime and the parts asked for, as far as
- * this machine has them, with the closure of their libraries; and kernel and image of every guest that it
- * shall be able to boot.
+ * this machine has them, with all libraries that they need; and the kernel and image of every guest that this
+ * host is to boot.
  */
 int image_host(const struct kernel *k, const char *agent, unsigned parts, const struct kernel *const *guests,
 	size_t guests_n, char *path, size_t size, struct err *e);
@@ -143,19 +146,20 @@ struct qemu {
 	char program[256], version[48]; /* "7.2.22" */
 	unsigned major, minor;
 };
-/* Once per process.  -ENOENT with advice when there is none, -ENOTSUP when it is too old or lacks a device.
- */
+/* QEMU is looked for once in a process.  -ENOENT with advice when there is none, -ENOTSUP when it is too old
+ * or lacks a device. */
 int qemu_find(struct qemu *out, struct err *e);
 /*
- * Does KVM work, not just open?  A guest with this kernel is booted once per boot of the host, with a
- * deadline, and the answer kept in the cache's run folder.  When not, `why` says what was seen.
+ * Does KVM work?  That /dev/kvm can be opened is not enough, so a guest with this kernel is booted, with a
+ * deadline, once per boot of the host, and the answer is kept in the cache.  When KVM does not work, `why`
+ * says what happened.
  */
 bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char *why, size_t size);
 /* A deadline for a boot, longer where this machine is itself emulated. */
 uint64_t boot_patience_ns(uint64_t ns);
 
 enum disk_format { DISK_RAW, DISK_QCOW2 };
-/* Can a machine boot from it?  -ENOENT, or -EINVAL for what is no image or has no boot sector. */
+/* Can a machine boot from this file?  -ENOENT, or -EINVAL when it is no disk image or has no boot sector. */
 int disk_check(const char *path, enum disk_format *format, struct err *e);
 
 #define MACHINE_QUEUES_MAX 8
@@ -169,15 +173,15 @@ struct machine_options {
 	const char *folder;                   /* for its appended image; must exist, private */
 	int control;   /* the far end of its control stream, borrowed; ignored on the exact clock */
 	bool terminal; /* console on our stdin and stdout */
-	bool keys;     /* somebody types there: Ctrl-] x ends the machine */
+	bool keys;     /* stdin is a terminal on which Ctrl-] x ends the machine */
 	/* Boot from this disk image instead; what the guest writes goes to a file in `folder`.  NULL: kernel.
 	 */
 	const char *disk;
 	enum disk_format disk_format;
-	int guest_agent; /* the far end of the port of the QEMU guest agent, borrowed; 0: it has none */
+	int guest_agent; /* the far end of the port of the QEMU guest agent, borrowed; 0: no such port */
 	enum accel accel;
 	bool host;  /* an emulated host: offers nested virtualisation */
-	bool exact; /* the exact clock: one CPU, icount, no streams inwards; machine_record() */
+	bool exact; /* the exact clock: one CPU, icount, no stream into the machine; see machine_record() */
 	unsigned cpus, memory_mib, queues;
 	const char *cpu_model;          /* NULL or "": by accelerator */
 	bool hugepages, lock_memory;    /* backing of the guest's memory */
@@ -189,26 +193,27 @@ struct machine_options {
 
 struct machine;
 
-/* Starts QEMU; returns when it runs.  It dies with the thread that called. */
+/* Starts QEMU; returns when it runs.  QEMU is killed when the calling thread ends. */
 int machine_start(struct machine **out, const struct machine_options *options, struct err *e);
 pid_t machine_pid(const struct machine *m);
 int machine_pidfd(const struct machine *m);
 /* When QEMU was started, CLOCK_MONOTONIC. */
 uint64_t machine_started_ns(const struct machine *m);
 /*
- * Has it ended?  `out`: how, and the line of the console that tells most (a panic, QEMU's own words, the
- * last). `closing`: its control stream has been closed; then it is about to end, and gets a moment.
+ * Has the machine ended?  `out` says how, with the most telling line: a panic on the console, else a message
+ * of QEMU, else the last line of the console.  `closing`: its control stream is closed, so it is about to
+ * end, and this waits a moment for that.
  */
 bool machine_ended(struct machine *m, bool closing, char *out, size_t size);
-/* Has it ended because QEMU failed or was killed, not because it switched itself off? */
+/* Has QEMU failed or been killed, so that the machine did not switch itself off? */
 bool machine_failed(const struct machine *m);
 /* The last lines of its console, printable ASCII; "" for none. */
 void machine_console(struct machine *m, char *out, size_t size);
-/* On the exact clock: a file with what it wrote to its record port; borrowed. */
+/* On the exact clock: a file with the data that the machine wrote to its record port; borrowed. */
 int machine_record(const struct machine *m);
-/* Waits for its end; 1 ended, 0 deadline, -EINTR when stop_flag is raised. */
+/* Waits until the machine ends: 1 ended, 0 deadline, -EINTR when stop_flag is raised. */
 int machine_wait(struct machine *m, uint64_t deadline_ns, struct err *e);
 /* Thread ids of its vCPUs as QEMU tells them (query-cpus-fast); returns how many, or -errno. */
 int machine_vcpus(struct machine *m, pid_t *tids, size_t max, struct err *e);
-/* SIGKILL, reaped; its files stay.  Takes NULL. */
+/* Kills QEMU with SIGKILL and reaps it; files of the machine stay.  Takes NULL. */
 void machine_stop(struct machine *m);

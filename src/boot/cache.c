@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The cache.  What lies in it is booted, and its initramfs run as root of a guest, so the folder must be ours
- * and nobody else's.  For root that holds for all folders above it too: who owns one of those can put another
- * folder in its place.  (A sticky folder such as /tmp is fine: there nobody can.)
+ * The cache.  Its kernels are booted, and the programs in its images run as root in guests, so the folder
+ * must belong to this user, and no other user may write to it.  For root the same holds for all folders above
+ * it: the owner of one of them could put another folder in its place.  (A sticky folder such as /tmp is
+ * allowed, since that is not possible there.)
  */
 #include "image.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The dynamic loader knows best what a program needs: it is asked to list instead of to run.  A program that
- * it refuses is a static one.  Libraries keep the paths they were found at, and the loader's cache goes with
- * them, so inside the image the same names lead to the same files.
+ * The libraries that a program needs are those that the dynamic loader lists for it, without running it.  A
+ * program that the loader refuses is static.  Libraries keep their paths in the image, and the loader's cache
+ * is copied too, so that the same names lead to the same files there.
  */
 #include "closure.h"
 
@@ -14,7 +14,8 @@
 
 typedef int each_fn(const char *library, void *arg, struct err *e);
 
-/* "	libz.so.1 => /lib/libz.so.1 (0x…)" or "	/lib64/ld-….so.2 (0x…)"; the kernel's own page has no path. */
+/* A line "	libz.so.1 => /lib/libz.so.1 (0x…)" or "	/lib64/ld-….so.2 (0x…)"; that of the vDSO has no path.
+ */
 static int each_line(char *line, const char *program, each_fn *fn, void *arg, struct err *e)
 {
 	char *arrow = strstr(line, "=> "), *path = str_trim(arrow ? arrow + 3 : line);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* closure: programs with everything that they need to run, put into an image at the paths they have here. */
+/* closure: puts programs with all libraries that they need into an image, at the paths that they have here.
+ */
 #pragma once
 
 #include "cpio.h"
@@ -13,7 +14,7 @@
 int closure_add(struct cpio *c, const char *program, struct err *e);
 /* The same, at another path of the image. */
 int closure_add_as(struct cpio *c, const char *program, const char *path, struct err *e);
-/* What the loader looks libraries up in. */
+/* Adds the cache in which the dynamic loader looks libraries up. */
 void closure_add_loader_cache(struct cpio *c);
-/* Name, size and time of a file and of its libraries: what an image made with it depends on. */
+/* Adds name, size and time of a program and of its libraries, on which an image made with it depends. */
 int closure_hash(struct hash *h, const char *program, struct err *e);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The command line of QEMU for a machine.  Nothing comes from QEMU's defaults or configuration; everything
- * that the machine reaches is an fd that it inherits (machine.h has their numbers).
+ * The command line of QEMU for a machine.  Nothing comes from QEMU's defaults or configuration; every stream
+ * and network device of the machine is an fd that QEMU inherits (machine.h has their numbers).
  *
- * An emulated host passes itself off as a VMware guest.  KVM on a realtime kernel insists on a constant TSC,
- * which emulation does not offer; the platform's driver forces that flag.  Stock kernels get the same
- * platform, so that kernels are compared and not platforms.  On the exact clock the VMware port does not
- * work, and nothing is hosted there.
+ * An emulated host looks like a VMware guest.  KVM on a realtime kernel requires a constant TSC, which
+ * emulation does not offer; the kernel's driver for the VMware platform sets that flag.  Stock kernels get
+ * the same platform, so that kernels are compared and not platforms.  On the exact clock the VMware port does
+ * not work; it is not needed there, since no guest is booted.
  *
  * The exact clock: one instruction is one nanosecond (shift=0), idle time is skipped (sleep=off), one CPU,
  * the real-time clock starts at a fixed date, and QEMU's own random numbers from a seed.
@@ -106,7 +106,8 @@ static void add_streams(struct words *w, const struct machine_options *o)
 		return;
 	}
 	if (o->terminal) {
-		/* Ctrl-] x ends it, whatever its kernel does; a pipe may have such bytes in it. */
+		/* Ctrl-] x ends the machine, whatever its kernel does.  Not for a pipe, whose data may
+		 * contain these bytes. */
 		add_two(w, "-chardev",
 			o->keys ? "stdio,id=console,signal=off,mux=on" : "stdio,id=console,signal=off");
 		if (o->keys)
@@ -170,7 +171,7 @@ static void add_kernel(struct words *w, const struct machine_options *o, const c
 	add_two(w, "-kernel", o->kernel->path);
 	add_two(w, "-initrd", initrd);
 	add(w, "-append");
-	/* On somebody's terminal only what the kernel dies of. */
+	/* On a user's terminal the kernel shows errors only. */
 	add(w, "console=ttyS0 panic=-1 oops=panic quiet%s%s%s%s", o->exact ? " nokaslr" : "",
 		o->terminal ? " loglevel=3" : "", o->append && *o->append ? " " : "",
 		o->append ? o->append : "");

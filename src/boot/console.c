@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The last that a console said.  A guest may say what it likes, as much as it likes: only the end is kept,
- * and it is made fit for a terminal and for JSON before anybody sees it.  A boot firmware's escape sequences
- * are dropped, not shown as rubbish.
+ * The last output of a console.  A guest may write anything, in any amount: only the end is kept, and before
+ * it is shown it is made printable for a terminal and for JSON.  The escape sequences of a boot firmware are
+ * dropped.
  */
 #include "machine.h"
 

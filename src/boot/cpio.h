@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * cpio: writes an initramfs ("newc") in the order of the calls.  No times, no owners, no inode numbers: the
- * same calls give the same bytes.  The first error sticks and comes out of cpio_close(), so callers need not
- * look at each call.
+ * cpio: writes an initramfs ("newc") in the order of the calls.  It has no times, owners or inode numbers, so
+ * the same calls give the same bytes.  The first error is kept and returned by cpio_close(), so callers need
+ * not check each call.
  */
 #pragma once
 
@@ -10,9 +10,9 @@
 
 struct cpio;
 
-/* Appends to `fd`, which stays the caller's. */
+/* Appends to `fd`, which the caller still owns. */
 struct cpio *cpio_open(int fd);
-/* Folders above a path are made by themselves.  Paths are absolute. */
+/* Paths are absolute; the folders above a path are added where they are missing. */
 void cpio_folder(struct cpio *c, const char *path, unsigned mode);
 void cpio_data(struct cpio *c, const char *path, unsigned mode, const void *data, size_t len);
 void cpio_copy(struct cpio *c, const char *path, unsigned mode, const char *source);

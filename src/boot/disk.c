@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a disk image is, by its first bytes.  QEMU would guess too, but a guess that a guest's own writes can
- * change is no good, so the format is named to it.
+ * The format of a disk image, by its first bytes.  It is given to QEMU, because QEMU's own guess could be
+ * changed by what a guest writes to the image.
  */
 #include "boot.h"
 
@@ -27,7 +27,7 @@ int disk_check(const char *path, enum disk_format *format, struct err *e)
 		*format = DISK_QCOW2;
 		return 0;
 	}
-	/* The BIOS looks for the same two bytes. */
+	/* The BIOS requires these two bytes too. */
 	if (first[SECTOR - 2] != 0x55 || first[SECTOR - 1] != 0xaa) {
 		err_set(e, EINVAL, "cannot boot from %s: it is no disk image, there is no boot sector in it",
 			path);

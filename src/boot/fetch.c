@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A kernel of Debian's into the cache.
+ * Fetching a kernel of Debian into the cache.
  *
- * The metapackage of its flavour names, in each version that the release and its backports have, the package
- * of a kernel; the newest one that fits the word is taken.  apt downloads and verifies it, it is unpacked
- * beside its place, read back as a kernel, synced, and only then renamed to CACHE/kernels/RELEASE.  So what
- * stands there is whole, whenever this or the machine dies.
+ * The metapackage of a flavour depends on the package of a kernel, in each version that the release and its
+ * backports have; the newest kernel that fits the kernel selector is taken.  apt downloads and verifies its
+ * package.  The package is unpacked into a folder beside its final place, read back as a kernel, synced, and
+ * only then renamed to CACHE/kernels/RELEASE.  So a folder of that name is always complete, even when taut or
+ * the machine is stopped at any moment.
  *
- * Everything happens below CACHE/kernels/.fetch-PID, which is removed at the end, or by the next fetch. There
- * is one at a time, by a lock on CACHE/kernels/.lock that dies with its holder.  A newer build of a release
- * that is there (Debian keeps the name as long as modules fit) is exchanged for it in one step.
+ * All work is done below CACHE/kernels/.fetch-PID, which is removed at the end, or by the next fetch.  A lock
+ * on CACHE/kernels/.lock, which the kernel releases when its holder ends, lets only one fetch run at a time.
+ * A newer build of the same release (Debian keeps the name as long as modules fit) replaces the older one in
+ * one step.
  */
 #include "apt.h"
 #include "kernels.h"
@@ -32,7 +34,7 @@ static const struct {
 #define IMAGE "linux-image-"
 
 struct candidate {
-	char release[80], version[80]; /* of the kernel, of its package */
+	char release[80], version[80]; /* release of the kernel, version of its package */
 };
 
 struct fetch {
@@ -116,7 +118,7 @@ static int resolve(struct fetch *f, const char *which, struct candidate *out, st
 
 /* --- into its place ------------------------------------------------------------------------------ */
 
-/* Is it in the cache, whole, and of that very build? */
+/* Is exactly this build in the cache? */
 static bool is_cached(const struct fetch *f, const struct candidate *c, struct kernel *out)
 {
 	AUTO_FREE char *path = str_format("%s/%s/vmlinuz", f->kernels, c->release);
@@ -134,7 +136,7 @@ static bool is_cached(const struct fetch *f, const struct candidate *c, struct k
 	return true;
 }
 
-/* What was unpacked must be the kernel that was meant, with its modules and its configuration. */
+/* Checks that the unpacked kernel is the one that was chosen, and has its modules and its configuration. */
 static int check_tree(const char *tree, const struct candidate *c, struct err *e)
 {
 	AUTO_FREE char *path = str_format("%s/vmlinuz", tree);
@@ -161,7 +163,7 @@ static int folder_sync(const char *path, bool all, struct err *e)
 	return 0;
 }
 
-/* Network file systems know neither flag; there a kernel of that name must first be removed. */
+/* Network file systems support neither flag; there an older kernel of that name must be removed first. */
 static int rename_over(const char *tree, const char *place)
 {
 	if (renameat2(AT_FDCWD, tree, AT_FDCWD, place, RENAME_NOREPLACE) == 0)

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Images.  An initramfs is all that a machine of ours has: no disk, no network of its own.
+ * Images.  An image is an initramfs; a machine that taut boots with it has no disk.
  *
  *   /init                taut-agent, PID 1
  *   /taut/modules        names of modules, in the order of loading; the files are /taut/NAME.ko
- *   /taut/boot.json      what this boot is to be; appended at every boot (image_append), so that images
- *                        themselves can be kept
+ *   /taut/boot.json      what this boot is for; appended at every boot (image_append), so that the image
+ *                        itself can be kept
  *
- * A guest has nothing else; image_host.c has what an emulated host has.
+ * A guest has nothing else; image_host.c adds the programs of an emulated host.
  *
- * An image is kept in the cache under a hash of what it was made from; one that is not there is written under
- * another name and then given its own, so a half one is never booted.  A kernel is known by its build, its
- * modules by their tree's modules.order, which every installation writes anew, the agent by its content.
+ * An image is kept in the cache under a hash of all that it was made from.  A new one is written under
+ * another name and renamed when it is complete, so an incomplete image is never booted.  The hash contains
+ * the build of the kernel, the modules.order of its module tree (which every installation writes anew), and
+ * the content of the agent.
  */
 #include "image.h"
 
@@ -24,7 +25,7 @@
 
 #define IMAGE_VERSION "1"
 #define HASH_DIGITS   32
-#define IMAGES_KEPT   3 /* of a kind and kernel */
+#define IMAGES_KEPT   3 /* for each kind and kernel */
 
 static const char *const guest_modules[] = {"virtio_pci", "virtio_net", "virtio_console"};
 
@@ -59,9 +60,10 @@ static bool is_newer(const struct timespec *a, const struct timespec *b)
 }
 
 /*
- * Images of the same kind and kernel: the last that were used stay, for arms that differ by what is inside
- * take turns.  What stands between prefix and ".img" is a hash, no more of a release, and nothing that is
- * only being made ends so.
+ * Removes old images of the same kind and kernel.  The last ones that were used stay, because arms that
+ * differ by the contents of the image use several in turn.  Only names with exactly a hash between the prefix
+ * and
+ * ".img" are taken, so that images of a release that begins alike, and those that are being written, stay.
  */
 static int sweep_one(const char *name, void *arg)
 {
@@ -101,7 +103,7 @@ static void sweep_old(const char *path, const char *kind, const struct kernel *k
 		free(s.newest[i].path);
 }
 
-/* Writes what `fill` says to `path`, whole or not at all. */
+/* Writes the image that `fill` describes to `path`, complete or not at all. */
 static int image_make(const char *path, const struct image_content *content, image_fill *fill, struct err *e)
 {
 	AUTO_FREE char *temporary = str_format("%s.%d", path, getpid());
@@ -120,12 +122,12 @@ static int image_make(const char *path, const struct image_content *content, ima
 	return rc < 0 ? err_wrap(e, "cannot make the image of kernel %s", content->kernel->release) : 0;
 }
 
-/* The image at `path`: as it is, or made. */
+/* Makes the image at `path` when it is not there. */
 int image_ensure(const char *path, const char *kind, const struct image_content *content, image_fill *fill,
 	struct err *e)
 {
 	if (access(path, R_OK) == 0) {
-		utimensat(AT_FDCWD, path, NULL, 0); /* used just now; in somebody else's cache it stays */
+		utimensat(AT_FDCWD, path, NULL, 0); /* marks it as used now */
 		return 0;
 	}
 	int rc = image_make(path, content, fill, e);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The image of an emulated host: taut, and what taut starts there.  That is a container runtime; where
- * virtual machines are wanted QEMU with its firmware, and kernel and image of each guest, laid into the cache
- * that the taut inside looks them up in; stress-ng where noise is; a shell where somebody wants one.
+ * The image of an emulated host: taut, and the programs that taut starts there.  These are a container
+ * runtime; for virtual machines QEMU with its firmware, and the kernel and image of each guest, in the cache
+ * of the emulated host; for noise stress-ng; and for `taut lab shell` a shell.
  *
- * Programs and their libraries are this machine's (closure.c), and are known by size and time.  A host finds
- * the images of its guests by a name without their modules, which it has not got.
+ * Programs and their libraries are copied from this machine (closure.c); the hash of the image contains their
+ * sizes and times.  The image of a guest gets the name that it has without the guest's modules, since the
+ * emulated host does not have these and computes its name without them.
  */
 #include "closure.h"
 #include "cpio.h"
@@ -14,13 +15,14 @@
 #include <stdio.h>
 
 #define HOST_CACHE "/var/cache/taut"
-/* Where PID 1 looks for programs (the whole path is in src/agent/pid1.c). */
+/* The folder in which PID 1 of the host finds programs (its PATH is in src/agent/pid1.c). */
 #define HOST_PROGRAMS "/usr/bin"
 
 static const char *const host_modules[] = {"virtio_pci", "virtio_console", "veth", "bridge"};
 static const char *const vm_modules[] = {"tun", "vhost_net", "kvm", "kvm_amd"};
 
-/* Programs of the machine, as far as it has them, for each part of a host. */
+/* Programs of this machine that go into an emulated host, where they are installed, by the part that needs
+ * them. */
 static const struct {
 	unsigned part; /* 0: always */
 	const char *name;
@@ -59,7 +61,7 @@ static const struct {
 	{IMAGE_SHELL, "ethtool"},
 };
 
-/* What QEMU reads at run time, wherever a distribution keeps it. */
+/* Folders in which distributions keep the files that QEMU reads at run time. */
 static const char *const firmware_folders[] = {
 	"/usr/share/qemu", "/usr/share/seabios", "/usr/share/qemu-kvm", "/usr/local/share/qemu"};
 static const char *const firmware[] = {"bios-256k.bin", "kvmvapic.bin", "linuxboot_dma.bin", "linuxboot.bin"};
@@ -84,7 +86,7 @@ static int each_program(
 	return rc;
 }
 
-/* At its own path, which a program may know of, and where it is looked for. */
+/* Adds a program at its own path, which other programs may use, and a link where PID 1 looks for it. */
 static int add_program(const char *path, void *arg, struct err *e)
 {
 	AUTO_FREE char *looked_for = str_format(HOST_PROGRAMS "/%s", strrchr(path, '/') + 1);
@@ -95,7 +97,8 @@ static int add_program(const char *path, void *arg, struct err *e)
 	return rc;
 }
 
-/* Our own program by its name: in the mouth of the loader /proc/self/exe would be the loader. */
+/* The path of the running program.  The link /proc/self/exe itself would not do: read by the dynamic loader
+ * that lists the libraries, it names the loader. */
 static int self_path(char out[PATH_BYTES], struct err *e)
 {
 	ssize_t n = readlink("/proc/self/exe", out, PATH_BYTES - 1);
@@ -130,7 +133,8 @@ static void add_firmware(const char *path, void *arg)
 	cpio_copy(arg, path, 0644, path);
 }
 
-/* Kernel and image of a guest, where kernel_find() and image_guest() of the taut inside will look. */
+/* Adds kernel and image of a guest, where kernel_find() and image_guest() look for them on the emulated host.
+ */
 static int add_guest(struct cpio *c, const struct kernel *k, const char *agent, struct err *e)
 {
 	char image[PATH_BYTES], name[PATH_BYTES];

@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Where kernels are, and which one a word means.
+ * Where kernels are, and which one a kernel selector names.
  *
  *   installed   /boot/vmlinuz-*, modules in /lib/modules/RELEASE, configuration in /boot/config-RELEASE
- *   cache       CACHE/kernels/RELEASE/{vmlinuz,config,modules}; names with a dot in front are being made
- *   path        any bzImage in DIR: modules in DIR/../lib/modules/RELEASE, DIR/lib/modules/RELEASE,
+ *   cache       CACHE/kernels/RELEASE/{vmlinuz,config,modules}; a name that begins with a dot is no kernel
+ * yet path        any bzImage in DIR: modules in DIR/../lib/modules/RELEASE, DIR/lib/modules/RELEASE,
  * DIR/modules or the machine's; configuration in DIR/config-RELEASE, DIR/config, the machine's /boot or
  * MODULES/config
  *
- * RELEASE is what the image says, so a file that was renamed or linked is found as what it is.  Files that
- * are no kernels, or that we may not read, are passed over where kernels are looked for, and are an error
- * where one was named.
+ * RELEASE is read from the kernel image, so that a renamed or linked file is recognised.  Files that are no
+ * kernels, or cannot be read, are passed over in a search; such a file is an error when its path was given.
  */
 #include "kernels.h"
 
@@ -30,7 +29,7 @@ static bool is_file(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* The first folder of modules with a table in it. */
+/* The first of the folders that contains a table of modules. */
 static void find_modules(struct kernel *k, const char *root, const char *dir)
 {
 	const struct {
@@ -105,7 +104,7 @@ int kernel_at(struct kernel *out, const char *path, struct err *e)
 	int rc = kernel_read(out, &(struct kernel_places){"", NULL}, path, "path", e);
 
 	if (rc < 0 && e->exit == EXIT_FAILED)
-		e->exit = EXIT_USAGE; /* it was named */
+		e->exit = EXIT_USAGE; /* the user gave this path */
 	return rc;
 }
 
@@ -150,7 +149,7 @@ static int add_cached(const char *name, void *arg)
 	return 0;
 }
 
-/* Newest release first; of equal ones the machine's own before fetched ones. */
+/* The newest release first; of equal releases the installed kernel before a fetched one. */
 static int compare(const void *a, const void *b)
 {
 	static const char *const order[] = {"running", "installed", "cache", "path"};
@@ -185,7 +184,8 @@ int kernels_list(const struct kernel_places *places, struct kernel **out, size_t
 	return 0;
 }
 
-/* Without a cache of ours installed kernels are still found; one that is not to be trusted is an error. */
+/* When the cache cannot be made, installed kernels are still found; a cache that cannot be trusted is an
+ * error. */
 static int list_here(struct kernel **out, size_t *n, struct err *e)
 {
 	char cache[256];
@@ -244,10 +244,10 @@ int kernels_pick(struct kernel *out, const struct kernel *list, size_t n, const 
 	}
 	if (!found)
 		found = pick(list, n, word.version, word.flavour);
-	/* A version that only some kernel of one's own has can mean nothing else. */
+	/* A version without a flavour also names a kernel of flavour "other", when there is no stock one. */
 	if (!found && !word.said && word.version[0])
 		found = pick(list, n, word.version, "other");
-	/* An emulated host has been given what it shall have. */
+	/* An emulated host has only the kernels that its image was made with; the newest is taken. */
 	if (!found && !*which && n && host_emulated())
 		found = list;
 	if (!found)

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a kernel says of itself, before it runs.
+ * What can be read of a kernel before it runs.
  *
  * A bzImage begins with a real-mode part of (setup_sects + 1) sectors that holds the setup header at 0x1f1
  * (Documentation/arch/x86/boot.rst).  The header's kernel_version points at a text "RELEASE (who@where)
- * VERSION", which is what uname -r and -v will say; file names are never believed.  Behind it come syssize *
- * 16 bytes, so a file that was cut off is known as one.
+ * VERSION", which uname -r and -v will show; the name of the file is not used.  After the real-mode part come
+ * syssize * 16 bytes, so a file that was cut off is noticed.
  *
- * Flavour comes from release and version, the preemption model and what the kernel can do from its
- * configuration.  The file is outside's: every offset is checked.
+ * The flavour follows from release and version, the preemption model and the abilities from the
+ * configuration. The file is untrusted: every offset is checked.
  */
 #include "kernels.h"
 
@@ -44,7 +44,7 @@ static uint64_t le32(const unsigned char *p)
 	return le16(p) | (uint64_t)le16(p + 2) << 16;
 }
 
-/* "RELEASE (who@where) #1 SMP …" into both parts. */
+/* Splits "RELEASE (who@where) #1 SMP …" into release and version. */
 static int name_split(struct kernel *k, const char *text, size_t len, struct err *e)
 {
 	const char *end = memchr(text, 0, len);
@@ -56,7 +56,7 @@ static int name_split(struct kernel *k, const char *text, size_t len, struct err
 		if (!isprint((unsigned char)*p))
 			return err_set(e, EINVAL, "its header names no release");
 	AUTO_FREE char *release = str_format("%.*s", (int)(space - text), text);
-	/* It becomes the name of a folder. */
+	/* The release becomes the name of a folder. */
 	if (strchr(release, '/') || release[0] == '.' || !isalnum((unsigned char)release[0]))
 		return err_set(e, EINVAL, "its release '%s' is no name", release);
 	const char *version = strstr(space, ") #");
@@ -121,7 +121,8 @@ int bzimage_read(struct kernel *k, const char *path, struct err *e)
 
 /* --- flavour, preemption, abilities ------------------------------------------------------------- */
 
-/* Words of options that must be y or m, "A|B" for either; and the first release that has it. */
+/* For each ability the options that must be y or m ("A|B": one of them), and the first release that has it.
+ */
 static const struct {
 	const char *options;
 	unsigned major, minor;
@@ -141,7 +142,8 @@ static const struct {
 const struct kernel_ability_row kernel_ability_rows[KERNEL_ABILITIES_N] = {
 	KERNEL_ABILITIES(KERNEL_ABILITY_ROW)};
 
-/* Endings of releases that are a distribution's kernel as everybody has it, or nobody's ("6.12.3"). */
+/* Endings of releases that are a distribution's usual kernel.  A release without an ending ("6.12.3") is
+ * stock too. */
 static const char *const stock_endings[] = {"-amd64", "-generic", ".x86_64"};
 
 static const struct {
@@ -163,7 +165,7 @@ static bool config_has(const char *config, const char *name, size_t len)
 	return false;
 }
 
-/* All words of `options`; of "A|B" one. */
+/* Has the configuration all words of `options`, of "A|B" one? */
 static bool config_has_all(const char *config, const char *options)
 {
 	bool all = true;

@@ -6,7 +6,7 @@
 
 /* --- kernel_read.c: what a bzImage and a configuration say -------------------------------------- */
 
-#define BZIMAGE_HEAD_BYTES (0x200 + 0x10000 + 512) /* all that the name of a kernel can lie in */
+#define BZIMAGE_HEAD_BYTES (0x200 + 0x10000 + 512) /* the name of a kernel lies within so many bytes */
 
 /*
  * Release and version out of the beginning of a file (`len` bytes of it, BZIMAGE_HEAD_BYTES are enough) that
@@ -20,7 +20,8 @@ void kernel_judge(struct kernel *k, const char *config);
 
 /* --- kernel.c: where kernels are ---------------------------------------------------------------- */
 
-/* Another machine for tests: `root` stands before /boot and /lib/modules ("" is this machine). */
+/* Where kernels are looked for.  `root` is put in front of /boot and /lib/modules: "" for this machine, a
+ * folder for tests. */
 struct kernel_places {
 	const char *root, *cache; /* cache: NULL for none */
 };
@@ -36,14 +37,15 @@ int kernels_pick(struct kernel *out, const struct kernel *list, size_t n, const 
 /* --- word.c: what a word means ------------------------------------------------------------------ */
 
 struct kernel_word {
-	char version[80]; /* the beginning of a release; "" for any */
+	char version[80]; /* the beginning of a release; "" for every release */
 	char flavour[16];
-	bool said; /* the flavour was named, not understood */
+	bool said; /* the selector names a flavour; otherwise stock is meant */
 };
 
-/* "", "rt", "6.1", "6.12-rt", "6.12.95+deb12-rt-amd64"; -EINVAL for what has not that form. */
+/* A kernel selector: "", "rt", "6.1", "6.12-rt", "6.12.95+deb12-rt-amd64"; -EINVAL for another form. */
 int kernel_word_parse(struct kernel_word *word, const char *which);
-/* Is `version` the beginning of `release`, ending where a number or word ends?  "" is, of any. */
+/* Is `version` the beginning of `release`, up to the end of a number or word?  "" is that of every release.
+ */
 bool release_begins(const char *release, const char *version);
 
 /* --- module.c ----------------------------------------------------------------------------------- */

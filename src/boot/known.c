@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Kernels that have been found.  Looking for one reads folders, configurations and images, so a word is
- * looked for once in the life of a process, and whoever asks again gets the same kernel.  A word that named
- * none is looked for again: it may have been fetched meanwhile.
+ * Kernels that have been found.  A search reads folders, configurations and images, so a process searches
+ * once for each kernel selector, and later calls with the same selector return the same kernel.  A selector
+ * that named no kernel is searched for again, since the kernel may have been fetched meanwhile.
  */
 #include "boot.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * KVM that opens is not KVM that works: on a machine that is a guest itself /dev/kvm may be there, make
- * virtual machines and CPUs, and never get a kernel out of its early boot.  So a small guest is booted, with
- * a deadline, and its first word decides.  The answer is kept (kvm_answer.c); what kept a guest from being
- * tried at all is no answer.
+ * Whether KVM works.  On a machine that is a guest itself, /dev/kvm may open and make virtual machines and
+ * CPUs, although no kernel gets through its early boot there.  So a small guest is booted, with a deadline;
+ * KVM works when its agent sends its first frame.  The answer is kept (kvm_answer.c), unless the guest could
+ * not be started at all: then nothing is known.
  */
 #include "image.h"
 #include "kvm_answer.h"
@@ -21,7 +21,7 @@ uint64_t boot_patience_ns(uint64_t ns)
 	return host_emulated() ? 8 * ns : ns;
 }
 
-/* Waits for the guest's first word; 0, or why it did not come. */
+/* Waits for the first frame of the guest's agent; 0, or an error that says why none came. */
 static int first_word(struct machine *m, int control, struct err *e)
 {
 	uint64_t deadline = time_now_ns() + boot_patience_ns(PROBE_NS);
@@ -50,7 +50,7 @@ static int first_word(struct machine *m, int control, struct err *e)
 	}
 }
 
-/* *tried: a guest was started, so its fate is an answer. */
+/* Sets *tried when a guest was started, so that the result is an answer. */
 static int probe(const struct kernel *k, const char *agent, const char *folder, const char *mark, bool *tried,
 	struct err *e)
 {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Answers of guests that were booted with KVM: {"boot_id": …, "answers": {WITH: WHY}}, where an empty WHY
- * means that it worked.  They hold for one boot of the host.  A yes is of the machine; a no is of one kernel
- * and one QEMU, for either may be why the guest did not boot, so each pair has its own: arms that differ by
- * kernel take turns, and none may wait for a guest again that another has made forget.
+ * What booting guests with KVM has shown: {"boot_id": …, "answers": {WITH: WHY}}, where WITH names a kernel
+ * and a QEMU, and an empty WHY means that KVM worked.  The answers hold for one boot of the host.  That KVM
+ * works holds for every kernel.  That it does not work holds for one kernel and one QEMU only, since either
+ * may be the reason; so each pair has an answer of its own, and arms with different kernels need no second
+ * boot each time.
  */
 #include "kvm_answer.h"
 
@@ -12,7 +13,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
-/* The answers of this boot, none if there are none; to be released. */
+/* The answers of this boot as a new reference; an empty object when there are none. */
 static json_t *answers_load(const char *path, const char *boot)
 {
 	json_t *known = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);

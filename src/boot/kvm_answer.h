@@ -10,7 +10,7 @@
  * this boot of the host.
  */
 int kvm_answer(const char *path, const char *boot, const char *with, char *why, size_t size);
-/* An answer that cannot be written is found out again. */
+/* Keeps an answer.  When it cannot be written, the next taut finds it out again. */
 void kvm_answer_keep(const char *path, const char *boot, const char *with, bool works, const char *why);
 
 #endif

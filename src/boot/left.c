@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is half made in the cache: an image being written, the folder of a probe, a kernel being fetched.  Its
- * maker holds a lock (flock) on it, or on a file that stands for it, for as long as it lives; what nobody
- * holds was left by a taut that was killed.  So no PID that has been given away protects the dead, and
- * another taut that works on the same cache is left alone.
+ * Leftovers in the cache: an image that was being written, the folder of a probe of KVM, a kernel that was
+ * being fetched.  The taut that makes one of them holds a lock (flock) on it, or on a file that stands for
+ * it, as long as it runs; without a lock it is the leftover of a killed taut.  PIDs would not do, since they
+ * are used again. The work of another running taut on the same cache is not touched.
  */
 #include "image.h"
 
@@ -28,7 +28,7 @@ static bool held(const char *path)
 	return fd < 0 ? errno != ENOENT : flock(fd, LOCK_EX | LOCK_NB) < 0;
 }
 
-/* "…PREFIX123": a name that ends in the PID of its maker. */
+/* "…PREFIX123": does a name end in the PID of the taut that made it? */
 static bool ends_in_pid(const char *name, const char *prefix)
 {
 	const char *at = strstr(name, prefix);
@@ -39,7 +39,7 @@ static bool ends_in_pid(const char *name, const char *prefix)
 
 static const struct kind {
 	const char *folder, *prefix;
-	const char *lock; /* in the folder; NULL: the thing itself */
+	const char *lock; /* the file in `folder` that is locked; NULL: the file or folder itself */
 } kinds[] = {
 	{"images", ".img.", NULL},
 	{".", "probe-", NULL},

@@ -3,13 +3,13 @@
  * A machine is a QEMU process of ours and four streams: its control stream, whose far end it inherits; its
  * console, a pipe; its monitor, a socket pair; and its stderr, a memory file of fixed size.
  *
- * The console is drained whenever anybody looks at the machine, and only its end is kept.  Until then the
- * pipe must hold it, for a kernel whose console takes nothing waits 10 ms for each character, in the middle
- * of whatever it wanted to say something about.  (A socket would not do: QEMU writes character by character,
- * and a socket pair holds 278 of those.)
+ * The console is read by each call that asks for the state of the machine, and only its end is kept.  Between
+ * such calls the pipe must have room for all output: a kernel whose console does not take a character waits
+ * 10 ms for it, in the middle of its work.  (A socket would not do: QEMU writes character by character, and a
+ * socket pair holds only 278 such messages.)
  *
- * On the exact clock nothing may come in and nothing may wait: console and record are memory files that take
- * each byte as it is written, and there is no monitor.
+ * On the exact clock no input may reach the machine and no output may wait: console and record are memory
+ * files that take each byte as it is written, and there is no monitor.
  *
  * A kernel that panics ends QEMU at once (panic=-1 and -no-reboot); how it ended is then told from the last
  * lines of the console.
@@ -25,16 +25,16 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#define PIPE_ROOM (1u << 20)  /* of a console that nobody looks at; an ordinary user may have as much */
-#define FILE_ROOM (64u << 20) /* console and record on the exact clock: QEMU ends beyond */
-#define DISK_ROOM (1u << 30)  /* what a guest may write to its disk: QEMU ends beyond */
+#define PIPE_ROOM (1u << 20)  /* of the console's pipe: the most that is allowed without root */
+#define FILE_ROOM (64u << 20) /* of console and record on the exact clock; QEMU is ended beyond it */
+#define DISK_ROOM (1u << 30)  /* for what a guest writes to its disk; QEMU is ended beyond it */
 #define SAID_ROOM 65536
 #define QMP_NS    (5 * NS_PER_S)
 #define END_NS    (5 * NS_PER_S)
 /*
- * Before 8.1 QEMU, emulating several CPUs, can translate code while another CPU rewrites it, and keep what it
- * has read.  Kernels mark code that they are about to rewrite with a breakpoint (int3), and die of one that
- * they know nothing about.
+ * A QEMU before 8.1 that emulates several CPUs can translate code while another CPU rewrites it, and keep the
+ * outdated translation.  Kernels put a breakpoint (int3) into code while they rewrite it, and panic when an
+ * outdated one is executed later.
  */
 #define FRESH_CODE 801
 
@@ -51,8 +51,8 @@ struct machine {
 
 /* --- start ------------------------------------------------------------------------------------- */
 
-/* A file in memory.  With a size it cannot grow beyond that: a guest that floods it gets errors, not our
- * memory. */
+/* A file in memory.  With a size it cannot grow beyond that, so a guest that writes without end gets errors
+ * and does not use up the memory of the host. */
 static int memory_file(const char *name, size_t size, struct err *e)
 {
 	AUTO_CLOSE int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -64,7 +64,8 @@ static int memory_file(const char *name, size_t size, struct err *e)
 	return steal_fd(&fd);
 }
 
-/* The write-only twin that QEMU can open as a character device; it shares nothing but the content. */
+/* A second, write-only fd for a memory file, which QEMU can use as a character device.  The two share the
+ * content but no file offset. */
 static int twin(int fd, struct err *e)
 {
 	AUTO_FREE char *path = str_format("/proc/self/fd/%d", fd);
@@ -117,7 +118,7 @@ static int streams_open(struct machine *m, const struct machine_options *o, stru
 	return rc < 0 ? rc : 0;
 }
 
-/* How large any one file may become: memory that is a file is one as well. */
+/* The limit of the size of each file that QEMU writes; guest memory that is a file counts as one. */
 static uint64_t file_room(const struct machine_options *o)
 {
 	return o->exact ? FILE_ROOM : MAX((uint64_t)DISK_ROOM, (uint64_t)o->memory_mib << 20);
@@ -133,7 +134,7 @@ static int spawn_qemu(struct machine *m, const struct machine_options *o, const 
 		o->guest_agent > 0 ? o->guest_agent : -1};
 	size_t n = FD_FIRST_TAP - FD_CONSOLE;
 
-	/* Numbers are fixed, so what is not there gets a placeholder. */
+	/* The numbers of the fds are fixed, so a stream that does not exist gets a placeholder. */
 	for (size_t i = 0; i < n; i++)
 		keep[i] = keep[i] >= 0 ? keep[i] : m->said;
 	for (unsigned i = 0; i < o->queues; i++)
@@ -223,7 +224,7 @@ static void drain(struct machine *m)
 
 	if (m->console < 0)
 		return;
-	if (m->exact) { /* a file: what is new since we looked last */
+	if (m->exact) { /* a file: read what was written since the last call */
 		while ((n = pread(m->console, chunk, sizeof(chunk), (off_t)m->ring.total)) > 0)
 			ring_put(&m->ring, chunk, (size_t)n);
 		return;
@@ -263,7 +264,7 @@ int machine_wait(struct machine *m, uint64_t deadline_ns, struct err *e)
 	return 1;
 }
 
-/* The line of a console that tells why a kernel died; NULL when there is none. */
+/* The line of a console that says why a kernel panicked; NULL when there is none. */
 static const char *fatal_line(char *text)
 {
 	static const char *const signs[] = {"Kernel panic - ", "BUG: ", "Oops: ", "general protection fault",
@@ -286,7 +287,7 @@ static bool stream_closed(const struct machine *m)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
-/* What tells most of how it fares, of its console and QEMU's stderr. */
+/* The most telling line of the machine's console and QEMU's stderr. */
 static const char *last_words(const struct machine *m, char *console, char *said)
 {
 	const char *fatal = fatal_line(console), *last = strrchr(console, '\n');
@@ -304,7 +305,7 @@ bool machine_ended(struct machine *m, bool closing, char *out, size_t size)
 	char console[8192], said[1024] = "", how[64] = "", advice[160] = "";
 	struct err e = ERR_INIT;
 
-	/* Its streams close a moment before it is gone, and one after the other. */
+	/* The streams of a machine that ends close one after the other, a moment before QEMU has ended. */
 	machine_wait(m, closing || stream_closed(m) ? time_now_ns() + END_NS : 0, &e);
 	machine_console(m, console, sizeof(console));
 	ssize_t n = m->said >= 0 ? pread(m->said, said, sizeof(said) - 1, 0) : 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* machine: what its files share; private to the room. */
+/* machine: what its files share; private to boot. */
 #pragma once
 
 #include "boot.h"
@@ -11,16 +11,16 @@ enum { FD_CONSOLE = 3, FD_CONTROL, FD_QMP, FD_AGENT, FD_FIRST_TAP };
 char **machine_command(const struct qemu *q, const struct machine_options *o, const char *initrd);
 void machine_command_free(char **words);
 
-/* One QMP command on a fresh monitor or a used one; *reply is the "return" value, owned.  -EPROTO,
- * -ETIMEDOUT. */
+/* Sends one QMP command; sets the monitor up first when that has not been done.  *reply is the "return"
+ * value, a new reference.  -EPROTO, -ETIMEDOUT. */
 int qmp_command(
 	int fd, bool *greeted, const char *command, json_t **reply, uint64_t deadline_ns, struct err *e);
 
-/* A ring of the last bytes that a console said. */
+/* A ring with the last bytes of a console's output. */
 #define RING_BYTES 65536
 struct ring {
 	char bytes[RING_BYTES];
-	size_t total; /* ever put in */
+	size_t total; /* bytes that were ever put in */
 };
 void ring_put(struct ring *r, const char *data, size_t len);
 /* The last whole lines that fit, made printable: control characters and what is no ASCII become '?'. */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Modules with all they depend on, from the kernel's own tables.
+ * Modules with all that they depend on, from the kernel's own tables.
  *
- * Debian's packages bring no modules.dep (that is made when they are installed), so: modules.order and
- * modules.builtin give names and paths, and each module says itself what it needs, in its section .modinfo:
- * "depends=a,b" and "softdep=pre: c d post: e".  Files may be .ko, .ko.xz, .ko.gz or .ko.zst.
+ * Debian's packages have no modules.dep (it is made when they are installed).  So names and paths come from
+ * modules.order and modules.builtin, and dependencies from the section .modinfo of each module: "depends=a,b"
+ * and "softdep=pre: c d post: e".  Files may be .ko, .ko.xz, .ko.gz or .ko.zst.
  *
- * The order is that of a depth-first walk from the names asked for, in their order: what a module depends on
- * comes before it, softdeps before that.  A softdep may name what is no module (an alias) and is then left
- * out; one that leads in a circle is cut, dependencies in a circle are an error.
+ * The order is that of a depth-first walk from the names asked for, in their order: the dependencies of a
+ * module come before it, its soft dependencies before those.  A soft dependency that is no module (but an
+ * alias) is left out, and one that leads in a circle is ignored; dependencies in a circle are an error.
  *
- * Module files are outside's: the ELF parser believes no offset, and a file that decompresses to more than
+ * Module files are untrusted: the ELF parser checks every offset, and a file that decompresses to more than
  * MODULE_MAX_BYTES is refused.
  */
 #include "kernels.h"
@@ -98,10 +98,10 @@ struct entry {
 
 struct table {
 	const struct kernel *kernel;
-	char *order, *builtin; /* what the entries' paths point into */
+	char *order, *builtin; /* texts of the tables; the entries' paths point into them */
 	struct entry *entries;
 	size_t n;
-	struct module *modules; /* what has been loaded */
+	struct module *modules; /* those that have been loaded */
 	size_t modules_n;
 };
 
@@ -123,7 +123,7 @@ static int name_normal(char out[64], const char *text, size_t len)
 	return 0;
 }
 
-/* A line "kernel/drivers/net/virtio_net.ko"; what does not look like one is passed over. */
+/* Adds a line "kernel/drivers/net/virtio_net.ko"; other lines are passed over. */
 static void table_add(struct table *t, char *line, bool builtin)
 {
 	struct entry entry = {.path = builtin ? NULL : line};
@@ -151,7 +151,7 @@ static int table_read(struct table *t, const char *name, char **text, struct err
 	return 0;
 }
 
-/* By name; one that is built in before a file of the same name. */
+/* By name; a built-in module before a file of the same name. */
 static int compare(const void *a, const void *b)
 {
 	const struct entry *x = a, *y = b;
@@ -212,7 +212,7 @@ static int read_module(
 	return err_set(e, ENOENT, "%s/%s is missing", t->kernel->modules, entry->path);
 }
 
-/* One name among the dependencies of `of`. */
+/* Loads the module `text`, on which `of` depends. */
 static int load_needed(struct table *t, const struct entry *of, const char *text, size_t len, bool soft,
 	unsigned depth, struct err *e)
 {
@@ -237,7 +237,7 @@ static int load_needed(struct table *t, const struct entry *of, const char *text
 	return entry_load(t, entry, depth + 1, e);
 }
 
-/* Each word of a list, up to one that ends with ':' (the "post:" behind "pre: a b"). */
+/* Loads each module of a list, up to a word that ends with ':' (the "post:" in "pre: a b post: c"). */
 static int load_list(
 	struct table *t, const struct entry *of, const char *list, bool soft, unsigned depth, struct err *e)
 {
@@ -271,7 +271,8 @@ static int load_needs(struct table *t, const struct entry *entry, const char *in
 	return rc;
 }
 
-/* "6.12.95+deb12-amd64 SMP preempt …": a module of another kernel would only be refused in the guest. */
+/* Compares "6.12.95+deb12-amd64 SMP preempt …" with the kernel: the guest would refuse a module of another
+ * one. */
 static int check_vermagic(const struct table *t, const char *info, size_t len, struct err *e)
 {
 	size_t at = 0, n = strlen(t->kernel->release);

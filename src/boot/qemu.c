@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * QEMU as this machine has it: the program, its version, and whether it knows the devices that machines here
- * are made of.  Asked once per process.
+ * QEMU as this machine has it: the program, its version, and whether it has the devices that taut's machines
+ * consist of.  It is looked for once in a process.
  */
 #include "boot.h"
 
 #include <stdio.h>
 
 #define ASK_NS  (20 * NS_PER_S)
-#define OLDEST  6 /* -chardev socket,fd=, -sandbox, query-cpus-fast as used here */
+#define OLDEST  6 /* the first with -chardev socket,fd=, -sandbox and query-cpus-fast as used here */
 #define PROGRAM "qemu-system-x86_64"
 
 static const char *const devices[] = {"virtio-net-pci", "virtio-serial-pci", "virtserialport"};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * QMP, as much as is needed of it: a greeting, capabilities, then a command and its reply; events in between
- * are passed over.  Lines of JSON, bounded: QEMU runs the guest and is trusted no more than it.
+ * The part of QMP that is needed: a greeting, capabilities, then a command and its reply; events in between
+ * are passed over.  It consists of lines of JSON, whose length is bounded: QEMU runs the guest, and is
+ * trusted no more than the guest is.
  */
 #include "machine.h"
 #include "wire/lines.h"

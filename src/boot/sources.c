@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Which of the machine's lists of packages are Debian's, for its release.  apt itself reads the machine's
- * sources; after an update it says of each list whose it is (apt-get indextargets), and which list has which
- * version of a package (apt-cache madison).  Lists of others, and of other releases, give no kernels.
+ * sources.  After an update it tells the origin of each list (apt-get indextargets), and which list has which
+ * version of a package (apt-cache madison).  Kernels are taken from no list of another origin or release.
  */
 #include "apt.h"
 
@@ -59,7 +59,7 @@ int sources_release(struct sources *s, const char *root, struct err *e)
 	return err_try(e, "the path of a kernel instead, or install one");
 }
 
-/* A line into its fields, which are separated by tabs; false when it is none of ours. */
+/* Splits a line into its fields, which are separated by tabs; false when it has not the format asked for. */
 static bool fields_split(char *line, char *fields[FIELDS_N])
 {
 	for (size_t i = 0; i < FIELDS_N; i++) {
@@ -87,7 +87,7 @@ static void take_list(struct sources *s, const char *base, char *const fields[FI
 
 bool sources_take(struct sources *s, const char *targets)
 {
-	/* Unstable calls itself by the codename of what it becomes, its lists do not. */
+	/* os-release of unstable has the codename of the next release, its lists have "sid". */
 	const char *const bases[] = {s->codename, "sid"};
 
 	for (size_t i = 0; i < ARRAY_LEN(bases) && !s->uri; i++) {
@@ -125,7 +125,7 @@ static bool has_line(const struct buf *lines, const char *text)
 	return false;
 }
 
-/* Lines "package | version | list". */
+/* Reads lines "package | version | list". */
 static void debian_versions(const struct sources *s, const char *madison, struct buf *versions)
 {
 	AUTO_FREE char *copy = str_dup(madison);

@@ -3,8 +3,8 @@
  * libarchive does the work: its raw format undoes compression alone, and a Debian package is an ar archive
  * with a compressed tar archive in it, which is read through a second reader without being stored first.
  *
- * What is unpacked gets names that are made here: a member's name only decides whether it is wanted, and is
- * refused when it is absolute or holds "..".
+ * The names of unpacked files are made here: the name of a member decides whether it is unpacked, and a
+ * package is refused when such a name is absolute or contains "..".
  */
 #include "unpack.h"
 
@@ -31,13 +31,13 @@ static void writer_free(struct archive **a)
 		archive_write_free(*a);
 }
 
-/* A cause of the system's, if it is one, stands behind what the library says: there it is often missing. */
+/* Adds the text of errno to the library's message, which often lacks it, when the system was the cause. */
 static int archive_error(struct err *e, struct archive *a, const char *doing, const char *path)
 {
 	int code = archive_errno(a);
 	const char *why = archive_error_string(a) ? archive_error_string(a) : "it is damaged";
 
-	/* EILSEQ and EINVAL stand for its own two, damage and misuse. */
+	/* The library uses EILSEQ and EINVAL for two errors of its own, a damaged file and misuse. */
 	if (code <= 0 || code == EILSEQ || code == EINVAL || !strerrorname_np(code))
 		return err_set(e, EBADMSG, "cannot %s %s: %s", doing, path, why);
 	if (strstr(why, strerror(code)))
@@ -131,7 +131,7 @@ static int find_data(struct archive *a, const char *package, struct err *e)
 				 : archive_error(e, a, "unpack", package);
 }
 
-/* Absolute or with a component ".."; a leading "./" is how tar begins. */
+/* Is a name absolute, or has it a component ".."?  A leading "./", as tar writes it, is allowed. */
 static bool name_leads_out(const char *name)
 {
 	if (*name == '/')
@@ -144,7 +144,7 @@ static bool name_leads_out(const char *name)
 	return false;
 }
 
-/* The name below FOLDER under which a member is kept; false when it is not. */
+/* The name below FOLDER under which a member is unpacked; false when it is not to be unpacked. */
 static bool kept_name(const char *name, char *out, size_t size)
 {
 	const char *rest;
@@ -225,7 +225,7 @@ int unpack_kernel_package(const char *package, const char *folder, struct err *e
 	AUTO(reader_free) struct archive *in = archive_read_new();
 	AUTO(writer_free) struct archive *disk = archive_write_disk_new();
 	AUTO_FREE struct inner *inner = mem_alloc(sizeof(*inner));
-	/* The library checks every component for links, so the way to the folder must have none. */
+	/* The library refuses links in any component of a path, so the path of the folder must have none. */
 	AUTO_FREE char *real = realpath(folder, NULL);
 	int rc;
 
@@ -239,7 +239,7 @@ int unpack_kernel_package(const char *package, const char *folder, struct err *e
 	rc = find_data(outer, package, e);
 	if (rc < 0)
 		return rc;
-	/* Those that dpkg knows; for others the library would start programs. */
+	/* The formats that dpkg knows; for others the library would start programs. */
 	archive_read_support_filter_xz(in);
 	archive_read_support_filter_gzip(in);
 	archive_read_support_filter_zstd(in);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What a word means: "rt", "6.1", "6.12-rt", "6.12.95+deb12-rt-amd64".  The flavour stands behind the
- * version, as in the names of Debian's kernels; without one, stock is meant.
+ * Kernel selectors: the words by which a user names a kernel, such as "rt", "6.1", "6.12-rt" and
+ * "6.12.95+deb12-rt-amd64".  The flavour follows the version, as in the names of Debian's kernels; without a
+ * flavour, stock is meant.
  */
 #include "kernels.h"
 
@@ -9,7 +10,7 @@
 
 static const char *const flavours[] = {"rt", "cloud", "stock", "other"};
 
-/* The flavour whose name ends a text of `len` bytes, behind a '-' unless it is all of it. */
+/* The flavour whose name ends a text of `len` bytes, either after a '-' or as the whole text. */
 static const char *flavour_at_end(const char *text, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_LEN(flavours); i++) {
@@ -59,6 +60,6 @@ bool kernel_fetchable(const char *which)
 {
 	struct kernel_word word;
 
-	/* An emulated host has no network of ours and no packages. */
+	/* An emulated host has no network and no packages. */
 	return !host_emulated() && kernel_word_parse(&word, which) == 0 && strcmp(word.flavour, "other") != 0;
 }

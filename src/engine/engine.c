@@ -2,10 +2,10 @@
 /*
  * An endpoint from preparation to record.
  *
- * Everything that costs is done in engine_prepare(): memory is allocated and touched, sockets are opened and
- * tuned, a client has shown its token on every flow, threads exist and sleep.  engine_go() sets the common
- * start of all flows and wakes them.  A flow ends by itself, or because engine_stop() sets the stop flag and
- * shuts its socket down, which makes every blocking call on it return.
+ * Everything that takes time is done in engine_prepare(): it allocates and touches memory, opens and tunes
+ * sockets, lets a client show its token on every flow, and makes the threads, which then sleep.  engine_go()
+ * sets the common start of all flows and wakes the threads.  A flow ends by itself, or because engine_stop()
+ * sets the stop flag and shuts the flow's socket down, which makes every blocking call on it return.
  */
 #include "internal.h"
 
@@ -13,7 +13,7 @@
 #include <sys/eventfd.h>
 
 #define GO_LEAD_NS                                                                                           \
-	NS_PER_MS /* open loop: the first request is due so long after go, when the threads are awake */
+	NS_PER_MS /* open loop: from go to when the first request is due; the threads wake up meanwhile */
 
 static const struct {
 	const char *name;

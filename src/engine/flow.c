@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A flow from its first memory to what it adds to the record: one connection, its buffers, its threads'
- * figures. What its threads do is in the files of the workloads, how they live in thread.c.
+ * A flow is one connection with its buffers and the figures of its threads.  This file makes a flow, opens
+ * its connection, adds its figures to the record, and frees it.  What its threads do is in the files of the
+ * workloads; how they start and end is in thread.c.
  */
 #include "internal.h"
 
@@ -144,8 +145,8 @@ static void collect_thread(const struct thread *t, struct endpoint_record *recor
 
 void flow_collect(const struct flow *f, struct endpoint_record *record)
 {
-	/* An open loop that cannot keep up goes on sending after its end: that time counts, or it would look
-	 * faster than it was. */
+	/* An open loop that cannot keep up with its schedule still sends after the schedule's end.  That time
+	 * counts, since the rate would otherwise look higher than it was. */
 	uint64_t ended = f->engine->open_loop ? MAX(f->ended_ns, f->last_sent_ns) : f->ended_ns;
 
 	if (f->start_ns && (!record->started_ns || f->start_ns < record->started_ns))

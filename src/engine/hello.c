@@ -2,15 +2,16 @@
 /*
  * The first message of every flow.
  *
- * A client shows the trial's token, the server answers with the same message marked as an answer.  A server
- * of TCP keeps a few connections waiting at once, so that somebody who connects and says nothing does not
- * keep the client out: who shows something else, or nothing in time, is closed without a word.  Once a client
- * is in, its connection is the only one and the listening socket goes.
+ * The client sends a hello with the trial's token, and the server answers with the same message marked as an
+ * answer.  A TCP server lets several connections wait at once, so that a connection on which nothing is sent
+ * does not keep the client out.  A connection that shows no token in time, or a wrong one, is closed without
+ * an answer.  When the client has shown the token, its connection is the only one left, and the listening
+ * socket is closed.
  *
- * A server of datagrams is connected to whoever shows the token.  What lies in the socket by then may come
- * from strangers and is thrown away before the answer is sent; the client sends nothing but hellos until it
- * has the answer.  Datagrams get lost, so the client repeats itself and the server answers again, also once
- * it serves (hello_kind()).
+ * A datagram server connects its socket to the address from which the token came.  Datagrams that lie in the
+ * socket by then may come from elsewhere and are thrown away before the answer is sent; the client sends
+ * nothing but hellos until it has the answer.  Datagrams get lost, so the client repeats its hello, and the
+ * server answers each one, also after the trial has begun (hello_kind()).
  *
  *   0   4 bytes   "taut"
  *   4   1 byte    version of this message
@@ -25,7 +26,7 @@
 #define HELLO_VERSION 1
 #define TOKEN_BYTES   32
 #define REPEAT_NS     (100 * NS_PER_MS)
-#define SHOW_TOKEN_NS (2 * NS_PER_S) /* what a connection gets to show the token */
+#define SHOW_TOKEN_NS (2 * NS_PER_S) /* the time in which a connection must show the token */
 #define WAITING_MAX   16
 
 static void hello_write(unsigned char out[HELLO_BYTES], const char *token, unsigned flow, unsigned kind)
@@ -38,7 +39,7 @@ static void hello_write(unsigned char out[HELLO_BYTES], const char *token, unsig
 	memcpy(out + 8, token, TOKEN_BYTES);
 }
 
-/* Takes equally long whatever differs, so that the token cannot be guessed byte by byte. */
+/* Takes the same time wherever the token differs, so that it cannot be guessed byte by byte. */
 static int hello_read(const char *token, unsigned flow, const unsigned char *data, size_t size)
 {
 	unsigned char wanted[HELLO_BYTES], difference = 0;
@@ -67,7 +68,7 @@ void hello_send(const struct flow *f, int fd, unsigned kind)
 
 /* --- client ------------------------------------------------------------------------------------ */
 
-/* Reads one answer, or as much of it as there is: 1 it is one, 0 not yet, −errno. */
+/* Reads an answer, or the part of it that has come: 1 when it is complete, 0 when not yet, −errno. */
 static int read_answer(
 	const struct endpoint_job *job, int fd, unsigned flow, unsigned char *data, size_t *done)
 {
@@ -125,7 +126,7 @@ struct waiting {
 	unsigned char data[HELLO_BYTES];
 };
 
-/* 1 it is the client, 0 wait for more, −1 it is not. */
+/* 1: this connection is the client's; 0: its hello is not complete yet; −1: it is not the client's. */
 static int look_at(const struct flow *f, struct waiting *w)
 {
 	ssize_t n = recv(w->fd, w->data + w->got, HELLO_BYTES - w->got, MSG_DONTWAIT);
@@ -140,7 +141,7 @@ static int look_at(const struct flow *f, struct waiting *w)
 	return hello_kind(f, w->data, HELLO_BYTES) == HELLO_ASK ? 1 : -1;
 }
 
-/* Takes a new connection in; when there are too many the oldest goes. */
+/* Accepts a new connection; when too many are waiting, the oldest is closed. */
 static void take_in(const struct flow *f, struct waiting *list, size_t *n)
 {
 	int fd = accept4(f->listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -154,7 +155,8 @@ static void take_in(const struct flow *f, struct waiting *list, size_t *n)
 	list[(*n)++] = (struct waiting){.fd = fd, .until_ns = time_now_ns() + SHOW_TOKEN_NS};
 }
 
-/* Looks at all that wait; returns the fd of the client, or −1.  Who has had his time is closed. */
+/* Looks at all waiting connections and closes those whose time is up; returns the fd of the client's, or −1.
+ */
 static int find_client(const struct flow *f, struct waiting *list, size_t *n)
 {
 	int client = -1;

@@ -2,10 +2,10 @@
 /*
  * What the files of the engine share.
  *
- * An engine has one flow for each connection, a flow has a thread that receives (or serves) and, in an open
- * loop, a second one, the pacer, that sends.  Each field of a flow has one writer: the receiver, or the pacer
- * for those that are marked; they are read by the others only after the threads were joined.  What crosses
- * threads while they run is atomic, or under engine.lock.
+ * An engine has one flow for each connection.  A flow has a thread that receives (or serves) and, in an open
+ * loop, a second thread, the pacer, that sends.  Each field of a flow has one writer: the receiver, or the
+ * pacer where the field says so.  Other threads read a field only after the writer was joined, except for
+ * fields that are atomic or guarded by engine.lock.
  */
 #pragma once
 
@@ -33,7 +33,8 @@ WORKLOADS(ENGINE_WORKLOAD)
 
 /* --- threads ----------------------------------------------------------------------------------- */
 
-/* What a thread used over the measured stretch: a reading at its start, the difference at its end. */
+/* CPU time and context switches of a thread over the measured stretch: at its start the counters' readings,
+ * at its end the difference. */
 struct meter {
 	bool running;
 	uint64_t cpu_ns, voluntary, involuntary;
@@ -54,7 +55,7 @@ struct thread {
 int thread_create(struct thread *t, struct err *e);
 /* Writes to every page, so that no page fault is left for later. */
 void memory_touch(void *memory, size_t size);
-/* Zeroed, touched, and on a cache line of its own; ends the program when there is none. */
+/* Zeroed, touched, and on a cache line of its own; ends the program when there is no memory. */
 void *memory_aligned(size_t size);
 
 /* --- messages that are no data: the first of every flow, and some of datagrams ----------------- */
@@ -66,8 +67,8 @@ enum hello_kind {
 	HELLO_ASK = 1,
 	HELLO_ACK,
 	HELLO_BYE,          /* datagrams: the client ends */
-	HELLO_MARK = 64,    /* datagrams: … + n, mark n: where is the server? */
-	HELLO_MARKED = 128, /* … + n, here: the server returns mark n */
+	HELLO_MARK = 64,    /* datagrams: HELLO_MARK + n is mark n, see udp_rr.c */
+	HELLO_MARKED = 128, /* HELLO_MARKED + n: the server returns mark n */
 };
 
 /* --- flows (flow.c) --------------------------------------------------------------------------- */
@@ -79,30 +80,29 @@ struct flow {
 	unsigned silent; /* waits in a row that brought no reply though one was due */
 	unsigned char *out, *in; /* what is sent, what is received */
 	size_t in_bytes;
-	size_t got; /* of the reply that is being received */
+	size_t got; /* bytes of the reply that is being received */
 
-	/* from the settings: here they are close to the rest */
+	/* copied from the settings, to lie in the same cache lines as the other fields */
 	uint64_t request_bytes, reply_bytes, burst, timeout_ns;
 
-	/* schedule, set once the engine goes: measured is what is due in [start, end) */
+	/* schedule, set once the engine goes: transactions that are due in [start, end) are measured */
 	uint64_t start_ns, end_ns, deadline_ns;
 	uint64_t share; /* closed loop: transactions to measure; UINT64_MAX: by time */
 
-	/* what happened */
-	uint64_t measured, ended_ns, replied_ns,
-		in_flight; /* the last means something in a closed loop only */
-	uint64_t last_seq; /* datagrams: the latest that was answered */
-	uint64_t next_seq; /* datagrams: what is expected next */
+	/* counts and times of what has happened */
+	uint64_t measured, ended_ns, replied_ns, in_flight; /* closed loop only */
+	uint64_t last_seq; /* datagrams: the latest request that was answered */
+	uint64_t next_seq; /* datagrams: the request whose reply is expected next */
 	uint64_t bytes, lost, timeouts, reordered, retransmits;
 	bool capped;
 	struct ring ring; /* RR client */
 
-	alignas(64) uint64_t sent; /* pacer, in a closed loop the receiver */
-	uint64_t last_sent_ns;     /* pacer */
+	alignas(64) uint64_t sent; /* written by the pacer, in a closed loop by the receiver */
+	uint64_t last_sent_ns;     /* written by the pacer */
 
 	alignas(64) _Atomic uint64_t total; /* open loop: requests to send, warm-up included */
 	atomic_bool over;                   /* nothing is to be sent any more */
-	atomic_bool failed;                 /* dead; `mistake` belongs to who sets this first */
+	atomic_bool failed;                 /* dead; the thread that sets this first writes `mistake` */
 	char mistake[160];
 	unsigned index;
 	int listen_fd; /* TCP server, until its client has come; −1 then */
@@ -110,20 +110,19 @@ struct flow {
 	unsigned running; /* threads of this flow that have not finished; under engine.lock */
 	char congestion[16];
 	uint64_t busy_poll_us;
-	/* datagrams: requests sent before each mark, the latest mark and when it was sent */
+	/* datagrams: the number of requests sent before each mark, and when the latest mark was sent */
 	uint64_t marks[HELLO_MARKS], marked_ns;
 	unsigned mark;
 };
 
-/* Memory and threads that do not run yet; what it has is flow_clear()'s to give back. */
+/* Allocates the flow's memory; its threads do not run yet.  flow_clear() releases all that the flow owns. */
 void flow_init(struct flow *f, struct engine *engine, unsigned index);
 void flow_clear(struct flow *f);
-/* A server listens; a client is connected and has shown its token.  By the engine's deadline. */
+/* Lets a server listen, or connects a client and shows its token, by the engine's deadline. */
 int flow_open(struct flow *f, struct err *e);
-/* Adds what the flow saw to the record of its end; after its threads were joined. */
+/* Adds the figures of the flow to the record of its end; to be called after its threads were joined. */
 void flow_collect(const struct flow *f, struct endpoint_record *record);
-/* The flow is dead, for this reason.  Only the first reason is kept; none is when the engine was asked to
- * stop. */
+/* The flow is dead, for this reason.  Only the first reason is kept, and none after engine_stop(). */
 void flow_fail(struct flow *f, const char *format, ...) PRINTF(2, 3);
 /* Hands the flow its data socket; false when the engine stops. */
 bool flow_adopt(struct flow *f, int fd);
@@ -182,14 +181,15 @@ int socket_connect(
 /* Applies nodelay, congestion control and busy polling. */
 int socket_tune(int fd, const struct endpoint_job *job, bool datagrams, struct err *e);
 void socket_read_back(struct flow *f, bool datagrams);
-/* recv() and send() return EAGAIN when they have waited for that long, not earlier. */
+/* Makes recv() and send() return EAGAIN when they have waited for that long, and not earlier. */
 void socket_set_timeout(int fd, uint64_t timeout_ns);
 uint64_t socket_retransmits(int fd);
-/* Whole messages.  1, or 0 at the end of the stream, or −errno; *done (of `size`) survives an EAGAIN. */
+/* Sends or receives a whole message: 1, 0 at the end of the stream, or −errno.  *done counts its bytes, so
+ * that a call after EAGAIN goes on where the last one stopped. */
 int socket_send_all(int fd, const void *data, size_t size, size_t *done);
 int socket_recv_all(int fd, void *data, size_t size, size_t *done);
-/* Waits for poll(2)'s events on fd, or for stop_fd (−1: none), until the deadline: 1, 0 at the deadline,
- * −ECANCELED. */
+/* Waits for poll(2)'s events on fd until the deadline: 1, 0 at the deadline, −ECANCELED when stop_fd (−1:
+ * none) becomes readable. */
 int socket_wait(int fd, short events, int stop_fd, uint64_t deadline_ns);
 
 /* --- hello: the first message of every flow ---------------------------------------------------- */
@@ -197,20 +197,20 @@ int socket_wait(int fd, short events, int stop_fd, uint64_t deadline_ns);
 /* Client: shows the token and waits for the answer. */
 int hello_ask(const struct endpoint_job *job, int fd, bool datagrams, unsigned flow, uint64_t deadline_ns,
 	struct err *e);
-/* Server: waits for whoever shows the token; the flow has its data socket then. */
+/* Server: waits until a client shows the token; then the flow has its data socket. */
 int hello_accept(struct flow *f, struct err *e);
-/* Is this message a hello of this trial and flow?  Its kind, or 0. */
+/* The kind of a message that is a hello of this trial and flow, else 0. */
 int hello_kind(const struct flow *f, const unsigned char *data, size_t size);
-/* Datagrams: sends one, best effort. */
+/* Datagrams: sends one hello; that it is sent is not checked. */
 void hello_send(const struct flow *f, int fd, unsigned kind);
 
 /* --- request and reply: what TCP and UDP do differently ---------------------------------------- */
 
 struct rr_transport {
 	bool datagrams;
-	/* 1 sent; 0 closed; −errno */
+	/* 1 sent; 0 connection closed; −errno */
 	int (*send)(struct flow *f, uint64_t seq);
-	/* 1 a reply, to request *seq; 0 closed; −EAGAIN nothing for the timeout; −errno */
+	/* 1 a reply, to request *seq; 0 connection closed; −EAGAIN nothing came within the timeout; −errno */
 	int (*receive)(struct flow *f, uint64_t *seq);
 };
 

@@ -26,7 +26,7 @@ void recorder_start(struct recorder *r, uint64_t start_ns)
 	r->window_end_ns = start_ns + WINDOW_BASE_NS;
 }
 
-/* Once the room is full: merges the next pair and returns the tally that is free now. */
+/* When the room is full: merges the next pair of windows and returns the tally that this frees. */
 static struct tally *merge_next_pair(struct recorder *r)
 {
 	struct tally *first = &r->room[r->order[2 * r->pairs]];
@@ -37,8 +37,8 @@ static struct tally *merge_next_pair(struct recorder *r)
 	return second;
 }
 
-/* All pairs are merged: the old windows are in the even places, the newer ones in the odd places; time order
- * again. */
+/* When all pairs are merged, the old windows are in the even places and the newer ones in the odd places.
+ * Puts them in the order of time again. */
 static void restore_order(struct recorder *r)
 {
 	uint16_t order[WINDOWS_MAX];

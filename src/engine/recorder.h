@@ -2,20 +2,22 @@
 /*
  * The recorder of one flow.
  *
- * recorder_add() is what the measuring loop pays for one transaction: the histograms, the tally of the window
- * that is open, and one comparison with the least of the worst transactions.  It allocates nothing and
- * touches the same few cache lines each time; what costs more (a window ends, a transaction is among the
- * worst) it tells the caller, who then takes a fresh time stamp, so that no latency contains it.
+ * The measuring loop calls recorder_add() for each transaction.  It updates the histograms and the tally of
+ * the open window, and compares once with the least of the worst transactions.  It allocates nothing and
+ * touches the same few cache lines each time.  When it had more to do, because a window ended or the
+ * transaction is among the worst, it returns true; the caller then reads the clock again, so that this work
+ * is in no latency.
  *
- * Windows.  Time since the start of measuring is cut into windows of 1 ms.  There is room for WINDOWS_MAX;
- * when it is used up the length doubles and neighbours become one.  Doing that at once would stop the flow
- * for a fraction of a millisecond, so it is spread: each window that ends from then on first merges one more
- * pair of old windows, the oldest first, and takes the room that this frees. When the last pair is merged the
- * room is full again, the length doubles again.  Memory and the cost of a step are constant for ever.
+ * Windows.  Time since the start of measuring is cut into windows of 1 ms.  There is room for WINDOWS_MAX of
+ * them.  When the room is full, the length of new windows doubles, and pairs of old windows are merged into
+ * one.  Merging all at once would stop the flow for a fraction of a millisecond, so the work is spread: each
+ * window that ends from then on first merges one pair of old windows, the oldest first, and takes the place
+ * that this frees.  When the last pair is merged, the room is full again and the length doubles again.  So
+ * the memory and the cost of each step stay constant, however long a trial is.
  *
  * Each window keeps counts in bins of 1/16 of an octave, so that the median of merged windows is the median
- * of what they held, within 6 %.  A transaction belongs to the window in which its request was due; one that
- * arrives so late that its window has ended (datagrams overtaking each other) is put into the open one.
+ * of all their transactions, within 6 %.  A transaction belongs to the window in which its request was due;
+ * one whose window has ended already (datagrams overtake each other) is put into the open window.
  */
 #pragma once
 
@@ -24,7 +26,7 @@
 
 #include <stdalign.h>
 
-#define TALLY_LOW_BIT  10 /* everything below 1 µs shares a bin, everything from 17 s on another */
+#define TALLY_LOW_BIT  10 /* all times below 1 µs share a bin, all from 17 s on another */
 #define TALLY_TOP_BIT  34
 #define TALLY_SUB_BITS 4
 #define TALLY_BINS     (((TALLY_TOP_BIT - TALLY_LOW_BIT) << TALLY_SUB_BITS) + 2)
@@ -41,7 +43,7 @@ struct recorder {
 	/* these and the four figures of `now` share a cache line */
 	alignas(64) uint64_t start_ns; /* of measuring */
 	uint64_t window_end_ns;        /* of the open window */
-	uint64_t worst_least_ns;       /* what a response time must exceed to be among the worst */
+	uint64_t worst_least_ns;       /* a response time above this is among the worst */
 	bool open_loop;
 	struct tally now; /* the open window */
 	alignas(64) struct hist service;
@@ -49,21 +51,21 @@ struct recorder {
 	alignas(64) struct hist lateness;
 	struct worst worst[WORST_MAX];
 	unsigned worst_n;
-	/* ended windows: room[order[i]] */
+	/* the i-th ended window is room[order[i]] */
 	uint64_t length_ns; /* of the open window */
 	unsigned ended;     /* in order, until the room is full for the first time */
-	unsigned pairs;     /* merged so far, since it was last full */
+	unsigned pairs;     /* merged since the room was last full */
 	uint16_t order[WINDOWS_MAX];
 	struct tally room[WINDOWS_MAX];
 };
 
-/* Ready for use and every page of it touched. */
+/* A recorder ready for use, of whose memory every page has been touched. */
 struct recorder *recorder_new(bool open_loop);
 void recorder_start(struct recorder *r, uint64_t start_ns);
 /* Ends windows until `at_ns` lies in the open one. */
 void recorder_roll(struct recorder *r, uint64_t at_ns);
 void recorder_add_worst(struct recorder *r, struct worst worst);
-/* Adds what a recorder holds to a record; its windows go by way of struct series. */
+/* Adds the contents of a recorder to a record, except the windows: series_add() brings those together. */
 void recorder_merge(const struct recorder *r, struct endpoint_record *record);
 
 static inline unsigned tally_bin(uint64_t value)
@@ -78,8 +80,8 @@ static inline unsigned tally_bin(uint64_t value)
 }
 
 /*
- * One transaction: when its request was due (in a closed loop: sent), when it was sent and when its reply had
- * come.  Returns whether this took longer than usual.
+ * Records one transaction: when its request was due (in a closed loop: sent), when it was sent and when its
+ * reply had come.  Returns whether recording it took longer than usual.
  */
 static inline bool recorder_add(struct recorder *r, uint64_t due_ns, uint64_t sent_ns, uint64_t now_ns)
 {

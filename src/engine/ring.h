@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Requests in flight: a ring of stamps with one writer (who sends) and one reader (who receives; in a closed
- * loop the same thread).
+ * Requests in flight: a ring of time stamps with one writer, the sending thread, and one reader, the
+ * receiving thread.  In a closed loop both are the same thread.
  *
  * Requests have consecutive sequence numbers.  Those from tail to head − 1 are in flight, except that
- * datagrams may be answered out of turn: such a slot is marked and passed over when the tail reaches it.  The
- * writer publishes a slot before it sends, since the reply may be there before send() has returned.
+ * datagrams may be answered out of order: the slot of such a request is marked, and passed over when the tail
+ * reaches it.  The writer publishes a slot before it sends, since the reply may come before send() has
+ * returned.
  */
 #pragma once
 

@@ -1,26 +1,26 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Request and reply, the client's side, whatever the transport.
+ * Request and reply, the client's side, for every transport.
  *
- * Closed loop: `burst` requests are in flight, each reply lets the next request go.  A transaction costs
- * send(), recv() and one reading of the clock, whose stamp is the end of one transaction and the start of the
- * next.  When something costly lay between (a window of the recorder ended) the clock is read again, so that
- * it is in no latency.
+ * Closed loop: `burst` requests are in flight, and each reply lets the next request go.  A transaction costs
+ * send(), recv() and one reading of the clock, which is the end of one transaction and the start of the next.
+ * When recording took longer than usual, because a window of the recorder ended, the clock is read again, so
+ * that this time is in no latency.
  *
  * Open loop: request i of all flows is due at start + i / rate, and flow f of F sends those with i mod F = f.
- * The pacer sleeps until a request is due and sends it, whatever the replies do; what is overdue, because
- * this process was kept from running or send() blocked, goes out at once, with the time at which it had been
- * due.  Due times are computed from i, so they do not drift.  The receiver matches replies with the stamps in
- * the ring.  Service time runs from the sending, response time from when the request was due: a stall of this
- * side is in the latter only.
+ * The pacer sleeps until a request is due and sends it, whether replies come or not.  A request that is
+ * overdue, because this process could not run or send() blocked, is sent at once, and its due time stays the
+ * scheduled one.  Due times are computed from i, so they do not drift.  The receiver matches replies with the
+ * stamps in the ring.  Service time runs from the sending, response time from the due time: a stall of the
+ * client is in the response time only.
  *
- * The measured stretch is cut by due time (closed loop: by sending).  A request on its way when the stretch
- * ends is waited for, and recorded with its full latency.  Lost, timed out and reordered are counted from the
- * first request on, warm-up included.
+ * A transaction is measured when its request was due (in a closed loop: sent) within the measured stretch.  A
+ * request that is unanswered when the stretch ends is waited for, and recorded with its full latency.  Lost,
+ * timed out and reordered ones are counted from the first request on, warm-up included.
  *
- * Silence.  recv() gives up after the timeout.  TCP cannot lose a request, so the flow waits on, until the
- * end of the stretch plus one timeout.  A datagram without a reply for that long is lost; three timeouts in a
- * row without any reply, and the flow is dead.
+ * Timeouts.  recv() gives up after the timeout.  TCP cannot lose a request, so the flow goes on waiting,
+ * until the end of the stretch plus one timeout.  A datagram without a reply for one timeout is lost; after
+ * three timeouts in a row without any reply the flow is dead.
  */
 #include "internal.h"
 
@@ -29,7 +29,7 @@
 #define RING_SLOTS_MAX   (1u << 20)
 #define BURST_SLOTS      (1u << 16)
 #define SILENT_MAX       3
-#define SLEEP_MAX_NS     (100 * NS_PER_MS) /* so long it takes a sleeping pacer to see that it is to stop */
+#define SLEEP_MAX_NS     (100 * NS_PER_MS) /* a sleeping pacer looks this often whether it is to stop */
 #define RING_FULL_NAP_NS NS_PER_MS
 
 /* --- schedule ---------------------------------------------------------------------------------- */
@@ -53,10 +53,10 @@ uint64_t rr_ring_slots(const struct endpoint_job *job)
 	const struct endpoint_job *s = job;
 	uint64_t wanted = s->burst, slots = 1;
 
-	/* A lost datagram holds the tail for a timeout, during which the others of its burst go on. */
+	/* A lost datagram keeps its slot for a timeout, during which the rest of its burst goes on. */
 	if (s->burst > 1 && s->workload->datagrams)
 		wanted = BURST_SLOTS;
-	/* Twice what is in flight when every reply takes as long as it may. */
+	/* Twice the number of requests in flight when every reply takes a whole timeout. */
 	if (s->rate)
 		wanted = 2 * mul_div(s->rate, s->timeout_ns, NS_PER_S * s->flows, true) + 2;
 	while (slots < wanted && slots < RING_SLOTS_MAX)
@@ -102,7 +102,7 @@ void rr_schedule(struct flow *f)
 
 /* --- replies and silence ----------------------------------------------------------------------- */
 
-/* Datagrams: whatever was sent a timeout ago or longer is lost. */
+/* Datagrams: requests that were sent a timeout ago or earlier are lost. */
 static bool give_up_old(struct flow *f, uint64_t now)
 {
 	const uint64_t timeout = f->timeout_ns;
@@ -152,7 +152,7 @@ static void fail_silent(struct flow *f, uint64_t silence_ns)
 	flow_fail(f, "no reply for %s", time_format_ns((double)silence_ns, text, sizeof(text)));
 }
 
-/* receive() has brought no reply but `rc`; false: the flow ends. */
+/* receive() has returned `rc` in place of a reply; false: the flow ends. */
 static bool silence(struct flow *f, bool datagrams, int rc, uint64_t now)
 {
 
@@ -181,7 +181,7 @@ static bool silence(struct flow *f, bool datagrams, int rc, uint64_t now)
 	return false;
 }
 
-/* What is still on its way when the flow ends will not be waited for. */
+/* Counts the requests that are unanswered when the flow ends. */
 static void count_unanswered(struct flow *f)
 {
 	struct slot *slot;
@@ -202,7 +202,8 @@ static bool send_failed(struct flow *f, int rc)
 
 /* --- closed loop ------------------------------------------------------------------------------- */
 
-/* After a timeout the flow goes on past its end, unmeasured, until it is known whether it is dead. */
+/* Is the closed loop over?  After a timeout the flow goes on past its end, without measuring, until a reply
+ * or a third timeout shows whether it is dead. */
 static bool finished(const struct flow *f, uint64_t now)
 {
 	if (f->measured + f->in_flight >= f->share || engine_stopping(f->engine))
@@ -258,8 +259,8 @@ static void closed_loop(struct flow *f, const struct rr_transport *transport)
 
 /* --- open loop --------------------------------------------------------------------------------- */
 
-/* The schedule may end before the third timeout does: were the last three requests due when the last reply
- * had come? */
+/* A schedule may end before the third timeout does.  Then the flow is dead when no reply has come since the
+ * last three requests were due. */
 static bool ends_in_silence(const struct flow *f)
 {
 	uint64_t sent = ring_head(&f->ring);
@@ -306,7 +307,7 @@ static bool pacer_over(const struct flow *f)
 	return atomic_load_explicit(&f->over, memory_order_relaxed) || engine_stopping(f->engine);
 }
 
-/* Sleeps until then, in pieces, so that the end is seen; returns the time. */
+/* Sleeps until `due_ns`, in pieces, and wakes early when the flow is over; returns the time. */
 static uint64_t sleep_until(const struct flow *f, uint64_t due_ns)
 {
 	uint64_t now = time_now_ns();
@@ -322,8 +323,9 @@ static uint64_t sleep_until(const struct flow *f, uint64_t due_ns)
 }
 
 /*
- * The ring is full when more is in flight than the timeout allows, over TCP, which loses nothing.  The
- * request is late then, and says so once it can be sent.
+ * The ring is full when more requests are in flight than can be due within two timeouts.  That happens over
+ * TCP, where no request is given up.  The next request then waits, and its lateness is recorded once it is
+ * sent.
  */
 static uint64_t wait_for_room(const struct flow *f, uint64_t now)
 {

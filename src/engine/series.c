@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Windows of several flows brought together, after measuring.  Window lengths are the base times a power of
- * two and all flows start at the same time, so the windows of one flow are halved in number until they are as
- * long as the other's, and then added one by one.
+ * Adding up the windows of several flows, after measuring.  Window lengths are a power of two times the base
+ * length, and all flows start at the same time.  So the shorter windows are merged in pairs until they are as
+ * long as those of the other flow, and then added one by one.
  */
 #include "recorder.h"
 

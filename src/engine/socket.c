@@ -113,7 +113,7 @@ void socket_read_back(struct flow *f, bool datagrams)
 		f->busy_poll_us = (uint64_t)busy;
 }
 
-/* The kernel counts in ticks and may wake up to one early: one is added. */
+/* The kernel counts in ticks and may wake the thread up to one tick early, so one tick is added. */
 void socket_set_timeout(int fd, uint64_t timeout_ns)
 {
 	uint64_t us = (timeout_ns + JIFFY_NS) / NS_PER_US;
@@ -157,7 +157,7 @@ int socket_listen(
 	rc = socket_tune(fd, job, datagrams, e);
 	if (rc)
 		return rc;
-	/* The last trial's connections may linger on the port; two servers cannot share it all the same. */
+	/* Allows a port on which connections of the last trial linger; two servers still cannot share it. */
 	if (!datagrams)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(fd, (struct sockaddr *)&address, len) || (!datagrams && listen(fd, 16))) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Request and reply over one TCP connection a flow.  A stream keeps its order, so replies answer requests in
- * turn and the contents do not matter.
+ * Request and reply over one TCP connection for each flow.  A stream keeps its order, so replies come in the
+ * order of the requests, and the contents of the messages do not matter.
  */
 #include "internal.h"
 
@@ -40,7 +40,7 @@ static void pace(struct flow *f)
 	rr_pace(f, &tcp);
 }
 
-/* Until the client closes the connection. */
+/* Serves until the client closes the connection. */
 static void server(struct flow *f)
 {
 	int rc;

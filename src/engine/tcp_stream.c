@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Bulk data in one direction; both halves, for either end.
+ * Bulk data in one direction: the sending and the receiving half, of which either end can be either.
  *
- * The sender writes `size` bytes at a time, the receiver reads into a buffer of that size.  The receiver's
- * figures count, and its clock cuts them: warm-up and measured stretch run from the first byte that reached
- * any of its flows.  At the end of the stretch it closes the connection, and that ends the sender.  A sender
- * whose receiver does not do that stops by itself one timeout after it should have.
+ * The sender writes `size` bytes at a time, the receiver reads into a buffer of that size.  The figures of
+ * the receiver count, by its clock: warm-up and measured stretch run from the first byte that reached any of
+ * its flows.  At the end of the stretch the receiver closes the connection, which ends the sender.  A sender
+ * whose connection is not closed stops by itself one timeout later.
  */
 #include "internal.h"
 

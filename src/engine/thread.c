@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Threads of flows: made, settled (name, timer slack, touched stack), parked until the engine goes, metered.
+ * Threads of flows.  A thread is made, settles (sets its name and timer slack, touches its stack), parks
+ * until the engine goes, and is metered while it measures.
  *
- * A server's thread takes its client in before it parks, so that the client can be prepared too.  A server of
- * datagrams does not park at all: it must answer repeated hellos, and nobody sends it requests before the
+ * A server's thread accepts its client before it parks, since the client's preparation waits for that.  A
+ * datagram server does not park at all: it must answer repeated hellos, and no request comes before the
  * client goes.
  */
 #include "internal.h"
@@ -98,8 +99,7 @@ static void park(struct engine *engine)
 	pthread_mutex_unlock(&engine->lock);
 }
 
-/* The socket is closed by the last thread that may use it; the last thread of all says that the engine is
- * done. */
+/* The last thread of a flow closes the socket; the last thread of the engine signals that all are done. */
 static void finish(struct thread *t)
 {
 	struct flow *f = t->flow;

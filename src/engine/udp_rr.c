@@ -7,17 +7,17 @@
  * latest that was answered: of all numbers with these low bytes it takes the one from a quarter of their
  * range below to three quarters above, which with one byte is -64 to +191.
  *
- * That fails when more than 191 requests are on their way: one reply stands for several of them then, and a
- * wrong guess would shift all that follow.  So as long as that is so only the reply that is next in turn is
- * believed, any other is dropped (its request counts as lost), and the client asks where the server is: it
- * sends a mark, a hello with a number, and remembers how many requests went before it. The server returns the
- * mark in turn.  What comes after it answers what was sent after it.  Marks cost a datagram every 10 ms
- * during a jam of tiny datagrams, and nothing otherwise.  (A run of losses as long as the range, 256 with one
- * byte, looks like none until the mark is back.)
+ * That fails when more than 191 requests are in flight: a reply can then belong to several of them, and a
+ * wrong guess would shift all that follow.  As long as so many are in flight, the client believes only the
+ * reply that is next in order, and drops any other (its request counts as lost).  It also finds out how far
+ * the server has come: it sends a mark, which is a hello with a number, and remembers how many requests it
+ * sent before.  The server returns the mark in order, so the replies after it answer the requests after the
+ * mark.  Marks cost a datagram every 10 ms while many tiny datagrams are in flight, and nothing otherwise. (A
+ * run of losses as long as the range, 256 with one byte, is not noticed until the mark is back.)
  *
- * The client's socket and the server's are connected to each other, so nothing of others is received.  A
- * message as long as a hello is looked at: it may be a hello that was repeated, an answer to one, a mark, or
- * the client's goodbye.
+ * The client's socket and the server's are connected to each other, so neither receives datagrams from
+ * elsewhere.  A message as long as a hello is examined: it may be a repeated hello, an answer to one, a mark,
+ * or the client's HELLO_BYE.
  */
 #include "internal.h"
 
@@ -52,7 +52,8 @@ static int send_request(struct flow *f, uint64_t seq)
 	return 1;
 }
 
-/* One datagram that is as long as it should be and no hello: 1; 0 closed (by engine_stop()); −errno. */
+/* Receives one datagram that has the right length and is no hello: 1; 0 when engine_stop() has closed the
+ * socket; −errno. */
 static int receive(struct flow *f, size_t size, int (*on_hello)(struct flow *f, int kind))
 {
 	for (;;) {
@@ -90,7 +91,8 @@ static void send_mark(struct flow *f)
 	hello_send(f, f->fd, HELLO_MARK + f->mark);
 }
 
-/* A mark has come back: the next reply is to what was sent after it, unless we were about there already. */
+/* A mark has come back: the next reply answers the request after the mark, unless the next expected one is
+ * close to that already. */
 static int take_mark(struct flow *f, int kind)
 {
 	if (kind < HELLO_MARKED || kind >= HELLO_MARKED + HELLO_MARKS)
@@ -102,7 +104,7 @@ static int take_mark(struct flow *f, int kind)
 	return 1;
 }
 
-/* Which request is this the reply to?  false: it cannot be told. */
+/* Finds the request that a reply answers; false when that cannot be told. */
 static bool recognise(struct flow *f, uint64_t low, unsigned width, uint64_t *seq)
 {
 	uint64_t tail = ring_tail(&f->ring), head = ring_head(&f->ring);
@@ -161,7 +163,7 @@ static int answer_hello(struct flow *f, int kind)
 	return kind != HELLO_BYE;
 }
 
-/* Until the client says goodbye, or its port is closed, or engine_stop(). */
+/* Serves until the client sends HELLO_BYE, its port is closed, or engine_stop() is called. */
 static void server(struct flow *f)
 {
 	unsigned width = sequence_width(f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Addresses of links, and namespaces that are fit to put them in. */
+/* Addresses of links, and the preparation of namespaces for measuring. */
 #include "session.h"
 
 #include <arpa/inet.h>
@@ -69,7 +69,7 @@ int net_addresses_each(
 	if ((rc = rtnl_link_alloc_cache(s.sock, AF_UNSPEC, &links)) < 0)
 		return session_error(e, rc, "cannot list links");
 	rc = rtnl_addr_alloc_cache(s.sock, &addresses);
-	session_close(&s); /* fn runs where the caller is */
+	session_close(&s); /* fn must run in the namespace of the caller */
 	if (rc < 0) {
 		nl_cache_free(links);
 		return session_error(e, rc, "cannot list addresses");
@@ -88,9 +88,9 @@ int net_addresses_each(
 /* --- namespaces -------------------------------------------------------------------------------- */
 
 /*
- * What a new namespace needs, by the path a process inside it sees.  A file may be missing (no IPv6, no
- * br_netfilter): then there is nothing to switch off.  bridge-nf-call-*: with br_netfilter loaded they are 1
- * in every new namespace, and the firewall of whoever loaded it would drop what our bridge forwards.
+ * Sysctls of a new namespace, by the path that a process inside it sees.  A file may be missing, without IPv6
+ * or br_netfilter; then there is nothing to switch off.  bridge-nf-call-*: with br_netfilter loaded they are
+ * 1 in every new namespace, and iptables rules of the host could drop packets that taut's bridge forwards.
  */
 static const struct {
 	const char *path, *value;
@@ -119,9 +119,9 @@ int net_namespace_prepare(int ns, struct err *e)
 }
 
 /*
- * A process that is root only in its user namespace cannot come back to a network namespace of somebody
- * else, so it must be in one of its own before it may go elsewhere.  Entering the one we are in asks the
- * kernel just that.
+ * A process that is root in its user namespace only cannot return to a network namespace that belongs to
+ * another user namespace, so it must be in one of its own before it enters a third.  Whether that is so is
+ * found out by entering the namespace that the process is in already.
  */
 static int namespace_allowed(struct err *e)
 {

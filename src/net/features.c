@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Features of a link (offloads), over the ethtool ioctl: the names of all of them, then a bit for each that
- * is active.  Only what is on is said: two links with the same string do the same work per packet.
+ * Features of a link (offloads), over the ethtool ioctl: the kernel tells the names of all features, then a
+ * bit for each that is active.  The result names the active ones only: two links with the same string do the
+ * same work per packet.
  */
 #include "net.h"
 
@@ -37,7 +38,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Both answers are as long as the kernel said that they are. */
+/* `n` is the number of features that the kernel told; both answers have room for that many. */
 static int active_names(int sock, const char *name, uint32_t n, char *out, size_t size)
 {
 	uint32_t blocks = (n + 31) / 32;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Links.  The far end of a veth pair is made inside its namespace by the same request that makes the near
- * end: nothing appears in ours, nothing is moved or renamed (a move costs an RCU grace period each).  The
- * bridge is asked for with one request that carries its settings, since libnl knows no attribute for the
- * forward delay; without that delay at 0, ports of a bridge without STP would still learn for 15 s before
- * they pass anything.
+ * Links.  One request makes both ends of a veth pair, each inside its own namespace: no end appears in
+ * another namespace first, and nothing is moved or renamed (each move costs an RCU grace period).  The
+ * request for a bridge is built here, with its settings in it, since libnl has no call for the forward delay.
+ * With a delay other than 0, the ports of a bridge without STP would learn for 15 s before they forward
+ * anything.
  */
 #include "session.h"
 
@@ -202,7 +202,7 @@ int net_links_each(int ns,
 	rc = rtnl_link_alloc_cache(s.sock, AF_UNSPEC, &cache);
 	if (rc < 0)
 		return session_error(e, rc, "cannot list links");
-	session_close(&s); /* fn runs where the caller is */
+	session_close(&s); /* fn must run in the namespace of the caller */
 	for (struct nl_object *o = nl_cache_get_first(cache); o; o = nl_cache_get_next(o)) {
 		struct rtnl_link *link = nl_object_priv(o);
 		const char *kind = rtnl_link_get_type(link);

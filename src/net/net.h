@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * net: links, addresses and bridges over libnl, numeric addresses only.  Every call takes the network
- * namespace (an fd) it acts in and leaves the caller's where it was.  Link names have at most 15 characters.
+ * namespace (an fd) in which it acts, and returns with the caller in the namespace that it was in.  Link
+ * names have at most 15 characters.
  */
 #pragma once
 
 #include "sys/sys.h"
 
 /*
- * A network namespace fit for measuring; returns an fd that keeps it alive.  lo is up, IPv6 addresses are
+ * A network namespace ready for measuring; returns an fd that keeps it alive.  lo is up, IPv6 addresses are
  * usable at once (no duplicate address detection, no router solicitation), and bridges in it are not filtered
  * by iptables.
  * -EPERM with EXIT_REFUSED when this process may not make one, or could not come back from it.
  */
 int net_namespace_create(struct err *e);
-/* Makes a namespace that is there already fit in the same way (a machine's own, where all is ours). */
+/* Prepares an existing namespace in the same way; for that of a guest or an emulated host, which is all
+ * taut's. */
 int net_namespace_prepare(int ns, struct err *e);
 
 /* A veth pair, one end in each namespace; both up with the given MTU (0: the kernel's default). */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One call, one session: enter the namespace, open a netlink socket there, and on the way out close it and
- * go back.  A socket belongs for ever to the namespace it was opened in, but keeping one per namespace would
- * only save some 30 µs a call.
+ * A session is one call of this module: it enters the namespace, opens a netlink socket there, and at the end
+ * closes the socket and returns to the caller's namespace.  A socket stays in the namespace in which it was
+ * opened, but keeping one for each namespace would save only some 30 µs a call.
  *
- * libnl folds errno into its own codes; the ones that users meet are unfolded again, so that callers see
- * -EEXIST and people read the usual words.
+ * libnl maps errno to codes of its own.  Those that users meet are mapped back, so that callers get -EEXIST
+ * and the like, and messages have the usual words.
  */
 #include "session.h"
 

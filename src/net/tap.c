@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Tap devices.  Not persistent: the device lives as long as one of its fds, so it cannot outlive taut and
- * QEMU.  Opened inside the namespace, where it stays.
+ * Tap devices.  They are not persistent: a device exists as long as one of its fds, so it cannot outlive taut
+ * and QEMU.  It is opened inside the namespace, and stays there.
  */
 #include "net.h"
 

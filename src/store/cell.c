@@ -93,8 +93,8 @@ static int arm_read(const struct store *store, sqlite3_stmt *s, struct store_arm
 	return 0;
 }
 
-/* At most ARMS_MAX into a new array; on failure the ones that were made are counted, so that they can be
- * freed. */
+/* Reads at most ARMS_MAX arms; *n counts those that were read also on failure, so that the caller can free
+ * them. */
 static int arms_read(
 	const struct store *store, int64_t cell, struct store_arm *arms, size_t *n, struct err *e)
 {

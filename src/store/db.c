@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-/* What SQLite says, as errno, in our words (%s: the path), and what helps. */
+/* Result codes of SQLite: the errno value, a message (%s: the path) and an advice for each. */
 static const struct {
 	int sqlite, code;
 	const char *why, *advice;
@@ -162,7 +162,7 @@ int db_end(const struct store *store, int rc, struct err *e)
 			return rc;
 		rc = db_error(store, e, "write results");
 	}
-	/* SQLite has rolled back by itself after some errors; then there is nothing to do. */
+	/* After some errors SQLite has rolled back by itself, and no transaction is open. */
 	if (!sqlite3_get_autocommit(store->db))
 		db_run(store, "ROLLBACK", "");
 	return rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The store's way of talking to SQLite: statements with their values in one call, transactions, and errors
- * that say which file it was, why, and what to do.
+ * How the store uses SQLite: statements with their values in one call, transactions, and errors that name the
+ * file, the reason and what to do.
  */
 #pragma once
 
@@ -15,15 +15,15 @@ struct store {
 	bool read_only;
 };
 
-#define STORE_APPLICATION_ID 0x54415554 /* "TAUT", where file(1) and we look for it */
+#define STORE_APPLICATION_ID 0x54415554 /* "TAUT", in the file's header, which file(1) shows too */
 
 /* schema.c: step i takes a database from version i to i + 1. */
 extern const char *const store_schema_steps[];
 extern const int store_schema_version;
 
-/* "cannot <format>: <why>" from what SQLite said last; returns −errno. */
+/* "cannot <format>: <why>" for the last error of SQLite; returns −errno. */
 int db_error(const struct store *store, struct err *e, const char *format, ...) PRINTF(3, 4);
-/* "cannot <format>: <why>" for a file whose content is not what taut wrote. */
+/* "cannot <format>: <why>" for a file whose content cannot have been written by taut. */
 int db_damaged(const struct store *store, struct err *e, const char *format, ...) PRINTF(3, 4);
 /* -EROFS with a message when this file cannot be written. */
 int db_writable(const struct store *store, struct err *e);
@@ -37,13 +37,13 @@ static inline void db_finalize(sqlite3_stmt **s)
 /* The values that follow are bound in order, a letter each: i int64_t, t text (NULL allowed), b const void *
  * and size_t. */
 int db_prepare(const struct store *store, sqlite3_stmt **out, const char *sql, const char *types, ...);
-/* The same, and stepped to its end; SQLITE_OK, or the code that db_error() explains. */
+/* Prepares and runs to the end; SQLITE_OK, or the code that db_error() explains. */
 int db_run(const struct store *store, const char *sql, const char *types, ...);
-/* One integer (untouched where there is no row); a code as above. */
+/* Reads one integer, which stays untouched where there is no row; returns a code as db_run() does. */
 int db_integer(const struct store *store, const char *sql, int64_t *out);
 
-/* A transaction.  begin fails with an error; end commits when rc is 0 or more and rolls back otherwise, and
- * returns what came of it. */
+/* A transaction.  db_end() commits when rc is 0 or more and rolls back otherwise; it returns rc, or the error
+ * of the commit. */
 int db_begin(const struct store *store, struct err *e);
 int db_end(const struct store *store, int rc, struct err *e);
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Opening the database.  Nothing is written before the file has been looked at: it must be empty or bear our
- * application id, so that a wrong --db never grows tables in somebody else's database.  The schema's version
- * is user_version; an older file is migrated step by step in one transaction, a newer one is refused, since
- * an old program does not know what it would break.
+ * Opening the database.  Nothing is written before the file has been checked: it must be empty or have taut's
+ * application id, so that a wrong --db never adds tables to the database of another program.  The version of
+ * the schema is user_version.  An older file is migrated step by step in one transaction; a newer one is
+ * refused, since an older program could damage data that it does not know.
  *
- * A file that may not be written (a colleague's results on a read-only mount) is opened as an immutable one
- * for reading, unless a write-ahead log lies beside it: what is in that log would silently be missing.
+ * A file that cannot be written, such as one on a read-only mount, is opened as immutable for reading, unless
+ * there is a write-ahead log beside it: the changes in that log would silently be missing.
  */
 #include "db.h"
 
@@ -30,7 +30,8 @@ static int folder_make(const char *path, struct err *e)
 	return 0;
 }
 
-/* Results of somebody else are not ours to write, and root trusts only root and whoever called sudo. */
+/* Refuses a file of another user; root also takes one of the user who called sudo.  For root, others must not
+ * be able to write it. */
 static int owner_check(const char *path, const struct stat *st, struct err *e)
 {
 	const char *sudo = getenv("SUDO_UID");
@@ -85,7 +86,7 @@ static int open_file(struct store *s, struct err *e)
 		return err_try(e, "a copy of both files in a folder that you may write");
 	}
 	AUTO_FREE char *uri = uri_immutable(s->path);
-	/* Made by us, so that it is private from the first moment and SQLite never has to guess the mode. */
+	/* Made here and not by SQLite, so that no other user can read it at any moment. */
 	AUTO_CLOSE int fd =
 		there ? -1 : open(s->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (!there && fd < 0 && errno != EEXIST)
@@ -99,7 +100,7 @@ static int open_file(struct store *s, struct err *e)
 	return 0;
 }
 
-/* The version of a file that is ours or empty. */
+/* The schema version of a file, which must be taut's or empty. */
 static int version_read(struct store *s, int64_t *version, struct err *e)
 {
 	int64_t id = 0, things = 0;
@@ -130,7 +131,7 @@ static int migrate(struct store *s, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	/* Again, now that nobody else can be doing the same. */
+	/* Read again inside the transaction: another taut may have migrated the file meanwhile. */
 	rc = version_read(s, &version, e);
 	for (; rc == 0 && version < store_schema_version; version++)
 		if (sqlite3_exec(s->db, store_schema_steps[version], NULL, NULL, NULL))

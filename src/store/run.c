@@ -131,7 +131,7 @@ int store_run_end(struct store *store, int64_t id, const char *state, struct err
 	return db_end(store, rc, e);
 }
 
-/* "no such run", with the nearest name when there is one. */
+/* The error "no such run", with a similar name as advice when there is one. */
 static int not_found(struct store *store, const char *which, struct err *e)
 {
 	AUTO_STMT sqlite3_stmt *s = NULL;

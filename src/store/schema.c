@@ -3,9 +3,9 @@
  * The tables, as steps: step i takes a database from version i to i + 1, so a new column is a new step and an
  * old file is brought up to date when it is opened.  A step that has been released is never changed.
  *
- * What reports filter by is a column; the rest of a trial is its record as JSON, without the histograms and
- * windows, which are bulky and have tables of their own.  Seeds are 64 bits without a sign, stored as the
- * same bits with one.
+ * Values by which reports filter are columns.  The rest of a trial is its record as JSON, without the
+ * histograms and windows, which are large and have tables of their own.  Seeds are unsigned 64-bit numbers
+ * and are stored as signed ones with the same bits.
  */
 #include "db.h"
 

@@ -3,9 +3,9 @@
  * store: runs, cells, arms, trials, histograms and environments in one SQLite file (STRICT tables, WAL,
  * synchronous=FULL).
  *
- * A trial is on the disk when store_trial_add() returns, and is never changed afterwards.  Everything a
- * report says is computed from what is here.  A call that fails leaves the file as it was before that call.
- * Whatever comes out of the file is checked as if a stranger had written it.
+ * A trial is on the disk when store_trial_add() returns, and is never changed afterwards.  Everything in a
+ * report is computed from this file.  A call that fails leaves the file as it was before that call.  All that
+ * is read from the file is checked like data of unknown origin.
  */
 #pragma once
 
@@ -21,9 +21,9 @@ struct store_run {
 	char name[64];
 	char state[16]; /* one of STORE_STATES */
 	uint64_t seed, blocks;
-	uint64_t started_ns, ended_ns; /* wall; ended 0 while running */
+	uint64_t started_ns, ended_ns; /* wall time; ended_ns is 0 while running */
 	char boot_id[40];
-	char spec_hash[33]; /* of the resolved experiment: resume continues only the same one */
+	char spec_hash[33]; /* of the resolved experiment; a run is resumed only with the same one */
 };
 
 struct store_cell {
@@ -31,14 +31,14 @@ struct store_cell {
 	char name[192]; /* "container/oci/bridge/tcp_rr"; a run has no two of the same name */
 	bool skipped;
 	char reason[512]; /* of the skip */
-	bool privilege;   /* skipped for want of privilege */
+	bool privilege;   /* skipped because a privilege is missing */
 };
 
 struct store_arm {
 	char name[64];
 	bool baseline;
-	json_t *settings; /* full settings of this cell in this arm (settings_json); owned by the array it is
-			     in */
+	json_t *settings; /* all settings of this cell in this arm (settings_json); owned by the array of
+			     arms */
 };
 
 struct store_trial {
@@ -49,11 +49,10 @@ struct store_trial {
 };
 
 /*
- * Opens or makes the database (folder made 0700, file 0600) and migrates an older one.  Refused with what to
- * try: a newer schema
- * (-EPROTONOSUPPORT), a damaged file or none of SQLite's (-EBADMSG), a SQLite file of another program
- * (-EEXIST), somebody else's file (-EPERM, EXIT_REFUSED).  A file that cannot be written is opened for
- * reading; writing calls then fail with -EROFS.
+ * Opens or makes the database (folder 0700, file 0600) and migrates an older one.  Refused, with an advice,
+ * are a newer schema (-EPROTONOSUPPORT), a file that is damaged or not of SQLite (-EBADMSG), a SQLite file of
+ * another program (-EEXIST), and a file of another user (-EPERM, EXIT_REFUSED).  A file that cannot be
+ * written is opened for reading; writing calls then fail with -EROFS.
  */
 int store_open(struct store **out, const char *path, struct err *e);
 void store_close(struct store *store); /* takes NULL */
@@ -62,7 +61,7 @@ static inline void auto_store(struct store **store)
 	store_close(*store);
 }
 const char *store_path(const struct store *store);
-/* Reads the whole file and checks it (slow on a large one): -EBADMSG with what is wrong. */
+/* Reads and checks the whole file, which is slow for a large one; -EBADMSG when something is wrong. */
 int store_check(struct store *store, struct err *e);
 
 /* --- writing ----------------------------------------------------------------------------------- */
@@ -70,13 +69,13 @@ int store_check(struct store *store, struct err *e);
 /* Fills run->id and state ("running"); started_ns 0 becomes now.  `environment` may be NULL. */
 int store_run_begin(struct store *store, struct store_run *run, const json_t *spec, const json_t *environment,
 	struct err *e);
-/* Goes on with an interrupted run: -EINVAL when it is done or when the experiment is another one. */
+/* Resumes an interrupted run; -EINVAL when it is done or when the experiment is not the same. */
 int store_run_resume(struct store *store, int64_t run, const char *spec_hash, struct err *e);
 int store_run_end(struct store *store, int64_t run, const char *state, struct err *e);
 /* Fills cell->id.  The first arm is the baseline; a skipped cell may have none. */
 int store_cell_add(struct store *store, int64_t run, struct store_cell *cell, const struct store_arm *arms,
 	size_t arms_n, struct err *e);
-/* Marks a cell that turned out to be impossible here, while no trial of it is done. */
+/* Marks a cell as skipped that turned out to be impossible here; it must have no trial yet. */
 int store_cell_skip(struct store *store, const struct store_cell *cell, struct err *e);
 /* Fills trial->id.  -EEXIST when this cell has a trial of this arm in this block. */
 int store_trial_add(struct store *store, int64_t run, struct store_trial *trial,

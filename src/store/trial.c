@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Trials.  A record goes into three tables: its JSON without what is bulky, the histograms of both ends as
- * hist_encode() makes them, the windows of both ends as they are in the JSON.  Reading puts them together
- * again and lets wire check the whole.
+ * Trials.  A record goes into three tables: the histograms of both ends as hist_encode() makes them, the
+ * windows of both ends as JSON, and the rest of the record as JSON.  Reading puts the three together again,
+ * and wire checks the result.
  *
- * In a closed loop the response time is the service time: it is not stored twice.
+ * In a closed loop the response time is the service time and is not stored twice.
  */
 #include "db.h"
 
@@ -16,7 +16,7 @@ static const char *const ends[ENDS_MAX] = {[END_CLIENT] = "client", [END_SERVER]
 static const struct {
 	const char *name;
 	size_t offset;
-	bool open; /* only an open loop has it */
+	bool open; /* stored for an open loop only */
 } kinds[] = {
 	{"service", offsetof(struct endpoint_record, service), false},
 	{"response", offsetof(struct endpoint_record, response), true},
@@ -47,7 +47,8 @@ static int hists_add(
 	return 0;
 }
 
-/* Takes out of an end's JSON what has a table of its own; the windows (a new reference) are returned. */
+/* Removes the histograms and windows, which have tables of their own, from the JSON of an end; returns the
+ * windows as a new reference. */
 static json_t *bulk_take(json_t *end)
 {
 	json_t *windows = json_incref(json_object_get(end, "windows"));
@@ -90,7 +91,7 @@ static int row_add(struct store *store, struct store_trial *t, const struct tria
 	return rc;
 }
 
-/* Is there such a cell in this run, which is under way, and does the cell have this arm? */
+/* Checks that the run is under way and has this cell, and that the cell has this arm. */
 static int place_check(const struct store *store, int64_t run, const struct store_trial *t, struct err *e)
 {
 	AUTO_STMT sqlite3_stmt *s = NULL;

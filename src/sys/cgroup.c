@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which cgroup hierarchies are there, from /proc/self/mountinfo.  Three kinds of machine exist: v2 only, v1
- * only, and the hybrid with v1 controllers beside a v2 hierarchy that has none; the last counts as v1, for
- * what we need (cpu, cpuset) lives there.
+ * Which cgroup hierarchies this machine has, from /proc/self/mountinfo.  There are three kinds of machine: v2
+ * only, v1 only, and hybrid, with v1 controllers beside a v2 hierarchy that has none.  A hybrid machine
+ * counts as v1, since that is where its cpu and cpuset controllers are.
  */
 #include "sys.h"
 
@@ -19,7 +19,7 @@ static bool has_option(const char *options, const char *word)
 	return false;
 }
 
-/* 36 35 98:0 /root /mount/point options [optional…] - type source super-options */
+/* Reads a line "36 35 98:0 /root /mount/point options [optional…] - type source super-options". */
 static void take_mount(char *line, struct cgroups *out)
 {
 	char mount[512], type[64], super[1024];

@@ -36,7 +36,7 @@ int cpus_parse_list(const char *text, cpus *out)
 	return 0;
 }
 
-/* From the right: every hex digit is four CPUs, commas only group. */
+/* Reads the digits from the right: every hex digit is four CPUs, and commas are passed over. */
 int cpus_parse_mask(const char *text, cpus *out)
 {
 	cpus set;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Files under a root fd.  Paths are absolute and looked up with openat() below the fd; a fixture tree is not
- * a prison (links in it are followed), it is a way to show a program another machine.
+ * Files under a root fd.  Paths are absolute and looked up with openat() below the fd, so that a test can
+ * show the program another machine, made of plain files.  Links in such a tree are followed, also out of it.
  */
 #include "sys.h"
 
@@ -186,7 +186,7 @@ int file_write_synced(const char *path, const void *data, size_t len, mode_t mod
 	return 0;
 }
 
-/* Into what is there, or a new file. */
+/* Writes into the file that is there, or into a new one. */
 static int write_into(const char *path, const void *data, size_t len, struct err *e)
 {
 	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC, 0644);
@@ -213,7 +213,8 @@ int file_write_named(const char *path, const void *data, size_t len, struct err 
 	if (fd < 0)
 		return write_into(path, data, len, e);
 	int rc = write_all(fd, data, len);
-	/* What cannot be given to its owner is written in place. */
+	/* A new file that cannot be given the owner of the old one is dropped, and the old one written in
+	 * place. */
 	bool alike = fchown(fd, st.st_uid, st.st_gid) == 0 && fchmod(fd, st.st_mode & 07777) == 0;
 	if (rc == 0 && alike && (fsync(fd) < 0 || rename(temporary, real) < 0))
 		rc = -errno;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Namespaces are held by fds, never by names: when taut dies, and the last process in one is gone, the kernel
- * takes it away with all the links in it.  Nothing of them needs to be cleaned.
+ * Namespaces are held by fds, never by names: when taut dies, and the last process in a namespace has ended,
+ * the kernel removes the namespace with all links in it.  So they leave nothing to clean up.
  */
 #include "sys.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Children.  A child is a pid and a pidfd; it gets SIGKILL when the thread that made it dies, unless it is
- * told to outlive it, and whoever owns it kills and reaps it at the end of the scope.  A pipe that exec
- * closes carries the errno of a failed exec, so that a spawn that returns has really started its program.
+ * Children.  A child is a pid and a pidfd.  It gets SIGKILL when the thread that spawned it ends, unless
+ * `outlives_parent` is set, and AUTO_CHILD kills and reaps it at the end of the scope.  The errno of a failed
+ * exec comes back through a pipe that a successful exec closes, so child_spawn() succeeds only when the
+ * program has really started.
  */
 #include "sys.h"
 
@@ -52,7 +53,7 @@ static char **environment_with(const char *const *more)
 	return all;
 }
 
-/* Moves fd out of the way of the low numbers, so that the dup2()s below cannot overwrite one another. */
+/* Moves fd to a high number, so that the dup2() calls below cannot overwrite it. */
 static int fd_raise(int fd)
 {
 	return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, KEEP_FIRST + SPAWN_KEEP_MAX);

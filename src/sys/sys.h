@@ -21,10 +21,10 @@ int root_open(const char *path, struct err *e);
  * its length.  `path` is absolute; it is looked up below `root`.
  */
 int root_read(int root, const char *path, char *out, size_t size, struct err *e);
-/* The whole file, however long (up to 64 MiB), malcʼd and NUL-terminated. */
+/* The whole file, up to 64 MiB, malloc'd and NUL-terminated. */
 int root_read_all(int root, const char *path, char **out, size_t *len, struct err *e);
 int root_read_u64(int root, const char *path, uint64_t *out, struct err *e);
-/* One write(2) of the text, as procfs wants it; -errno of that write. */
+/* Writes the text with one write(2), as procfs requires; -errno of that write. */
 int root_write(int root, const char *path, const char *text, struct err *e);
 bool root_exists(int root, const char *path);
 /* Calls fn for every name in a folder except "." and ".."; stops at the first non-zero and returns it. */
@@ -33,9 +33,10 @@ int root_each(int root, const char *path, int (*fn)(const char *name, void *arg)
 /* A file written whole or not at all: temporary name, fsync, rename, fsync of the folder. */
 int file_write_synced(const char *path, const void *data, size_t len, mode_t mode, struct err *e);
 /*
- * The same to a path that a user named, whatever is there.  A plain file is replaced as a whole and keeps its
- * mode and owner; a link stays, and what it names is written.  A device, a FIFO, a file of several names, and
- * one in a folder that cannot be written are opened and written as a shell does it.
+ * Writes to a path that a user named, whatever kind of file is there.  A plain file is replaced as a whole
+ * and keeps its mode and owner; a link stays, and the file that it names is written.  A device, a FIFO, a
+ * file with several hard links, and a file in a folder that cannot be written are opened and written as by a
+ * shell's >.
  */
 int file_write_named(const char *path, const void *data, size_t len, struct err *e);
 /* mkdir -p; the last folder gets `mode`, those above it 0755. */
@@ -54,29 +55,30 @@ struct child {
 
 struct spawn {
 	const char *const *argv;   /* argv[0] is a path or a name for PATH */
-	const char *name;          /* comm is set by exec from the file; NULL here */
+	const char *name;          /* unused, NULL: exec sets comm from the file */
 	const char *const *setenv; /* "NAME=value", NULL-terminated; added to the environment; NULL: none */
 	int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null; a number: that fd */
 	const int *keep; /* fds to be inherited as numbers 3, 4, …; at most SPAWN_KEEP_MAX */
 	size_t keep_n;
 	int netns_fd;         /* enter this namespace first; -1: stay */
-	bool new_group;       /* a process group of its own (Ctrl-C passes it by); the session, and so the
-				 autogroup, stays */
+	bool new_group;       /* a process group of its own, which a terminal's Ctrl-C does not reach; session
+				 and autogroup stay those of the parent */
 	bool outlives_parent; /* otherwise SIGKILL when the thread that spawned dies */
 };
 #define SPAWN_KEEP_MAX 20
 #define SPAWN_INIT     ((struct spawn){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .netns_fd = -1})
 
-/* Fails, with the child's errno, also when exec does. */
+/* Also fails, with the child's errno, when exec fails. */
 int child_spawn(struct child *child, const struct spawn *spawn, struct err *e);
-/* Waits until the child ends or the deadline (time_now_ns) passes: 1 ended with *status (as waitpid's), 0 not
- * yet. */
+/* Waits until the child ends or the deadline (time_now_ns) passes: 1 when it has ended, with *status as of
+ * waitpid(2); 0 when it has not. */
 int child_wait(struct child *child, uint64_t deadline_ns, int *status, struct err *e);
-/* SIGTERM, a grace period, SIGKILL, reaped; takes CHILD_NONE.  Destructor: SIGKILL at once. */
+/* Sends SIGTERM, after a grace period SIGKILL, and reaps; takes CHILD_NONE.  The destructor sends SIGKILL at
+ * once. */
 void child_stop(struct child *child, uint64_t grace_ns);
 void child_end(struct child *child);
-/* Runs a program to its end; stdout (and stderr where `both`) malloc'd into *out.  Returns its exit status,
- * 128+N for a signal, -ETIMEDOUT (it is killed then) or -errno. */
+/* Runs a program to its end; *out is its stdout, with `both` its stderr too, malloc'd.  Returns its exit
+ * status, 128+N for a signal, -ETIMEDOUT (the program is killed then) or -errno. */
 int child_run(const char *const *argv, bool both, uint64_t timeout_ns, char **out, struct err *e);
 /* The path of a program on PATH (and /usr/sbin, /sbin), or false. */
 bool program_find(const char *name, char *out, size_t size);
@@ -85,8 +87,8 @@ int process_kill(pid_t pid, uint64_t start, uint64_t deadline_ns);
 /* "exit status 3", "killed by SIGKILL". */
 const char *status_string(int status, char *out, size_t size);
 
-/* A value that names a process even after its PID has been given away: field 22 of /proc/PID/stat (clock
- * ticks). */
+/* When a process started (field 22 of /proc/PID/stat, in clock ticks).  PID and start time together tell a
+ * process from a later one with the same PID. */
 int task_start_time(int root, pid_t pid, uint64_t *start, struct err *e);
 
 /* --- CPUs -------------------------------------------------------------------------------------- */
@@ -125,19 +127,20 @@ const char *policy_name(int policy); /* "other", "fifo", "rr", "batch", "idle", 
 /* The pool of huge pages of 2 MiB, whatever size the kernel takes by default. */
 #define HUGEPAGES     "/sys/kernel/mm/hugepages/hugepages-2048kB"
 #define HUGEPAGES_MIB 2
-/* How many of them are free and promised to nobody. */
+/* How many of them are free and not reserved. */
 int hugepages_idle(int root, uint64_t *out, struct err *e);
 
 /* --- namespaces -------------------------------------------------------------------------------- */
 
-/* A new network namespace with lo up is the caller's business; returns an fd that keeps it alive. */
+/* A new network namespace; returns an fd that keeps it alive.  Its lo is down. */
 int netns_create(struct err *e);
 /* Enters a network namespace; the returned fd (the one that was left) goes to netns_leave(). */
 int netns_enter(int fd, struct err *e);
 void netns_leave(int *saved_fd); /* asserts that it works: a program in the wrong namespace must not go on */
 /*
- * Without root: a user namespace in which this process is root, with a network namespace of its own (the
- * first one cannot be entered again from there).  Call before anything else; -EPERM when forbidden.
+ * Without root: enters a new user namespace, in which this process is root, with a network namespace of its
+ * own (that of the host cannot be entered again from there).  Call before anything else; -EPERM when
+ * forbidden.
  */
 int userns_enter(struct err *e);
 bool is_privileged(void); /* root with CAP_SYS_ADMIN in the initial user namespace */
@@ -147,9 +150,9 @@ bool is_privileged(void); /* root with CAP_SYS_ADMIN in the initial user namespa
 enum cgroup_version { CGROUP_NONE, CGROUP_V1, CGROUP_V2 };
 
 /*
- * Where the hierarchies are; "" where a controller has none.  `version` says where cpu and cpuset live: a
- * machine with v1 controllers and an empty unified hierarchy (hybrid) is V1.  Paths are absolute, below the
- * root fd.
+ * The mount points of the hierarchies; "" where a controller has none.  `version` says which kind has cpu and
+ * cpuset: a machine with v1 controllers and an empty unified hierarchy (hybrid) is V1.  Paths are absolute,
+ * below the root fd.
  */
 struct cgroups {
 	enum cgroup_version version;
@@ -163,8 +166,9 @@ int cgroups_find(int root, struct cgroups *out, struct err *e);
 
 /* The boot id of the kernel, 36 characters. */
 int boot_id(int root, char out[40], struct err *e);
-/* State folder: $TAUT_STATE, else /var/lib/taut for root, else $XDG_STATE_HOME/taut.  Made, 0700. */
+/* State folder: $TAUT_STATE, else /var/lib/taut for root, else $XDG_STATE_HOME/taut.  It is made with mode
+ * 0700 where it is missing. */
 int state_dir(char *out, size_t size, struct err *e);
-/* The one lock of the machine (flock on STATE/lock), held until the fd is closed; -EBUSY names the holder's
- * PID. */
+/* The lock that only one taut of a machine can hold (for root /run/taut.lock, else STATE/lock; flock), held
+ * until the fd is closed; with -EBUSY the message names the holder's PID. */
 int machine_lock(const char *state, struct err *e);

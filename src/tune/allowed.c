@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * May this machine be tuned?  Not when it carries other people's VMs or containers: taking CPUs from them is
- * their outage.  A container shows in the cgroups of its processes, a VM in the name of its monitor.  Ours
- * are those in a cgroup "/taut-…" and those below this process; and when taut itself runs in a container,
- * what shares its cgroups is its own company.  Kernel threads that work for a VM sit in its cgroups, and
- * count for nothing: it has a process as well.
+ * May this machine be tuned?  Not while containers or virtual machines of others run on it, since tuning
+ * takes CPUs from them.  A container is recognised by the cgroups of its processes, a virtual machine by the
+ * name of its monitor process, such as QEMU.  Three kinds of process do not count as those of others:
+ * processes in a cgroup "/taut-…", descendants of this process, and, when taut itself runs in a container,
+ * processes in the same cgroups.  Kernel threads that work for a virtual machine are in its cgroups but are
+ * not counted; its monitor process is.
  */
 #include "private.h"
 
@@ -14,15 +15,16 @@
 static const char *const container_marks[] = {"/docker/", "/docker-", "/libpod-", "/libpod_", "/lxc/",
 	"/lxc.payload", "/kubepods", "/crio-", "/cri-containerd-", "/nerdctl/", "/machine.slice/",
 	"/machine/", "/garden/"};
-/* As comm shows them, 15 characters at most. */
+/* Names of monitor processes as `comm` shows them, at most 15 characters; a '-' at the end means any ending.
+ */
 static const char *const monitor_marks[] = {"qemu-system-", "qemu-kvm", "kvm", "firecracker",
 	"cloud-hyperviso", "crosvm", "VBoxHeadless", "VirtualBoxVM", "vmware-vmx"};
 
 struct search {
 	const struct undo_host *host;
-	char own[8192]; /* our own cgroups */
-	pid_t but;
-	char scope[512]; /* the cgroup of `but`, when that is its own: what else is in there serves it */
+	char own[8192];  /* the cgroups of this process */
+	pid_t but;       /* the QEMU of the user's own machine that is to be tuned; 0: there is none */
+	char scope[512]; /* a cgroup that holds `but` and its helper processes only; "" when there is none */
 	size_t found;
 	char first[160];
 };
@@ -46,7 +48,7 @@ static bool has_mark(const char *groups)
 	return false;
 }
 
-/* Somebody's container, and not the one that we are in ourselves? */
+/* Are these the cgroups of a container that this process is not in itself? */
 static bool is_foreign(const char *groups, const char *own)
 {
 	return has_mark(groups) && strcmp(groups, own) != 0;
@@ -69,7 +71,7 @@ bool tune_is_contained(const struct undo_host *host, pid_t pid)
 	return is_foreign(groups, own);
 }
 
-/* Is it below this process? */
+/* Is it a descendant of this process, or the process itself? */
 static bool is_descendant(const struct undo_host *host, pid_t pid)
 {
 	char path[64], text[4096];
@@ -86,7 +88,7 @@ static bool is_descendant(const struct undo_host *host, pid_t pid)
 	return false;
 }
 
-/* "/machine.slice/machine-qemu-web.scope" of its cgroups; "" when there is none. */
+/* Finds the scope of `but` in its cgroups, such as "/machine.slice/machine-qemu-web.scope". */
 static void read_scope(struct search *search)
 {
 	char path[64], groups[8192];
@@ -99,7 +101,8 @@ static void read_scope(struct search *search)
 		return;
 	end[strlen(".scope")] = 0;
 	char *line = strrchr(groups, '\n'), *path_begin = strchr(line ? line : groups, '/');
-	if (path_begin && has_mark(path_begin)) /* a login session is one too, and not its own */
+	if (path_begin &&
+		has_mark(path_begin)) /* a login session is a scope too, but holds other processes */
 		str_copy(search->scope, sizeof(search->scope), path_begin);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The user's own tuning. */
+/* Tuning by two shell commands of the user's: one that tunes, one that undoes it. */
 #include "private.h"
 
 static int plan_command(struct planning *p, const struct knob *knob, struct err *e)
@@ -15,7 +15,7 @@ static int plan_command(struct planning *p, const struct knob *knob, struct err 
 
 static const struct knob rows[] = {
 	{.id = "command",
-		.help = "Runs your own command to tune, and the other one to undo it.",
+		.help = "Runs one shell command of yours to tune the machine, and another one to undo it.",
 		.expand = EXPAND_OWN,
 		.object = "/bin/sh -c",
 		.executor = "command",

@@ -4,13 +4,13 @@
 
 static const struct knob rows[] = {
 	{.id = "irq-default-affinity",
-		.help = "New interrupts start on the housekeeping CPUs. A cpuset partition does not change this mask.",
+		.help = "Interrupts that are set up from now on go to the housekeeping CPUs. A cpuset partition does not change this mask.",
 		.object = "/proc/irq/default_smp_affinity",
 		.executor = "file-mask",
 		LOW_LATENCY(tune_value_off_isolated)},
 	{.id = "irq-affinity",
-		.help = "Interrupts and their softirqs run on the housekeeping CPUs. Managed ones cannot be moved.",
-		.risk = "a running irqbalance moves them back; masks are lost when a NIC goes down and up",
+		.help = "Interrupts and their softirqs run on the housekeeping CPUs. Interrupts that the kernel manages itself cannot be moved.",
+		.risk = "a running irqbalance moves them back; a NIC that goes down and up loses its masks",
 		.expand = EXPAND_IRQ,
 		.object = "/proc/irq/#/smp_affinity",
 		.executor = "file-mask",

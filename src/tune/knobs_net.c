@@ -15,7 +15,7 @@ static bool has_device(const struct undo_host *host, const struct subject_link *
 	return entry.row->read(host, &entry, &text, ERR_IGNORED) == 0;
 }
 
-/* Two ends that spin on one CPU would wait for each other's time slice. */
+/* Two ends that poll on the same CPU would each wait until the time slice of the other is over. */
 static enum answer busy_poll(const struct asked *asked, char *out, size_t size)
 {
 	const struct subject *subject = asked->p->subject;
@@ -33,20 +33,20 @@ static enum answer busy_poll(const struct asked *asked, char *out, size_t size)
 
 static const struct knob rows[] = {
 	{.id = "net-rps-default",
-		.help = "New network devices steer no packets to the isolated CPUs.",
+		.help = "Packets of new network devices are not steered to the isolated CPUs (receive packet steering, RPS).",
 		.object = "/proc/sys/net/core/rps_default_mask",
 		.executor = "file-mask",
 		LOW_LATENCY(tune_value_off_isolated)},
 	{.id = "link-rps",
-		.help = "The links of the target steer no packets to the isolated CPUs: an extra hop through a softirq.",
+		.help = "Packets of the target's links are not steered to the isolated CPUs (RPS), which would cost one more softirq.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_QUEUE,
 		.object = "/sys/class/net/@/queues/rx-#/rps_cpus",
 		.executor = "file-mask",
 		LOW_LATENCY(tune_value_off_isolated)},
 	{.id = "net-busy-read",
-		.help = "A blocking read polls the NIC's queue before it sleeps.",
-		.risk = "burns CPU while it waits",
+		.help = "A blocking read polls the queue of the network device before it sleeps, so it need not wait for an interrupt.",
+		.risk = "a waiting end keeps its CPU busy",
 		.stage = TUNE_LIVE,
 		.object = "/proc/sys/net/core/busy_read",
 		.executor = "file",

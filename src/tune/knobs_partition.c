@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * CPUs of their own for the measured work, by the best of three ways that the machine offers (choices 1 to 3,
- * see apply.c).
+ * The partition of the CPUs: the isolated ones are kept for the measured work.  There are three ways to do
+ * that, tried from the first to the last until one works (entries of choice 1 to 3, see apply.c).
  *
- * 1. A cgroup v2 partition of the target's cgroup, "isolated": the kernel takes the CPUs out of its
- * scheduling domains and moves unbound work off them; one write undoes it.  A write can succeed into
- * "isolated invalid (why)", which is then no partition.  A machine booted with isolcpus is left to the next
- * way: unmaking a partition there would widen masks that the boot narrowed.
- * 2. cgroup v1: the target's cpuset gets the isolated CPUs; every unpinned normal task of the root cpuset
- * goes to one of ours with the housekeeping CPUs, where what it forks stays and is found again; and the root
- * no longer balances over all CPUs, so each side becomes a scheduling domain of its own.  Kernel threads stay
- * in the root (kthreadd may not leave it) and get an affinity instead.
- * 3. Affinity alone: every unpinned normal task, but for those of others' containers.  Children inherit it.
+ * 1. cgroup v2: the target's cgroup becomes a partition of type "isolated".  The kernel takes the CPUs out of
+ * its scheduling domains and moves unbound work off them; one write undoes it.  The write may succeed and the
+ * file read "isolated invalid (why)" afterwards, which means that there is no partition.  A machine that was
+ * booted with isolcpus is left to the other ways: undoing a partition there would add CPUs to masks that the
+ * boot argument had narrowed.
+ * 2. cgroup v1: the target's cpuset gets the isolated CPUs.  Every unpinned normal task of the root cpuset
+ * moves to a cpuset that taut makes with the housekeeping CPUs; its children start there, so revert finds
+ * them.  The root cpuset no longer balances load over all CPUs, so that each side becomes a scheduling domain
+ * of its own.  Kernel threads stay in the root (kthreadd may not leave it) and get an affinity instead.
+ * 3. Affinity alone: every unpinned normal task gets the affinity of the housekeeping CPUs, except tasks in
+ * containers that are not taut's.  Children inherit it.
  *
- * Unpinned means allowed on every online CPU: who has chosen CPUs keeps them.
+ * A task is unpinned when it is allowed on every online CPU.  A task that was given certain CPUs keeps them.
+ *
+ * Bulk affinity: one entry that sets the affinity of many tasks; its detail names each task with the mask
+ * that it had.
  */
 #include "private.h"
 
@@ -38,14 +43,14 @@ static struct undo_entry *want(struct planning *p, const struct knob *knob, unsi
 	return entry;
 }
 
-/* The value of a file; where it is not there yet (a controller must be enabled first) it counts as `absent`.
- */
+/* An entry that writes `after` to a file.  Where the file is not there yet, because a controller must be
+ * enabled first, its value before is taken to be `absent`. */
 static void want_value(
 	const struct planning *p, struct undo_entry *entry, const char *after, const char *absent)
 {
 	AUTO_FREE char *before = NULL;
 
-	entry->after = str_dup(after); /* a reader may want to know what for */
+	entry->after = str_dup(after); /* some executors need it to know what to read */
 	if (entry->row->read(p->host, entry, &before, ERR_IGNORED) < 0 || !*before) {
 		free(before);
 		before = str_dup(absent);
@@ -55,7 +60,7 @@ static void want_value(
 		undo_entry_stand(entry, UNDO_UNCHANGED, NULL);
 }
 
-/* What keeps every way from being taken; NULL: nothing. */
+/* Why none of the three ways can be taken; NULL when that is not so. */
 static const char *obstacle(const struct planning *p)
 {
 	if (CPU_COUNT(&p->isolated) == 0)
@@ -68,7 +73,7 @@ static const char *subject_root(const struct planning *p)
 	return p->subject ? p->subject->cgroup_root : "";
 }
 
-/* The CPUs that the target's cgroup must allow: an end may be placed outside of the isolated ones. */
+/* The CPUs that the target's cgroup must allow: the isolated ones, and those that settings give to an end. */
 static void subject_cpus(const struct planning *p, cpus *out)
 {
 	*out = p->isolated;
@@ -80,7 +85,7 @@ static void subject_cpus(const struct planning *p, cpus *out)
 
 /* --- cgroup v2 --------------------------------------------------------------------------------- */
 
-/* Why this way is closed; NULL: it is open. */
+/* Why cgroup v2 cannot be used; NULL when it can. */
 static const char *obstacle_v2(const struct planning *p, const char *parent)
 {
 	AUTO_FREE char *controllers = str_format("%s/cgroup.controllers", parent);
@@ -105,8 +110,8 @@ static const char *obstacle_v2(const struct planning *p, const char *parent)
 	return NULL;
 }
 
-/* With tasks inside, a cpuset that has CPUs of its own cannot be without them again: then all of them stand
- * for none. */
+/* The value of cpuset.cpus that stands for "no CPUs of its own".  While tasks are in it, a cpuset that was
+ * given CPUs cannot be made empty again; then it is given all online CPUs instead. */
 static void empty_cpus(const struct planning *p, const char *group, char *out, size_t size)
 {
 	AUTO_FREE char *path = str_format("%s/cgroup.events", group);
@@ -170,7 +175,7 @@ static void bulk_add(struct bulk *bulk, const struct task *task)
 	bulk->n++;
 }
 
-/* The bulk as one entry; takes its detail.  No entry when it is empty. */
+/* One entry of bulk affinity for all tasks of `bulk`, whose detail it takes; no entry when there are none. */
 static void want_bulk(
 	struct planning *p, const struct knob *knob, unsigned choice, struct bulk *bulk, const char *what)
 {
@@ -209,7 +214,7 @@ static void want_join(
 	want_bulk(p, knob, 2, &kernel, "kernel threads");
 }
 
-/* A cpuset that has no CPUs yet gets all of them back: with tasks inside it could not have none again. */
+/* Revert gives a cpuset that had no CPUs all of them: with tasks in it, it cannot be made empty again. */
 static void want_subject_cpus(struct planning *p, const struct knob *knob, const char *path)
 {
 	char list[1024], all[1024];
@@ -292,25 +297,25 @@ static int plan_affinity(struct planning *p, const struct knob *knob, struct err
 
 static const struct knob rows[] = {
 	{.id = "partition-cgroup2",
-		.help = "The isolated CPUs become a cgroup v2 partition of the target: nothing else is scheduled there.",
-		.risk = "the CPUs are taken from everybody else",
+		.help = "The target gets the isolated CPUs as a cgroup v2 partition: the scheduler places no other tasks there.",
+		.risk = "all other work has fewer CPUs",
 		.expand = EXPAND_OWN,
 		.object = "cpuset.cpus.partition",
 		.executor = "file",
 		LOW_LATENCY_TEXT(""),
 		.plan = plan_v2},
 	{.id = "partition-cgroup1",
-		.help = "The same with cgroup v1: "
-			"the target's cpuset gets the isolated CPUs, unpinned tasks move to one with the rest.",
-		.risk = "the CPUs are taken from everybody else",
+		.help = "The same with cgroup v1: the target's cpuset gets the isolated CPUs, "
+			"and tasks that may run on every CPU move to a cpuset with the housekeeping CPUs.",
+		.risk = "all other work has fewer CPUs",
 		.expand = EXPAND_OWN,
 		.object = "cpuset.cpus",
 		.executor = "file",
 		LOW_LATENCY_TEXT(""),
 		.plan = plan_v1},
 	{.id = "partition-affinity",
-		.help = "Where no cpuset can be had: unpinned tasks get the affinity of the housekeeping CPUs.",
-		.risk = "a task that pins itself can come back",
+		.help = "The same without cpusets: tasks that may run on every CPU are pinned to the housekeeping CPUs.",
+		.risk = "a task that sets its own affinity can come back to an isolated CPU",
 		.expand = EXPAND_OWN,
 		.object = "tasks",
 		.executor = "tasks-affinity",

@@ -2,9 +2,10 @@
 /*
  * Scheduling: realtime budgets, and the endpoints.
  *
- * Three throttles can stop a FIFO task.  The sysctl's (before 6.12, and wherever the kernel has realtime
- * groups); the fair deadline server's (since 6.12), which gives normal tasks 50 ms of each second on each
- * CPU; and the budget of a cgroup v1, which is 0 for a new one and then forbids FIFO altogether.
+ * Three mechanisms of the kernel can stop a SCHED_FIFO task: the throttle of sysctl sched_rt_runtime_us
+ * (before 6.12, and wherever the kernel has realtime groups); the fair server (since 6.12), which gives
+ * normal tasks 50 ms of each second on each CPU; and the realtime budget of a cgroup v1, which is 0 in a new
+ * cgroup, and then forbids SCHED_FIFO altogether.
  */
 #include "private.h"
 
@@ -29,7 +30,7 @@ struct budgets {
 	uint64_t taken_us;
 };
 
-/* A cgroup at the top that no endpoint is in keeps what it has. */
+/* Adds the budget of a top-level cgroup, which stays as it is, unless an endpoint is in that cgroup. */
 static int add_foreign_budget(const char *name, void *arg)
 {
 	struct budgets *budgets = arg;
@@ -47,8 +48,9 @@ static int add_foreign_budget(const char *name, void *arg)
 }
 
 /*
- * A child's budget counts against its parent's, so every endpoint gets an equal share of nine tenths of what
- * is free at the top, and each cgroup above it the sum of the shares below.
+ * The budget of a cgroup is taken from that of its parent.  So every endpoint gets an equal share of nine
+ * tenths of what no other cgroup has of the root's budget, and each cgroup above the endpoints gets the sum
+ * of the shares below it.
  */
 static enum answer group_budget(const struct asked *asked, char *out, size_t size)
 {
@@ -81,9 +83,9 @@ static enum answer group_budget(const struct asked *asked, char *out, size_t siz
 /* --- endpoints --------------------------------------------------------------------------------- */
 
 /*
- * A process that spins at a realtime priority for longer than a trial can last is stuck; the kernel ends it
- * then.  A vCPU may be busy while its guest is being tuned as well.  A machine that taut has not made is not
- * taut's to end.
+ * A process that spins at a realtime priority for longer than a trial can last is stuck, and the kernel ends
+ * it.  A vCPU gets more time, since it may also be busy while its guest is tuned.  A machine that taut did
+ * not start gets no limit: taut must not end it.
  */
 static enum answer endpoint_rttime(const struct asked *asked, char *out, size_t size)
 {
@@ -113,27 +115,27 @@ static enum answer endpoint_sched(const struct asked *asked, char *out, size_t s
 
 static const struct knob rows[] = {
 	{.id = "sched-rt-runtime",
-		.help = "Realtime tasks are not stopped for 50 ms of every second.",
+		.help = "Realtime tasks are not stopped for 50 ms of every second (the realtime throttle).",
 		.risk = "a realtime task that spins can keep its CPU for ever",
 		.object = "/proc/sys/kernel/sched_rt_runtime_us",
 		.executor = "file",
 		LOW_LATENCY(no_throttle)},
 	{.id = "sched-fair-server",
-		.help = "From Linux 6.12: normal tasks do not get 50 ms of every second of an isolated CPU.",
-		.risk = "normal tasks on that CPU starve while a realtime task spins",
+		.help = "From Linux 6.12 on: normal tasks are not given 50 ms of every second on an isolated CPU (the fair server).",
+		.risk = "normal tasks on that CPU do not run while a realtime task spins",
 		.expand = EXPAND_CPU,
 		.object = "/sys/kernel/debug/sched/fair_server/cpu#/runtime",
 		.executor = "file",
 		LOW_LATENCY(no_fair_server)},
 	{.id = "cgroup-rt-runtime",
-		.help = "A cgroup v1 may run realtime tasks: without a budget it may not.",
+		.help = "Gives the cgroups of both ends (cgroup v1) a realtime budget; without one, none of their tasks may be realtime.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_GROUP,
 		.object = "cpu.rt_runtime_us",
 		.executor = "file-atleast",
 		EVERY_PROFILE(group_budget)},
 	{.id = "endpoint-cpu",
-		.help = "Each end runs on one CPU, by default on an isolated one.",
+		.help = "Each end is pinned to one CPU, by default to an isolated one.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
 		.roles = ENDPOINTS,
@@ -142,7 +144,7 @@ static const struct knob rows[] = {
 		.mandatory = true,
 		.anyone = true},
 	{.id = "endpoint-rttime",
-		.help = "An end, or the QEMU of its machine, that spins at a realtime priority for longer than a trial is ended.",
+		.help = "The kernel ends a client, a server or a QEMU that spins at a realtime priority for longer than a trial can last.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_PROCESS,
 		.roles = ENDPOINTS | ROLE_BIT(ROLE_VCPU),
@@ -150,7 +152,7 @@ static const struct knob rows[] = {
 		EVERY_PROFILE(endpoint_rttime),
 		.anyone = true},
 	{.id = "endpoint-sched",
-		.help = "Both ends run under SCHED_FIFO and are not preempted by normal tasks.",
+		.help = "Both ends run under SCHED_FIFO, so that no normal task preempts them.",
 		.risk = "see sched-rt-runtime",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,

@@ -3,21 +3,24 @@
  * Virtual machines: their memory and the threads of QEMU (see place.c for which CPU each gets).
  *
  * Priorities.  With few CPUs all of these threads share one, and a realtime thread that does not block keeps
- * it.  So whoever may be busy without end stands below whoever it could keep from working:
+ * it.  So a thread that may be busy without end has a lower priority than the threads that it could block:
  *
- *   vhost, or the main loop that does its work  P+1   blocks when the rings are empty
- *   client (endpoint-sched)                     P     blocks in recv; a stream or a late schedule may be
- *                                                     busy, and must not outrun what takes its packets
- *   what else of QEMU cannot leave these CPUs   P     fires a guest's timers when there is no KVM, and holds
- *                                                     QEMU's lock: a vCPU above it would wait for it for ever
- *   vCPU                                        P−1   blocks when the guest halts.  A guest that is busy, or
- *                                                     an emulated one, which computes all the time, does not
+ *   vhost, or QEMU's main loop in its place     P+1   blocks when the rings are empty
+ *   client (endpoint-sched)                     P     blocks in recv; with a stream or a late schedule it may
+ *                                                     be busy, and must not block the thread that takes its
+ *                                                     packets
+ *   other threads of QEMU on these CPUs         P     fire the guest's timers when there is no KVM, and hold
+ *                                                     QEMU's lock: a vCPU of a higher priority would wait for
+ *                                                     that lock for ever
+ *   vCPU                                        P−1   blocks when the guest halts, but not while the guest is
+ *                                                     busy, and never when it is emulated
  *
- * Each of the upper three waits for events and blocks, so the vCPU gets the CPU whenever there is nothing to
- * pass on; and the guest's reply wakes a vhost worker that takes the CPU at once.  P is 50, or the user's.
+ * The first three wait for events and block, so a vCPU gets the CPU whenever there is no packet to pass on;
+ * and the guest's reply wakes a vhost worker, which takes the CPU at once.  P is 50, or that of the setting
+ * `sched`.
  *
- * Several vCPUs on one CPU are left to the normal scheduler: a guest's spinlock would wait for ever for a
- * vCPU that the spinning one does not let run.
+ * Several vCPUs on one CPU keep the normal scheduler.  Under SCHED_FIFO a vCPU that spins for a lock of the
+ * guest would never let the vCPU run that holds the lock.
  */
 #include "private.h"
 
@@ -25,7 +28,7 @@
 
 /* --- threads ----------------------------------------------------------------------------------- */
 
-/* The housekeeping CPUs that its cpuset leaves it; false: none. */
+/* The housekeeping CPUs that the thread's cpuset allows; false when it allows none of them. */
 static bool may_leave(const struct asked *asked, cpus *out)
 {
 	cpus allowed;
@@ -93,7 +96,7 @@ enum tune_backing tune_wants_backing(const struct tuning *t)
 	return profile_rows[t->profile].locks_memory ? TUNE_BACKING_BEST : TUNE_BACKING_RAM;
 }
 
-/* A line of /proc/meminfo. */
+/* The number in a line of /proc/meminfo, in KiB. */
 static bool meminfo(const char *text, const char *name, uint64_t *out)
 {
 	const char *line = strstr(text, name);
@@ -106,8 +109,8 @@ static bool meminfo(const char *text, const char *name, uint64_t *out)
 }
 
 /*
- * How many pages the pool must have so that the machine's memory fits into what is free of it and promised to
- * nobody; or why not.
+ * How many huge pages the pool must have so that the machine's memory fits into those that are free and not
+ * reserved; or the reason why it cannot have them.
  */
 static enum answer pool_size(const struct planning *p, const char *before, char *out, size_t size)
 {
@@ -137,7 +140,8 @@ static enum answer pool_size(const struct planning *p, const char *before, char 
 	return ANSWER_VALUE;
 }
 
-/* Of a machine that is going to be made, and only there: its absence is no news elsewhere. */
+/* Only for a machine that taut is going to start; for any other target the plan does not mention this knob.
+ */
 static int plan_hugepages(struct planning *p, const struct knob *knob, struct err *e)
 {
 	enum tune_backing backing = tune_wants_backing(p->tuning);
@@ -166,18 +170,20 @@ static int plan_hugepages(struct planning *p, const struct knob *knob, struct er
 	return 0;
 }
 
-/* Applied in this order, undone backwards: a vCPU is the last to become realtime and the first to stop. */
+/* Applied in this order and undone backwards, so a vCPU is the last thread to become realtime and the first
+ * that is put back. */
 static const struct knob rows[] = {
 	{.id = "hugepages",
-		.help = "The memory of a virtual machine lies on huge pages: fewer TLB misses, which cost twice there.",
-		.risk = "the memory is taken from everybody else; a fragmented machine grants only a part",
+		.help = "A virtual machine's memory lies on huge pages: there are fewer TLB misses, which cost twice as much in a guest.",
+		.risk = "other programs cannot use this memory; where memory is fragmented, only a part is granted",
 		.expand = EXPAND_OWN,
 		.object = HUGEPAGES "/nr_hugepages",
 		.executor = "file-pool",
 		LOW_LATENCY_TEXT(""),
 		.plan = plan_hugepages},
 	{.id = "vhost-cpu",
-		.help = "The threads that move a machine's packets (vhost) run on an isolated CPU, not on a vCPU's where there is another.",
+		.help = "The kernel threads that move a virtual machine's packets (vhost) run on an isolated CPU, "
+			"apart from the vCPUs where there are enough CPUs.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
 		.roles = ROLE_BIT(ROLE_VHOST),
@@ -185,7 +191,7 @@ static const struct knob rows[] = {
 		LOW_LATENCY(tune_value_place),
 		.anyone = true},
 	{.id = "iothread-cpu",
-		.help = "A machine's disk threads run on the housekeeping CPUs, as emulator-cpu.",
+		.help = "The disk threads of QEMU run on the housekeeping CPUs, or on an isolated one where a cpuset keeps them with the vCPUs.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
 		.roles = ROLE_BIT(ROLE_IOTHREAD),
@@ -193,8 +199,8 @@ static const struct knob rows[] = {
 		LOW_LATENCY(emulator_cpu),
 		.anyone = true},
 	{.id = "emulator-cpu",
-		.help = "The rest of QEMU runs on the housekeeping CPUs; "
-			"where a cpuset keeps it with the vCPUs, or its main loop moves the packets, on an isolated one, apart from vCPUs where it can.",
+		.help = "The other threads of QEMU run on the housekeeping CPUs. Where a cpuset keeps them with the vCPUs, or "
+			"QEMU's main loop moves the packets, they run on an isolated CPU, apart from the vCPUs where there are enough.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
 		.roles = ROLE_BIT(ROLE_EMULATOR),
@@ -202,7 +208,7 @@ static const struct knob rows[] = {
 		LOW_LATENCY(emulator_cpu),
 		.anyone = true},
 	{.id = "vcpu-cpu",
-		.help = "Each vCPU runs on an isolated CPU of its own, as far as there are some.",
+		.help = "Each vCPU runs on an isolated CPU of its own, as long as there are enough of them.",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
 		.roles = ROLE_BIT(ROLE_VCPU),
@@ -211,7 +217,7 @@ static const struct knob rows[] = {
 		.mandatory = true,
 		.anyone = true},
 	{.id = "vhost-sched",
-		.help = "vhost threads run under SCHED_FIFO, one above the client: a packet is passed on at once.",
+		.help = "vhost threads run under SCHED_FIFO, one priority above the client, so that a packet is passed on at once.",
 		.risk = "see sched-rt-runtime",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
@@ -220,8 +226,8 @@ static const struct knob rows[] = {
 		LOW_LATENCY(packets_sched),
 		.anyone = true},
 	{.id = "emulator-sched",
-		.help = "What of QEMU shares the isolated CPUs runs under SCHED_FIFO above the vCPUs, which wait for it; "
-			"its main loop as vhost where it moves the packets.",
+		.help = "Threads of QEMU on the isolated CPUs run under SCHED_FIFO above the vCPUs, which have to wait for them; "
+			"QEMU's main loop has the priority of vhost where it moves the packets.",
 		.risk = "see sched-rt-runtime",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
@@ -230,8 +236,8 @@ static const struct knob rows[] = {
 		LOW_LATENCY(emulator_sched),
 		.anyone = true},
 	{.id = "vcpu-sched",
-		.help = "vCPUs run under SCHED_FIFO, one below the client: a busy guest stops nothing that it waits for.",
-		.risk = "a guest that never halts keeps its CPU",
+		.help = "vCPUs run under SCHED_FIFO, one priority below the client, so that a busy guest stops no thread it waits for.",
+		.risk = "a guest that never halts keeps its CPU from normal tasks",
 		.stage = TUNE_LIVE,
 		.expand = EXPAND_THREAD,
 		.roles = ROLE_BIT(ROLE_VCPU),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which CPUs the measured work gets.  Without a wish: all but the first core.  SMT siblings share a core's
- * execution units, so they stay on one side; only where there is a single core they are split, for half of it
- * is better than nothing.
+ * Which CPUs the measured work gets: those of the setting `isolate`, else all but those of the first core.
+ * SMT siblings share the execution units of a core, so both go to the same side of the partition.  Only where
+ * there is a single core are its siblings split: an isolated sibling is better than no isolated CPU.
  */
 #include "private.h"
 

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Where among the isolated CPUs the measured work runs.
+ * Placement: on which of the isolated CPUs each thread of the measured work runs.
  *
- * The server runs on its own threads or on the vCPUs of a machine; either are runners, and get a CPU each,
- * from the first isolated one on.  Everything else helps them: the client, what moves the machine's packets
- * (a vhost worker for each queue, or QEMU's main loop where there is none), and last what of QEMU cannot go
- * to the housekeeping CPUs.  Helpers take turns on the CPUs that the runners leave.  So client and vhost
- * rather share a CPU with one another than with a vCPU: they are ready one after the other, while a vCPU may
- * be busy at any time.  Where the runners leave nothing, helpers go to the first CPU: inside the guest it is
- * the first vCPU that keeps house, so the server is on another.
+ * The server runs on threads of its own, or on the vCPUs of a virtual machine.  These threads are called
+ * runners here; each gets a CPU of its own, from the first isolated one on.  All other threads are helpers:
+ * the client, the threads that move the machine's packets (a vhost worker for each queue, or QEMU's main loop
+ * where there is no vhost), and last those threads of QEMU that cannot go to the housekeeping CPUs.  Helpers
+ * share the CPUs that the runners leave, in turn.  So client and vhost share a CPU with one another rather
+ * than with a vCPU: they are ready one after the other, while a vCPU may be busy at any time.  Where the
+ * runners leave no CPU, helpers go to the first isolated one.  It carries the first vCPU, which is the
+ * housekeeping CPU inside the guest, so the server of the guest is on another vCPU.
  *
- * A cpuset has the last word.  It holds for a process as a whole (in cgroup v2 the threads of a process may
- * not live in different domains), so what of QEMU has no measured work to do sits in the partition with the
- * vCPUs, not on the housekeeping CPUs where it belongs.
+ * No thread can run outside of its cpuset.  A cpuset holds for a process as a whole (in cgroup v2 the threads
+ * of a process may not be in different domains).  So the threads of QEMU that do no measured work stay in the
+ * partition with the vCPUs, and not on the housekeeping CPUs where they would disturb less.
  */
 #include "private.h"
 
@@ -27,7 +28,7 @@ static size_t count_role(const struct planning *p, enum role role)
 	return n;
 }
 
-/* Which of its role is it? */
+/* The number of a thread among those of its role, from 0 on. */
 static size_t index_of(const struct planning *p, const struct subject_thread *thread)
 {
 	size_t n = 0;
@@ -37,7 +38,7 @@ static size_t index_of(const struct planning *p, const struct subject_thread *th
 	return n;
 }
 
-/* The n-th CPU of a set that is not empty, counted round and round. */
+/* The n-th CPU of a set that is not empty; after the last one the first follows again. */
 static int cpu_at(const cpus *set, size_t n)
 {
 	cpus rest = *set;
@@ -47,7 +48,7 @@ static int cpu_at(const cpus *set, size_t n)
 	return cpus_first(&rest);
 }
 
-/* The CPUs for helpers. */
+/* The CPUs for helpers: those that no runner has, or the first isolated one. */
 static cpus spare(const struct planning *p)
 {
 	size_t runners = MAX(count_role(p, ROLE_VCPU), 1);
@@ -80,7 +81,7 @@ bool tune_vcpus_share(const struct planning *p)
 	return vcpus > 1 && (p->tuning->server_cpu >= 0 || vcpus > (size_t)CPU_COUNT(set));
 }
 
-/* The CPU that the settings or the profile want; −1: none can be had. */
+/* The CPU that the settings or the profile want for a thread; −1 when no CPU is isolated. */
 static int wanted(const struct asked *asked)
 {
 	const struct planning *p = asked->p;
@@ -133,7 +134,7 @@ enum answer tune_value_place(const struct asked *asked, char *out, size_t size)
 
 /* --- cpusets ----------------------------------------------------------------------------------- */
 
-/* "4:cpu,cpuset:/a/b" or, of v2, "0::/a/b": the path in the hierarchy of cpusets. */
+/* The path of a task's cpuset, from a line "4:cpu,cpuset:/a/b", or "0::/a/b" in cgroup v2. */
 static bool cpuset_path(const struct undo_host *host, pid_t tid, char *out, size_t size)
 {
 	bool v2 = host->cgroups.version == CGROUP_V2;
@@ -162,7 +163,7 @@ void tune_cpuset_of(const struct undo_host *host, pid_t tid, cpus *out)
 	*out = host->online;
 	if (!host->cgroups.cpuset[0] || !cpuset_path(host, tid, group, sizeof(group)))
 		return;
-	for (;;) { /* without the controller a cgroup has no such file: then that of the one above counts */
+	for (;;) { /* a cgroup without the controller has no such file; then its parent's counts */
 		for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 			AUTO_FREE char *path = str_format("%s%s/%s", host->cgroups.cpuset, group, names[i]);
 			cpus found;

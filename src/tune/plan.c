@@ -2,10 +2,10 @@
 /*
  * Planning: the rows of a profile become entries on this machine.
  *
- * A row is expanded to its objects (one file, one for each isolated CPU, IRQ, queue, cgroup, thread, …).  Of
- * each the value now is read and the value wanted is asked for; what is not there, not permitted or not
- * sensible becomes a skipped entry that says so, what is right already an unchanged one.  Nothing is written
- * here.
+ * A row is expanded to its objects: one file, or one object for each isolated CPU, IRQ, queue, cgroup, thread
+ * and so on.  For each object planning reads the value that it has and finds out the value that the profile
+ * wants.  An object that is not there, not permitted or not sensible becomes a skipped entry with the reason;
+ * one that has the wanted value already becomes an unchanged entry.  Nothing is written here.
  */
 #include "private.h"
 
@@ -30,7 +30,8 @@ static void drop_last(struct undo_list *plan)
 	undo_entry_clear(&plan->entries[--plan->n]);
 }
 
-/* The value cannot be read: mostly an answer (not there, not allowed), for a task that has ended an error. */
+/* The value cannot be read.  That makes a skipped entry; it is an error only when the task of a mandatory
+ * knob has ended. */
 static int unreadable(
 	struct undo_entry *entry, const struct knob *knob, int rc, struct err *why, struct err *e)
 {
@@ -171,7 +172,7 @@ static int expand_queues(struct planning *p, const struct knob *knob, struct err
 				return rc;
 			if (p->plan->n == was || p->plan->entries[was].before)
 				continue;
-			if (queue > 0) /* one entry says that a link has none at all */
+			if (queue > 0) /* the entry for queue 0 stays, and says that the link has none */
 				drop_last(p->plan);
 			break;
 		}
@@ -179,7 +180,7 @@ static int expand_queues(struct planning *p, const struct knob *knob, struct err
 	return 0;
 }
 
-/* Every cgroup v1 on the way from the top to an endpoint, parents first, each once. */
+/* Every cgroup v1 from the top of the hierarchy down to an endpoint's, parents first, each once. */
 static int expand_groups(struct planning *p, const struct knob *knob, struct err *e)
 {
 	const char *mount = p->host->cgroups.version == CGROUP_V1 ? p->host->cgroups.cpu : "";
@@ -205,7 +206,7 @@ static int expand_groups(struct planning *p, const struct knob *knob, struct err
 	return 0;
 }
 
-/* Has another thread of these roles brought its process already? */
+/* Does an earlier thread of these roles belong to the same process? */
 static bool process_seen(const struct subject *subject, size_t index, unsigned roles)
 {
 	for (size_t i = 0; i < index; i++)

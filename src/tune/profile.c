@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The knob tables, in their order. */
+/* The tables of knobs, in the order in which their knobs are applied. */
 #include "private.h"
 
 /* Applied from the first to the last, undone backwards. */

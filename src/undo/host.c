@@ -2,10 +2,10 @@
 /*
  * The machine that is changed, and the calls that change it.
  *
- * Some scheduler knobs exist only in debugfs, which a small machine may not have mounted.  Mounting it for
- * everybody would be a change of its own, so taut makes a mount that is attached nowhere and lives as long as
- * its fd; paths below /sys/kernel/debug are looked up there. Only on the real root: a fixture tree must never
- * reach the machine beneath it.
+ * Some scheduler knobs exist only in debugfs, which a small machine may not have mounted.  Mounting it at its
+ * usual place would change the machine for all other programs.  So taut makes a mount that is attached
+ * nowhere and lives as long as its fd, and looks paths below /sys/kernel/debug up there.  It does so only
+ * when the root is the machine's own: a fixture tree must never reach the machine that the test runs on.
  */
 #include "private.h"
 
@@ -29,8 +29,7 @@ static const char *below(const char *path)
 	return *path ? path : ".";
 }
 
-/* O_TRUNC as a shell's > does it: nothing to procfs and sysfs, and right for the plain files of a fixture
- * tree. */
+/* O_TRUNC means nothing to procfs and sysfs, and the plain files of a fixture tree need it. */
 static int write_file(void *arg, int root, const char *path, const char *text)
 {
 	AUTO_CLOSE int fd = openat(root, below(path), O_WRONLY | O_TRUNC | O_CLOEXEC);
@@ -40,7 +39,7 @@ static int write_file(void *arg, int root, const char *path, const char *text)
 	(void)arg;
 	if (fd < 0)
 		return -errno;
-	if (len == 0) { /* a write of nothing never reaches the kernel's handler */
+	if (len == 0) { /* the kernel's handler is not called for a write of 0 bytes */
 		text = "\n";
 		len = 1;
 	}
@@ -81,8 +80,8 @@ static int set_sched(void *arg, pid_t tid, int policy, int priority)
 	return sched_setscheduler(tid, policy | (now & SCHED_RESET_ON_FORK), &param) < 0 ? -errno : 0;
 }
 
-/* The soft limit only: the hard one could not be raised again without CAP_SYS_RESOURCE, and SIGXCPU at the
- * soft one ends an endpoint. */
+/* Sets the soft limit only: at the soft limit SIGXCPU ends an endpoint, and the hard one could not be raised
+ * again without CAP_SYS_RESOURCE. */
 static int set_rttime(void *arg, pid_t pid, uint64_t soft_us)
 {
 	struct rlimit limit;
@@ -95,8 +94,9 @@ static int set_rttime(void *arg, pid_t pid, uint64_t soft_us)
 }
 
 /*
- * The output goes to a memory file and not through a pipe: a command may leave a daemon behind that keeps its
- * end open.  A session of its own keeps the user's Ctrl-C away from a revert that is under way.
+ * The output goes to a memory file and not through a pipe: a command may leave a daemon behind that keeps the
+ * pipe open.  The command has a process group of its own, so that the user's Ctrl-C does not end a revert
+ * that is under way.
  */
 static int run(void *arg, const char *command, char **output)
 {
@@ -118,7 +118,7 @@ static int run(void *arg, const char *command, char **output)
 		return rc;
 	rc = child_wait(&child, time_now_ns() + COMMAND_TIME_NS, &status, ERR_IGNORED);
 	if (rc == 0)
-		kill(-child.pid, SIGKILL); /* its session: the shell and what it started */
+		kill(-child.pid, SIGKILL); /* its process group: the shell and what it started */
 	ssize_t n = pread(memory, text, sizeof(text) - 1, 0);
 	text[n > 0 ? n : 0] = 0;
 	*output = str_dup(str_trim(text));
@@ -180,8 +180,8 @@ uint64_t undo_ticks_now(const struct undo_host *host)
 	char text[64];
 	double seconds;
 
-	/* From the root, so that a fixture's tasks and its time agree; hundredths, as the kernel shows start
-	 * times. */
+	/* Read below the root, so that the time fits the tasks of a fixture tree.  The unit is 10 ms, as in
+	 * the start times that the kernel shows. */
 	if (root_read(host->root, "/proc/uptime", text, sizeof(text), ERR_IGNORED) < 0 ||
 		sscanf(text, "%lf", &seconds) != 1)
 		return 0;

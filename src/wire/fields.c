@@ -24,7 +24,8 @@ void fields_to_json(const struct field *fields, size_t n, const void *value, jso
 {
 	for (size_t i = 0; i < n; i++) {
 		json_t *made = field_value(&fields[i], (const char *)value + fields[i].offset);
-		/* A text that is not UTF-8 (a kernel's name for something) must not make a hole. */
+		/* A text that is not UTF-8, such as a name from the kernel, becomes "?" and not a missing
+		 * key. */
 		json_object_set_new(object, fields[i].key, made ? made : json_string("?"));
 	}
 }

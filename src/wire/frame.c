@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Frames: 4 bytes of length (little endian, of what follows), 1 byte of type, a JSON object.  Both ends wait
- * with a deadline; a frame that is too long, of an unknown type or no JSON object ends the conversation, for
- * after it nothing that comes can be trusted to start where a frame starts.  One that has begun must go on:
- * whoever waits for the first byte can be interrupted, but not in the middle.
+ * with a deadline.  A frame that is too long, of an unknown type or no JSON object ends the conversation,
+ * since it is not known where the next frame starts.  Waiting for the first byte of a frame can be
+ * interrupted; waiting for the rest of it cannot.
  *
- * What comes ends on a terminal sooner or later: as an error, as a name, as a key that nobody knows.  So the
- * control characters are taken out of a frame's text before it is parsed, wherever in it they stand.
+ * Texts of a frame can appear on a terminal, such as an error, a name or an unknown key.  So control
+ * characters are taken out of a frame's text, wherever they stand in it, before it is parsed.
  */
 #include "wire.h"
 
@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 #define HEADER_BYTES 5
-#define REST_NS      (60 * NS_PER_S) /* for what comes after the first byte */
+#define REST_NS      (60 * NS_PER_S) /* for the rest of a frame, after its first byte */
 
 static int wait_for(int fd, short events, uint64_t deadline_ns)
 {
@@ -25,7 +25,8 @@ static int wait_for(int fd, short events, uint64_t deadline_ns)
 		struct pollfd p = {.fd = fd, .events = events};
 		uint64_t left = now < deadline_ns ? (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
 		int n = poll(&p, 1, left > 3600000 ? 3600000 : (int)left);
-		/* A VM's port whose other side has gone takes nothing, and says so again and again. */
+		/* The port of a virtual machine whose other side is closed takes nothing, and poll() returns
+		 * at once. */
 		if (n > 0 && events == POLLOUT && !(p.revents & POLLOUT))
 			return -EPIPE;
 		if (n > 0)
@@ -37,7 +38,8 @@ static int wait_for(int fd, short events, uint64_t deadline_ns)
 	}
 }
 
-/* MSG_DONTWAIT works on sockets only; a VM's port is a character device that is opened non-blocking. */
+/* MSG_DONTWAIT works on sockets only; the port of a virtual machine is a character device, opened
+ * non-blocking. */
 static ssize_t put(int fd, const void *data, size_t len)
 {
 	ssize_t n = send(fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT);

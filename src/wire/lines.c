@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Lines of JSON.  Whoever is at the other end runs a guest, or is one, and is not believed: lines are
- * bounded, the deadline holds however fast they come, and nothing but an object is taken.
+ * Lines of JSON.  The other end is QEMU or a guest and is not trusted: the length of lines is bounded, the
+ * deadline holds however fast lines come, and only JSON objects are accepted.
  */
 #include "lines.h"
 #include "wire.h"
@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define PART_BYTES 4096 /* the deadline is looked at this often, however fast they come */
+#define PART_BYTES 4096 /* the deadline is checked after this many bytes, however fast lines come */
 #define DELIMITER  '\xff'
 
 static int look(const struct json_lines *l, uint64_t deadline_ns, struct err *e)
@@ -53,7 +53,7 @@ int lines_put(const struct json_lines *l, const char *data, size_t len, uint64_t
 	return 0;
 }
 
-/* Takes what is there, up to the end of a line; how much, 0 when it must be asked for again. */
+/* Receives the bytes that are there, up to the end of a line; returns how many, 0 to be called again. */
 static int get_part(const struct json_lines *l, char part[PART_BYTES], uint64_t deadline_ns, struct err *e)
 {
 	int rc = look(l, deadline_ns, e);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Can a record be true?  An endpoint may lie, or its clock may: what it says must fit the plan that it was
- * given and the time that passed while it measured.  Nothing here tells a small lie from the truth; it keeps
- * figures that are impossible out of the report.
+ * Can a record be true?  An endpoint, or its clock, may be wrong or manipulated: its record must fit the job
+ * that it was given and the time that passed while it measured.  These checks cannot find a small deviation;
+ * they keep impossible figures out of the report.
  *
- * The caller's `most_ns` has some slack: an open loop's stretch ends with its schedule, a little after its
- * last reply, a server of datagrams starts before its client does, and a guest's clock is not the host's.
+ * The caller's `most_ns` must allow some slack: the stretch of an open loop ends with its schedule, a little
+ * after its last reply, a datagram server starts before its client does, and a guest's clock is not the
+ * host's.
  */
 #include "record.h"
 
@@ -33,7 +34,7 @@ static int check_times(const struct endpoint_record *r, uint64_t most_ns, struct
 	for (size_t i = 0; i < ARRAY_LEN(spans); i++)
 		if (spans[i].ns > most_ns)
 			return too_long(spans[i].what, spans[i].ns, most_ns, e);
-	/* The last window may have begun and not ended. */
+	/* The last window may not have ended. */
 	if (r->windows_n > 1 && r->window_length_ns > most_ns / (r->windows_n - 1))
 		return too_long("windows", r->window_length_ns, most_ns / (r->windows_n - 1), e);
 	return 0;
@@ -54,7 +55,7 @@ static int check_worst(const struct endpoint_record *r, uint64_t most_ns, struct
 	return 0;
 }
 
-/* What the plan says about who measures what. */
+/* Checks by the job which end measures what. */
 static int check_kind(const struct endpoint_record *r, const struct endpoint_job *job, struct err *e)
 {
 	const struct workload_row *w = job->workload;

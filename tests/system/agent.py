@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Speaks to agents as taut does: frames over a socketpair that the agent inherits as fd 3.
+"""Talks to agents as taut does: frames over a socketpair that the agent inherits as fd 3.
 
 A frame is 4 bytes of length (little endian, of what follows), 1 byte of type, a JSON object.
 """
@@ -32,7 +32,7 @@ def frame_recv(stream):
     return kind, json.loads(_bytes(stream, length - 1))
 
 
-# What an end is told of the settings.
+# The settings that an end is told.
 JOB = ("workload", "flows", "burst", "rate", "transactions", "port", "busy_poll", "request", "reply", "size", "warmup",
        "duration", "max_duration", "timeout", "nodelay", "congestion")
 

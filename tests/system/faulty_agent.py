@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """An agent that does what TAUT_TEST_FAULT says (JSON); named to taut by TAUT_AGENT, see faults.py.
 
-It is started as an agent is, with the control stream as fd 3, and for one role (`role`) misbehaves; for the
-other it is the real agent.
+It is started like an agent, with the control stream as fd 3.  It misbehaves in one role (`role`); in the other it is
+the real agent.
 
   {"do": "relay", "options": [...]}    the real agent behind taut-relay, whose port the client is told
   {"do": "bytes", "hex": "..."}        these bytes instead of HELLO, then silence
-  {"do": "occupy", "port": P}          the real agent, but somebody else has this port, TCP and UDP
+  {"do": "occupy", "port": P}          the real agent, but this port is taken, TCP and UDP
   {"do": "silent"}                     nothing at all
-  {"do": "exit", "code": N}            ends at once, with a word on stderr
+  {"do": "exit", "code": N}            ends at once, with a message on stderr
   {"do": "chatter"}                    writes to stderr without end, and nothing else
   {"do": "frame", "type": T, "body": …}        this frame instead of HELLO, then silence
   {"do": "die", "type": T, "after_ms": N}      the real agent, killed so long after a frame of this type
@@ -117,7 +117,7 @@ def main():
             Between(fault, role).run()
         misbehave(fault)
     except (EOFError, OSError):
-        pass  # one of the two has gone, and so do we
+        pass  # taut or the agent has ended, so this program ends too
 
 
 main()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What tests of machines need: kernels, caches of their own, a QEMU that is none, guests that misbehave.
+"""What tests of machines need: kernels, private caches, a false QEMU, guests that misbehave.
 
-Kernels come from the cache that TAUT_CACHE names, else from root's own; what is missing there is fetched.
+Kernels come from the cache that TAUT_CACHE names, else from that of root; missing ones are fetched.
 """
 import functools
 import os
@@ -76,7 +76,7 @@ def doctored(taut, change):
 
 
 def fake_qemu(taut, text, version="7.2.0"):
-    """A program of QEMU's name first on PATH, which has every device and then does what `text` says."""
+    """A program with QEMU's name, first on PATH, which claims to have every device and then runs `text`."""
     folder = taut.folder / "bin"
     folder.mkdir(exist_ok=True)
     devices = "".join(f'echo \'name "{name}"\';' for name in ("virtio-net-pci", "virtio-serial-pci", "virtserialport"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A guest that is not of taut's making: a kernel of taut's cache, a shell as its init, the QEMU guest agent and an ssh
+"""A guest that taut does not make: a kernel of taut's cache, a shell as its init, the QEMU guest agent and an ssh
 server, all from packages of this machine; as an initramfs, or on a disk image that a BIOS boots.
 """
 import os

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A picture of all that taut may change on a machine, to be held against another one.
+"""A picture of all that taut may change on a machine, to be compared with another one.
 
 Tasks (by TID and start time) and cgroups of others are compared when they are in both pictures; everything else
 must be equal.
-What a machine changes by itself is left out by name, and what belongs to a living taut that is none of ours (its
-processes, folders, cgroups, namespaces) because it is at work.
+Values that a machine changes by itself are left out by name.  All that belongs to another running taut (its processes,
+folders, cgroups, namespaces) is left out too, because that taut is at work.
 """
 import ctypes
 import glob
@@ -24,7 +24,7 @@ VOLATILE = re.compile(
     r"net/netfilter/nf_conntrack_(count|buckets)|net/ipv4/tcp_fastopen_key|vm/stat_refresh|"
     r"dev/.*|fs/binfmt_misc/.*)$")
 MARK = b"TAUT_MARK="
-# What is only being made, in every cache that a test may use.
+# Unfinished files and folders, in every cache that a test may use.
 CACHES = [os.environ.get("TAUT_CACHE") or "/var/cache/taut"]
 HALF_MADE = ["probe-*", "images/*.img.*", "kernels/.fetch-*"]
 
@@ -75,7 +75,7 @@ def _owner_of(folder):
 
 
 class _Others:
-    """Living tauts that are none of ours, and what is theirs."""
+    """Running tauts that the tests have not started, and what belongs to them."""
 
     def __init__(self):
         self.pids = {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
@@ -147,7 +147,7 @@ def _network(others):
 
 
 def _cgroups():
-    """Roots and what taut makes; and everybody else's, which come and go."""
+    """Cgroups of taut and the roots; and those of others, which may appear and vanish at any time."""
     ours, groups = {}, {}
     wanted = re.compile(r"^(cpuset\.(cpus|mems|cpus\.partition|cpus\.exclusive|sched_load_balance|cpu_exclusive)|"
                         r"cpu\.(rt_runtime_us|rt_period_us|max|weight|cfs_quota_us|shares)|cgroup\.(subtree_control|type))$")
@@ -197,7 +197,7 @@ def take():
 
 
 def differences(before, after):
-    """Sentences, both values in each."""
+    """The differences as sentences, each with both values."""
     found = []
     for key, old in before["tasks"].items():
         new = after["tasks"].get(key, old)
@@ -214,7 +214,7 @@ def differences(before, after):
 
 
 def settled(before, seconds=2):
-    """The differences that stay: what is ending by itself (a process, its namespace) gets this long."""
+    """The differences that stay; processes and namespaces that are ending get this long to do so."""
     end = time.monotonic() + seconds
     while True:
         found = differences(before, take())

@@ -2,11 +2,11 @@
 """TAP, and the program under test.
 
 A test is a function with @test("the behaviour it holds"); main() runs them in order and prints TAP.  A test
-raises Failed (by check() and its kind, which print both values) or calls skip().  TAUT_MUST holds words
-("netns,oci"): what needs one of them may not be skipped.
+raises Failed (by check() and similar functions, which print both values) or calls skip().  TAUT_MUST holds words
+("netns,oci"): a test that needs one of them may not be skipped.
 
-Taut is the program in a world of its own: a fresh state folder and database, both gone afterwards.  Every run
-has a deadline; what does not end is killed and fails the test.
+Taut runs the program with a fresh state folder and database, which are removed afterwards.  Every run has a deadline; a
+program that does not end by then is killed, and the test fails.
 """
 import json
 import os
@@ -148,7 +148,7 @@ class Running:
         self.pid = self.process.pid
 
     def text(self, which):
-        """What it has said so far."""
+        """The output so far."""
         return os.pread(self.files[which].fileno(), 1 << 24, 0).decode(errors="replace")
 
     def wait(self, seconds=60):
@@ -180,7 +180,7 @@ class Taut:
         return self
 
     def __exit__(self, *_):
-        # A test that failed may have left the machine tuned; without the journal nobody could put it back.
+        # A test that failed may have left the machine tuned, which could not be put back without the journal.
         if list((self.folder / "state").glob("journal-*.json")):
             print("# put back: " + self.run("tune", "revert").out.strip().replace("\n", "; "))
             self.run("lab", "clean")

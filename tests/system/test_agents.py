@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Agents that die, say nothing, or lie: exit 1 within a deadline, which end it was and why, and nothing of it stays.
+"""Agents that end, send nothing, or send false records: taut exits with 1 within a deadline, names the end and the
+reason, and leaves nothing behind.
 
-Lies are told by faulty_agent.py: the real agent, with frames that were changed on their way.
+faulty_agent.py is such an agent: the real one, whose frames are changed on their way.
 """
 import os
 import re
@@ -24,7 +25,7 @@ def record(**members):
     return {"do": "rewrite", "type": RECORD, "set": members}
 
 
-INSTEAD = [  # who, what it does, what must be said
+INSTEAD = [  # which end, what it does, what the message must contain
     (BOTH, {"do": "exit", "code": 3}, ["exit status 3", "I would rather not"]),
     (BOTH, {"do": "bytes", "hex": "00" * 64}, ["no frame"]),
     (BOTH, {"do": "bytes", "hex": "ffffffff01"}, ["no frame"]),
@@ -55,9 +56,9 @@ LIES = [
     (BOTH, record(service="AAAA"), ["'service'"]),
     (CLIENT, record(service="*"), ["'service'"]),
     (CLIENT, record(transactions=1 << 40), ["transactions"]),
-    # A client whose transactions nobody has clocked.
+    # A client with transactions but no latencies.
     (CLIENT, record(service=None), ["client endpoint"]),
-    # More than there is time for: two and a half centuries for 200 ms.
+    # More time than there was: two and a half centuries within 200 ms.
     (CLIENT, record(started_ns=0, ended_ns=1 << 62), ["client endpoint"]),
     (CLIENT, record(worst=[[1 << 62, 1 << 62, 1 << 62]]), ["client endpoint"]),
 ]
@@ -111,7 +112,7 @@ def _():
                 pid = endpoint(running, role)
                 time.sleep(0.3)
                 os.kill(pid, signal.SIGKILL)
-                # Datagrams to a server that is no more: three timeouts, or a refusal at once.
+                # Datagrams to a server that has ended: three timeouts, or a refusal at once.
                 result = running.wait(10).wants(1)
             text = " ".join((result.out + result.err).split())
             check(role.removeprefix("taut-") + " endpoint" in text or "server closed" in text or "flow 0 is dead" in text,

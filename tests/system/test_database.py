@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Databases that are full, damaged, newer, or somebody else's: nothing in them is lost."""
+"""Databases that are full, damaged, newer, or of another user: nothing in them is lost."""
 import hashlib
 import pathlib
 import re

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Holds the documentation against the program: what taut can be told must be in its pages, and what the pages tell must be true.
+"""Compares the manuals with the program: all options, settings and keys must be in the pages, and be as the pages say.
 
 Speaks TAP.  BUILD names the build folder (default: build); nothing is measured.
 """

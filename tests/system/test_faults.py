@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A tuned run that is killed, interrupted, or loses an endpoint: the machine as it was, and no stored trial lost.
+"""A tuned run that is killed, interrupted, or loses an endpoint: the machine is as it was, and no stored trial is lost.
 
-The kill loop ends taut with SIGKILL at moments drawn from a seeded generator, puts the machine right with
-`taut tune revert` and `taut lab clean`, and holds a picture of it against the one from before.
+The kill loop ends taut with SIGKILL at moments from a seeded generator, removes the leftovers with `taut tune revert`
+and `taut lab clean`, and compares a picture of the machine with the one from before.
 """
 import os
 import random
@@ -42,7 +42,7 @@ def _():
     draw = random.Random(20261123)
     with Taut() as taut:
         spec = taut.write("killed.yaml", TUNED)
-        taut.run("run", spec, "--blocks", "1", seconds=60).wants(0)  # what a first run leaves for good is there
+        taut.run("run", spec, "--blocks", "1", seconds=60).wants(0)  # makes what a first run leaves on purpose
         before = picture.take()
         stored = 0
         for number in range(KILLS):

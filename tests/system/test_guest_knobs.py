@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Realtime in a guest with Linux 6.12, stock and realtime: the knobs that free it apply, hold and go back; and what they
-are worth, in instructions.
+"""Realtime tasks in a guest with Linux 6.12, stock and realtime: the knobs that remove the throttle apply, hold and are
+put back; and their effect is measured in instructions.
 
 Kernels are those that `taut kernel list` knows; TAUT_KERNELS may name others ("stock=PATH,rt=PATH").
 """
@@ -55,7 +55,7 @@ class Guest:
 
 
 def befores(knobs):
-    """What there was before of all that does not count tasks."""
+    """The values before, of all knobs whose object is not a number of tasks."""
     return {(k["id"], k["object"]): k["before"] for k in knobs if "tasks" not in k["object"]}
 
 
@@ -85,7 +85,7 @@ def _():
 
 
 def image(path):
-    """An initramfs that holds nothing but the program that starves."""
+    """An initramfs with nothing but taut-starve, which measures how long a realtime task loses its CPU."""
     program = (BUILD / "tests/taut-starve").read_bytes()
     data = b""
     for number, (name, mode, content) in enumerate(((b"dev", 0o40755, b""), (b"proc", 0o40755, b""), (b"sys", 0o40755, b""),

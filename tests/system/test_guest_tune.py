@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The guest's half of tuning, with this machine as the guest: an agent tunes it when it is told to, says whether all
-holds, and leaves it as it was, whatever ends it.
+"""The guest's half of tuning, with this machine as the guest: an agent tunes it when told to, says whether all values
+hold, and leaves the machine as it was, however the agent ends.
 """
 import contextlib
 import os

@@ -25,12 +25,12 @@ class Cache(Taut):
         self.environment["TAUT_CACHE"] = str(self.cache)
 
     def left(self):
-        """What stands in the cache besides the lock."""
+        """The names in the cache besides the lock."""
         kernels = self.cache / "kernels"
         return sorted(p.name for p in kernels.iterdir() if p.name != ".lock") if kernels.exists() else []
 
     def whole(self):
-        """Every kernel that stands in the cache is listed, with its modules and its configuration."""
+        """Every kernel in the cache is listed, with its modules and its configuration."""
         listed = {k["release"]: k for k in self.run("kernel", "list", "--json").wants(0).json["kernels"]
                   if k["origin"] == "cache"}
         check_equal(sorted(listed), [n for n in self.left() if not n.startswith(".")], "kernels listed")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The known answers: a fault of known size is put into a real measurement, and the numbers must show it.
+"""The known answers: a fault of known size is put into a real measurement, and the figures must show it.
 
-Endpoints are stopped by this program, which clocks how long; datagrams are dropped and replies delayed by
-taut-relay, between the real client and the real server (faults.py).
+This program stops endpoints and measures for how long; taut-relay, between the real client and the real server
+(faults.py), drops datagrams and delays replies.
 """
 import os
 import re
@@ -53,7 +53,7 @@ def _():
     document = result.json
     check_response(document["response_ns"], stall_ns)
     check_equal(document["lost"], 0, "lost")
-    # The stall's triangle in the mean: S²/2 of waiting in three seconds.
+    # A stall of S adds S²/2 of waiting in three seconds to the mean (the area of a triangle).
     check_between(document["response_ns"]["mean"], stall_ns ** 2 / 6e9, stall_ns ** 2 / 6e9 + 2 * MS, "response mean")
 
 

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """kill -9 of taut, of QEMU, of an agent, at random moments of trials with machines.
 
-After taut has been killed, the next command says what is left over, and `taut tune revert` and `taut lab clean` leave
-the machine as it was.  When QEMU or an agent is killed taut says which, and leaves the machine so by itself.  Moments
-are drawn from a seeded generator (TAUT_SEED), from the time that the same trial takes without a kill, less its end.
+After taut has been killed, the next command names the leftovers, and `taut tune revert` and `taut lab clean` restore the
+machine.  When QEMU or an agent is killed, taut names it and restores the machine by itself.  Moments come from a seeded
+generator (TAUT_SEED), within the time that the same trial takes without a kill, except its end.
 """
 import functools
 import os
@@ -98,7 +98,7 @@ def end_killed(what, comm, names):
             running = begin(taut, name)
             killed = killed_within(running, comm, moment)
             result = running.wait(60)
-            # A machine that is about to be taken down anyway is not missed.
+            # When the machine is about to be taken down, the trial does not fail.
             if killed and result.code != 0:
                 hit += 1
                 result.wants(1, "SIGKILL")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Virtual machines, emulated hosts and the exact clock, for real; and all that can be wrong with them: a clear message,
-within a deadline and with bounded memory, and the machine as it was.
+"""Virtual machines, emulated hosts and the exact clock, with real QEMU; and their faults, which must give a clear
+message, within a deadline and with bounded memory, and leave this machine as it was.
 """
 import os
 import pathlib
@@ -99,7 +99,7 @@ def made(taut, ends):
 def _():
     kernels()
     with Machines() as one, Machines() as two:
-        # It becomes a part of a host's image, under the path that it has.
+        # The file becomes part of a host's image, at the same path.
         ends = fake_qemu(one, "echo 'qemu: I would rather not' >&2; exit 3")
         first, again = made(one, ends), made(two, ends)
         check_equal(sorted(first), sorted(again), "names of images")
@@ -112,7 +112,7 @@ def _():
 
 
 def needs(arguments, code, *texts, environment=None, taut=None):
-    """One measure() that must say these things, soon, and leave nothing."""
+    """One measure() that must print these texts, soon, and leave nothing behind."""
     with Machines() as own:
         before = picture.take()
         result = (taut or own).measure(*arguments, "--json", environment=environment).wants(code, *texts)
@@ -187,7 +187,7 @@ def _():
 
 
 def watched(taut, arguments, options, seconds):
-    """A measure() whose own memory is looked at all the time."""
+    """A measure() during which the memory of taut is watched."""
     running = taut.start("measure", "tcp_rr", *machines.QUICK, *GUEST, "--json", *arguments, **options)
     most, end = 0, time.monotonic() + seconds
     while running.process.poll() is None and time.monotonic() < end:
@@ -206,7 +206,7 @@ def fails(fault, *texts, console="", seconds=60):
     """The trial of a guest with this fault: failed, for this reason, with its console."""
     kernels()
     with Machines() as taut:
-        taut.own_cache()  # the image of a faulty agent would take the place of the true one's
+        taut.own_cache()  # in the usual cache, the image with the faulty agent would replace that of the real one
         arguments, options = faulty(fault)
         before = picture.take()
         result = watched(taut, arguments, options, seconds)

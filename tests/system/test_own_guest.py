@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Guests of the user's own: from a disk image, and as a domain that runs, by guest agent and by ssh.  The machines, the
-guest agent and the ssh session are real; virsh is one that speaks for a QEMU of the test's.
+guest agent and the ssh session are real; virsh is a program of the test that stands for libvirt.
 """
 import atexit
 import contextlib

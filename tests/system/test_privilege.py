@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Without root: a user namespace where the kernel allows one, and what cannot be tuned then is said."""
+"""Without root taut uses a user namespace, where the kernel allows one, and names the knobs that it cannot set."""
 import os
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
 
 class NobodysTaut(Taut):
-    """The two programs in a folder of nobody's own: the build folder may not be readable."""
+    """The two programs, copied to a folder of the user nobody, who may not be able to read the build folder."""
 
     def __init__(self):
         need_root()

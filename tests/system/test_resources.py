@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a transaction costs: system calls, counted by strace, and memory, as the kernel sees it.
+"""The cost of a transaction: system calls, counted by strace, and memory, as the kernel reports it.
 
 Agents are driven over loopback by agent.py, with the settings that `taut measure --dry-run` prints.
 """
@@ -13,7 +13,7 @@ import agent
 from tap import AGENT, LONG, Taut, check, check_between, check_equal, main, need_program, test
 
 TRANSACTIONS = 5000
-ONCE = 400  # calls of a whole life that are not a transaction's: exec, set-up, frames, windows
+ONCE = 400  # calls of an endpoint that do not belong to a transaction: exec, set-up, frames, windows
 CLOCKS = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page")  # read without a system call
 
 

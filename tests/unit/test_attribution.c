@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Who owned the worst transactions: the rule, on samples that are made up. */
+/* Attribution: the rule that names the owners of the slowest transactions, on made-up samples. */
 #include "site/attribution.h"
 
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The engine with both ends in one process, over 127.0.0.1, and the recorder alone.  The tests judge counts
- * and relations, which hold on any machine; figures of time are judged only where a stall that the test makes
- * itself is far longer than any the machine makes.
+ * The engine with both ends in one process, over 127.0.0.1, and the recorder alone.  The tests check counts
+ * and relations, which hold on any machine.  Times are checked only where the test itself causes a stall that
+ * is far longer than any stall of the machine.
  */
 #include "engine/engine.h"
 #include "engine/internal.h"
@@ -242,7 +242,7 @@ static void nap(uint64_t ns)
 	nanosleep(&t, NULL);
 }
 
-/* A server that stands still, made by hand: a socket that answers, but not for a while. */
+/* A server that stalls: a socket of the test's, which does not answer for a while. */
 struct slow_server {
 	int fd;
 	uint64_t after, stall_ns, stalled_ns;
@@ -392,7 +392,7 @@ static void test_tcp_flow_dies_at_its_deadline(void **state)
 
 /* --- datagrams that get lost ------------------------------------------------------------------- */
 
-/* A server of datagrams that swallows some. */
+/* A datagram server that does not answer some requests. */
 struct lossy_server {
 	int fd;
 	uint64_t from, to; /* requests first … last are not answered, counted from 1 */
@@ -442,7 +442,7 @@ static void test_lost_datagrams_are_counted(void **state)
 		{1, 0, 8, 500, 500, 1, 0, 0, false},
 		{1, 2000, 1, 500, 500, 1, 0, 0, false},
 		{1, 2000, 1, 500, 510, 11, 0, 0, false},
-		{2, 2000, 1, 500, 500, 0, 1, 0, true}, /* merely overtaken */
+		{2, 2000, 1, 500, 500, 0, 1, 0, true}, /* overtaken, but not lost */
 		{1, 0, 1, 500, 1 << 30, 3, 0, 1, false},
 		{2, 2000, 1, 500, 1 << 30, 501, 0, 1, false},
 		/* more lost than one byte can count: what follows must not be shifted by 256 */
@@ -792,7 +792,8 @@ static void test_recorder_keeps_the_worst(void **state)
 	free(r);
 }
 
-/* However long it lasts: no window is missing, none is counted twice, and each holds what fell into it. */
+/* However long a trial is, no window is missing or counted twice, and each has the transactions of its time.
+ */
 static void test_windows_merge_in_pairs(void **state)
 {
 	static const uint64_t lengths_ms[] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Files that a user names: written, and otherwise left as they are. */
+/* Files that a user names are written, and keep their kind, mode and owner. */
 #include "sys/sys.h"
 
 #include <fcntl.h>
@@ -122,7 +122,7 @@ static void a_fifo_is_written_to(void **state)
 	assert_true(S_ISFIFO(of(f->file).st_mode));
 }
 
-/* As nobody, for whom a folder of mode 0555 is closed. */
+/* Runs as the user nobody, who cannot write to a folder of mode 0555. */
 static void a_file_in_a_closed_folder_is_written_in_place(void **state)
 {
 	struct folder *f = *state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The guest's half of tuning as the site sees it: what a guest is told, and what it may say. */
+/* The guest's half of tuning as the site sees it: what a guest is told, and which answers are accepted. */
 #include "site/guest.h"
 
 #include <fcntl.h>
@@ -180,7 +180,7 @@ static void a_guest_is_told_nothing_of_the_host(void **state)
 	json_decref(told);
 }
 
-/* The guest's words are there before the question: the order of the stream is all that counts. */
+/* The guest's answer is in the stream before the question is sent; only the order of the stream counts. */
 static void the_answer_is_taken_from_the_stream(void **state)
 {
 	json_t *knobs = NULL, *body = NULL;

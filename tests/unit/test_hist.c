@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the histogram promises: exact figures, quantiles within one bucket, and bytes that cannot lie about
- * themselves. */
+/* What the histogram guarantees: exact sums, quantiles within one bucket, and an encoding that is refused
+ * when it contradicts itself. */
 #include "hist.h"
 
 #include <setjmp.h>
@@ -207,7 +207,7 @@ static void truncated_bytes_are_rejected_and_touch_nothing(void **state)
 	}
 }
 
-/* A changed byte that still decodes has to be another valid histogram, spelled in the only way there is. */
+/* Bytes of which one was changed either are refused or are the one encoding of another valid histogram. */
 static void corrupted_bytes_are_rejected_or_mean_something_consistent(void **state)
 {
 	unsigned rejected = 0, tried = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What images are made of, read back with libarchive; and what killed makers leave in the cache. */
+/* The contents of images, read back with libarchive; and the leftovers of a killed taut in the cache. */
 #include "boot/closure.h"
 #include "boot/cpio.h"
 #include "boot/image.h"
@@ -312,12 +312,12 @@ static void test_answers(void **state)
 	kvm_answer_keep(path, "today", "stock", false, "no word");
 	assert_int_equal(kvm_answer(path, "today", "rt", why, sizeof(why)), -ENOENT);
 	kvm_answer_keep(path, "today", "rt", false, "a panic");
-	/* Kernels that take turns do not make each other forget. */
+	/* The answer for one kernel does not remove that for another. */
 	assert_int_equal(kvm_answer(path, "today", "stock", why, sizeof(why)), 0);
 	assert_string_equal(why, "no word");
 	assert_int_equal(kvm_answer(path, "today", "rt", why, sizeof(why)), 0);
 	assert_string_equal(why, "a panic");
-	/* One that worked is enough for all, until the next boot. */
+	/* KVM that has worked with one kernel works with all, until the next boot. */
 	kvm_answer_keep(path, "today", "rt", true, "");
 	assert_int_equal(kvm_answer(path, "today", "stock", why, sizeof(why)), 1);
 	assert_string_equal(why, "");

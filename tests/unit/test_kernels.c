@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Kernels: what a bzImage and a configuration say, where they are found, and which one a word means. */
+/* Kernels: what is read of a bzImage and a configuration, where they are found, and which one a kernel
+ * selector names. */
 #include "boot/kernels.h"
 #include "test_boot_world.h"
 
@@ -122,7 +123,7 @@ static void test_flavours(void **state)
 		{"6.12.3", "#1 SMP Mon", "CONFIG_PREEMPT_LAZY=y\n", "stock", "lazy"},
 		{"6.12.3-mine", "#1 SMP Mon", NULL, "other", "none or voluntary"},
 		{"6.12.3-mine", "#1 SMP PREEMPT_RT Mon", NULL, "rt", "PREEMPT_RT"},
-		/* A name is not proof. */
+		/* "rt" in the name does not make a realtime kernel. */
 		{"6.12.3-rt-amd64", "#1 SMP Mon", NULL, "stock", "none or voluntary"},
 	};
 
@@ -186,7 +187,7 @@ static void places_make(void)
 	world_kernel("6.1.0-50-amd64", OLD, "/boot/vmlinuz-6.1.0-50-amd64");
 	world_text("", "/lib/modules/6.1.0-50-amd64/modules.order");
 	world_text("CONFIG_PREEMPT_NONE=y\n", "/boot/config-6.1.0-50-amd64");
-	world_kernel("6.1.0-50-rt-amd64", OLD_RT, "/boot/vmlinuz-stock"); /* it is not what it is called */
+	world_kernel("6.1.0-50-rt-amd64", OLD_RT, "/boot/vmlinuz-stock"); /* the name of the file is wrong */
 	world_kernel("6.12.95+deb12-amd64", STOCK, "/cache/kernels/6.12.95+deb12-amd64/vmlinuz");
 	world_text("", "/cache/kernels/6.12.95+deb12-amd64/modules/modules.order");
 	world_text("CONFIG_PREEMPT=y\n", "/cache/kernels/6.12.95+deb12-amd64/config");
@@ -390,7 +391,7 @@ static void test_cache(void **state)
 		assert_int_equal(chown(folder, 12345, 0), 0);
 		assert_true(boot_cache(path, sizeof(path), &e) < 0);
 		assert_has(e.text, "belongs to somebody else");
-		/* What lies there is not even listed. */
+		/* Kernels in such a cache are not listed either. */
 		assert_true(kernels_each(NULL, NULL, &e) < 0);
 		assert_int_equal(chown(folder, 0, 0), 0);
 	}

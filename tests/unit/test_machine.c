@@ -84,7 +84,7 @@ static void test_console_end(void **state)
 #define ALLOWED  "{\"return\": {}}\r\n"
 #define SOON_NS  (200 * NS_PER_MS)
 
-/* What comes of a command to a monitor that says this, and closes its end or not. */
+/* The result of a command to a monitor that answers with `says`, and then closes its end or does not. */
 static int asked(const char *says, size_t len, bool closes, char *text, size_t size)
 {
 	struct err e = ERR_INIT;

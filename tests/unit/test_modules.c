@@ -121,7 +121,7 @@ static void test_missing(void **state)
 	assert_has(loaded("c frob", false, &rc), "frob");
 	assert_int_equal(rc, -ENOENT);
 	assert_string_equal(loaded("frob c", true, &rc), "c");
-	/* What a module needs is never optional. */
+	/* The dependencies of a module are never optional. */
 	assert_has(loaded("a", true, &rc), "module b: it needs gone");
 	assert_int_equal(rc, -ENOENT);
 	world_text("kernel/c.ko\nkernel/not_there.ko\n", "/missing/modules.order");

@@ -35,7 +35,7 @@ static void a_command_line_tells_accelerator_path_and_mac(void **state)
 		{ROW("qemu\0-accel\0tcg\0-netdev\0tap,fd=3,id=n,vhost=on\0-device\0e1000,mac=52:54:00:00:00:03\0"),
 			"tcg", "", "52:54:00:00:00:03"},
 		{ROW("qemu\0-netdev\0user,id=n\0" NIC("52:54:00:00:00:04")), "tcg", "", "52:54:00:00:00:04"},
-		/* Two devices: which one it will be nobody knows. */
+		/* With two devices it is not known which one is measured. */
 		{ROW("qemu\0-enable-kvm\0-netdev\0tap,id=a,vhost=on\0-netdev\0tap,id=b\0" NIC(
 			 "52:54:00:00:00:05") NIC("52:54:00:00:00:06")),
 			"kvm", "", ""},
@@ -99,7 +99,7 @@ struct talk {
 	const char *const *answers; /* a line each; NULL: the end */
 };
 
-/* Answers each line that it hears with its next; "%lld" stands for the id of a greeting. */
+/* Answers each line that comes with the next one of its own; "%lld" stands for the id of a greeting. */
 static void *agent_main(void *arg)
 {
 	const struct talk *talk = arg;
@@ -233,7 +233,7 @@ static void an_agent_without_guest_exec_is_told_from_others(void **state)
 	}
 }
 
-/* Nobody is there to read or to answer. */
+/* The other end neither reads nor answers. */
 static void silence_ends_at_the_deadline(void **state)
 {
 	int ends[2];

@@ -58,7 +58,7 @@ static void test_lists(void **state)
 	}
 	/* The release itself must be there. */
 	assert_false(take(&s, "bookworm", security, backports, ""));
-	/* Unstable has the codename of what it becomes. */
+	/* Unstable has the codename of the next release. */
 	assert_true(take(&s, "forky", LIST("Debian", "sid", "main", "http://m/"), shop, ""));
 	assert_true(take(&s, "", LIST("Debian", "sid", "main", "http://m/"), debian, ""));
 	assert_string_equal(lists(&s), "http://m/ sid/main amd64 Packages\n");

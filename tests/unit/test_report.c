@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* report: a run of known data through the store, and what every format says of it. */
+/* report: a run with known data is stored, and every format shows it as expected. */
 #include "test_report_world.h"
 
 #include "report/formats.h"
@@ -699,14 +699,15 @@ static void hdr_decodes_to_what_went_in(void **state)
 			index += n ? -n : 1;
 			continue;
 		}
-		/* Every value comes back within its bin (0.4 % of ours, 0.1 % of theirs), in order. */
+		/* Every value is read back within its bin (0.4 % in taut, 0.1 % in HdrHistogram), in order.
+		 */
 		last = hdr_value(index++);
 		for (total += (uint64_t)n; n > 0; at++) {
 			int64_t count = (int64_t)at * 30 + 1;
 			double error_ratio =
 				fabs((double)last - (double)values[at]) / (double)MAX(values[at], 1);
 
-			/* 2048 and 2049 (20000 and 20001) share a bin of ours. */
+			/* 2048 and 2049 (20000 and 20001) share a bin in taut. */
 			if (error_ratio > 0.006)
 				fail_msg("%llu came back as %llu", (unsigned long long)values[at],
 					(unsigned long long)last);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* report: on the exact clock differences are facts, and nothing of a cell depends on when or where it was
- * made. */
+/* report: on the exact clock differences are facts, and no figure of a cell depends on when or where it was
+ * measured. */
 #include "test_report_world.h"
 
 #include <math.h>
@@ -20,7 +20,8 @@ static struct settings exact_of(const char *site)
 	return s;
 }
 
-/* `otherwise` changes all that is this machine's: times of day, boots and durations by its clock. */
+/* `otherwise` changes all values that depend on this machine: times of day, boots and durations by its clock.
+ */
 static struct trial_record *exact_record(
 	const struct settings *s, const struct shape *shape, uint64_t otherwise)
 {
@@ -137,7 +138,7 @@ static void words_are_of_facts(void **state)
 
 static void equal_arms_are_equal_to_the_nanosecond(void **state)
 {
-	/* The same mean from other transactions: the buckets cannot tell that they are the same. */
+	/* The same mean from other transactions: the buckets do not show whether the medians are the same. */
 	AUTO(auto_report) struct report *r = exact_report(*state, &fast, &fast, 0);
 	struct buf b = {0};
 
@@ -155,7 +156,7 @@ static void a_bucket_is_not_a_nanosecond(void **state)
 	AUTO(auto_report) struct report *r = exact_report(*state, &low, &high, 0);
 	struct buf b = {0};
 
-	/* All transactions 5 ns apart, in one bucket: the mean knows, the median may not. */
+	/* All transactions differ by 5 ns, within one bucket: the mean shows that, the median may not. */
 	report_terminal(r, &plain, &b);
 	says(&b, "differs by +5 ns (0.0 %, of new 0.0 %)");
 	says_not(&b, "median  20.930 µs  20.930 µs  equal to the nanosecond");
@@ -174,7 +175,7 @@ static void the_same_experiment_gives_the_same_cells_byte_for_byte(void **state)
 		json_decref(j);
 	}
 	assert_string_equal(texts[0], texts[1]);
-	/* What the machine's own clock says stays. */
+	/* Times by the machine's own clock stay. */
 	assert_non_null(strstr(texts[0], "\"kernel_to_init\": 2900000000.0"));
 	assert_non_null(strstr(texts[0], "\"exec_to_ready\": null"));
 	free(texts[0]);
@@ -191,7 +192,7 @@ static void further_trials_show_whether_it_repeats(void **state)
 	int64_t cell = exact_cell(w, &fast, &slow, 0);
 	trial_add(w, cell, "stock", 1, exact_record(&arms[0], &fast, 99));
 	struct trial_record *other = exact_record(&arms[1], &slow, 99);
-	/* One transaction of twenty thousand was slower: nothing of the bulk moves. */
+	/* One transaction of twenty thousand was slower; median and p99 do not change. */
 	hist_add(&other->ends[END_CLIENT].record.service, 900000);
 	other->ends[END_CLIENT].record.response = other->ends[END_CLIENT].record.service;
 	other->ends[END_CLIENT].record.sent = ++other->ends[END_CLIENT].record.transactions;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* report: which machines a figure comes from, what is judged when they are emulated, and where boots go. */
+/* report: the machines that a figure comes from, what is judged when they are emulated, and times of boots.
+ */
 #include "test_report_world.h"
 
 #include "report/formats.h"
@@ -122,7 +123,7 @@ static void records_from_before_have_the_kernel_of_the_environment(void **state)
 	is_text(cell_of(j), "accel", NULL);
 	assert_true(json_is_null(json_object_get(arm_of(j, "stock"), "boot_ns")));
 	json_decref(j);
-	/* Plain hardware needs no words about machines. */
+	/* On plain hardware no machine is named. */
 	report_terminal(r, &plain, &b);
 	says_not(&b, "machine  ");
 	says_not(&b, "emulat");

@@ -437,7 +437,8 @@ static void the_same_configuration_twice_is_rarely_told_apart(void **state)
 		claimed += claims_of_experiment(&seed, 1, &median) > 0;
 	double share = claimed / (double)runs;
 
-	/* Holm promises at most 5 %, of any size; a test that never claimed anything would be no test either.
+	/* Holm guarantees at most 5 % false claims; a share near 0 would mean that the test finds nothing at
+	 * all.
 	 */
 	if (share > 0.05 || share < 0.01)
 		fail_msg("false claims in %g of the experiments, 0.01 to 0.05 expected", share);

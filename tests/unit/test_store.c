@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* store: what goes in comes out; what is not ours, damaged or too new is refused; what was saved stays saved.
- */
+/* store: values are read as they were written; files of others, damaged ones and too new ones are refused;
+ * saved trials stay saved. */
 #include "store/store.h"
 
 #include <fcntl.h>
@@ -157,7 +157,7 @@ static void says(const char *text)
 		fail_msg("'%s' is not in: %s", text, whole);
 }
 
-/* Runs SQL on the file behind the store's back. */
+/* Runs SQL on the file, past the store. */
 static void sql(const char *file, const char *text)
 {
 	sqlite3 *db;
@@ -408,7 +408,7 @@ static int ignore_trial(const struct store_trial *trial, const struct trial_reco
 	return 0;
 }
 
-/* Each of these changes one thing in a good file; reading must fail with words, and never crash. */
+/* Each row changes one thing in a good file; reading must fail with a message, and never crash. */
 static void content_that_lies_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -450,7 +450,7 @@ static void a_database_of_another_program_is_refused(void **state)
 	says("another program");
 	sql(w->file, "DROP TABLE precious; PRAGMA application_id = 77");
 	assert_int_equal(store_open(&store, w->file, &error), -EEXIST);
-	/* An empty file is nobody's. */
+	/* An empty file belongs to no program. */
 	write_file(w->file, "", 0);
 	CHECK(store_open(&store, w->file, &error));
 	store_close(store);
@@ -537,7 +537,7 @@ static void a_block_can_be_dropped_and_the_run_resumed(void **state)
 /* --- what was saved stays saved
  * ------------------------------------------------------------------------------------------ */
 
-/* A child that saves trials and says so, one byte each, until it is killed. */
+/* A child that saves trials, and writes one byte to `said` for each, until it is killed. */
 static void save_for_ever(const char *file, int said)
 {
 	struct store *store = NULL;
@@ -625,7 +625,7 @@ static void a_file_that_cannot_be_written_can_be_read(void **state)
 	int64_t run;
 
 	if (!geteuid()) {
-		/* Root may write anything: be somebody else in a child. */
+		/* Root may write any file, so a child becomes another user. */
 		assert_int_equal(chown(w->folder, 12345, 12345), 0);
 		pid_t child = fork();
 		if (!child) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Targets for real: made, started, looked at, taken down, and found again after a taut was killed.  The
- * agent is the one that $TAUT_AGENT names, or else stands beside the test.  Without root the test becomes
- * root of a user namespace first.  What cannot run here is skipped with its reason, or fails when TAUT_MUST
- * names it (netns, oci).
+ * Targets on the real machine: made, started, examined, taken down, and found again after a taut was killed.
+ * The agent is the one that $TAUT_AGENT names, or else the one beside the test.  Without root the test
+ * becomes root of a user namespace first.  A test that cannot run here is skipped with the reason, or fails
+ * when TAUT_MUST names what it needs (netns, oci).
  */
 #include "sys/sys.h"
 #include "net/net.h"
@@ -432,7 +432,7 @@ static int clean(struct buf *said, struct err *e)
 	return undo_sweep(rows, target_sweep_rows(rows, ROWS_MAX), said, e);
 }
 
-/* A taut that makes a target, says so, and waits to be killed. */
+/* Starts a taut that makes a target, reports that it is made, and waits to be killed. */
 static pid_t holder_start(const struct kind *k)
 {
 	int ends[2];
@@ -482,7 +482,7 @@ static void a_killed_taut_leaves_nothing_behind_a_sweep(void **state)
 		ok(clean(&said, &e));
 		assert_nothing_marked(holder);
 		marked(getpid(), &after);
-		assert_string_equal(after.data, before.data); /* the living are left alone */
+		assert_string_equal(after.data, before.data); /* nothing of a running taut is removed */
 		assert_speaks(target_control(mine, true));
 		ok(target_destroy(mine, &e));
 		look(&again, &e);
@@ -491,7 +491,7 @@ static void a_killed_taut_leaves_nothing_behind_a_sweep(void **state)
 	}
 }
 
-/* The end may come at any moment: while links or a bundle are made, while a runtime starts or tidies up. */
+/* taut is killed at any moment: while it makes links or a bundle, while a runtime starts or cleans up. */
 static void a_taut_killed_at_any_moment_leaves_nothing_behind_a_sweep(void **state)
 {
 	uint64_t seed = 1;

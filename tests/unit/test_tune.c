@@ -269,8 +269,8 @@ static void tasks_born_meanwhile_get_their_cpus_back(void **state)
 		world_subject(&w, &subject);
 		must(tune_open(&tune, &w.host, &e), &e);
 		must(apply_both(&w, tune, &s, &subject, &e), &e);
-		world_task(&w, 5009000, "child", 0, "1"); /* born at 10000 ticks, after the plan's 5000 */
-		world_task(&w, 5000320, "older", 0, "1"); /* has the same mask, but was there before */
+		world_task(&w, 5009000, "child", 0, "1"); /* started at 10000 ticks, after the plan's 5000 */
+		world_task(&w, 5000320, "older", 0, "1"); /* has the same mask, but was started before */
 		if (kinds[i] == WORLD_V1)
 			w.calls.write_file(
 				&w, w.host.root, "/sys/fs/cgroup/cpuset/taut-housekeeping/tasks", "5009000");
@@ -366,10 +366,10 @@ static void revert_is_three_way(void **state)
 	static const struct {
 		const char *meanwhile, *then, *status;
 	} rows[] = {
-		{"1\n", "3", "reverted"},          /* ours: the old one back */
-		{"3\n", "3", "unchanged"},         /* the old one already */
-		{"0,00000001\n", "3", "reverted"}, /* ours, spelled otherwise */
-		{"2\n", "2", "left"},              /* somebody's */
+		{"1\n", "3", "reverted"},          /* taut's value: the old one is put back */
+		{"3\n", "3", "unchanged"},         /* the old value already */
+		{"0,00000001\n", "3", "reverted"}, /* taut's value in another form */
+		{"2\n", "2", "left"},              /* a third value */
 	};
 
 	(void)state;
@@ -596,8 +596,8 @@ static void others_work_is_not_disturbed(void **state)
 	}
 }
 
-/* What sits in the cgroup of the machine to be tuned serves it, and kernel threads serve a process that is
- * there as well. */
+/* Processes in the cgroup of the machine to be tuned belong to it; kernel threads are not counted, since the
+ * process that they work for is. */
 static void the_company_of_the_machine_to_be_tuned_is_no_stranger(void **state)
 {
 	static const char own[] = "0::/machine.slice/machine-qemu\\x2d1\\x2dweb.scope/libvirt/emulator\n",
@@ -628,7 +628,8 @@ static void the_company_of_the_machine_to_be_tuned_is_no_stranger(void **state)
 	}
 }
 
-/* One machine, tuned in every way that settings, privilege and a refusing kernel make. */
+/* Tunes one machine with all combinations of settings, with and without privilege and writes that are
+ * refused. */
 static void try_settings(struct world *w, const struct subject *subject, unsigned m)
 {
 	static const char *const profiles[] = {"stock", "low-latency"}, *const scheds[] = {

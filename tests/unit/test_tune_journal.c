@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A taut that dies at any moment can be undone by another one from the journal alone. */
+/* The tuning of a taut that is killed at any moment can be undone by another one, from the journal alone. */
 #include "test_tune_world.h"
 #include "undo/private.h"
 
@@ -20,7 +20,7 @@
 		assert_string_equal(got, want_);                                                             \
 	} while (0)
 
-/* The life of a taut: tunes, and tunes back unless it shall be killed while all is in force. */
+/* Tunes, and undoes that unless the process is to be killed while all is in force. */
 static int live(struct world *w, const char *profile, const struct subject *subject, bool back)
 {
 	struct settings s;
@@ -48,7 +48,7 @@ static int live(struct world *w, const char *profile, const struct subject *subj
 	return tune_revert(tune, ERR_IGNORED) < 0 ? 3 : 0;
 }
 
-/* Runs it in a child that dies at the n-th change; returns how it ended. */
+/* Tunes and undoes in a child that is killed at the n-th change; returns how the child ended. */
 static int life_of(struct world *w, const char *profile, const struct subject *subject, int before, int after)
 {
 	int status;
@@ -67,7 +67,8 @@ static int life_of(struct world *w, const char *profile, const struct subject *s
 	return WEXITSTATUS(status);
 }
 
-/* Undoes what is left, dying at the first change, the second, the third …, until it gets through. */
+/* Undoes the rest in children that are killed at the first change, the second, the third …, until one
+ * completes. */
 static void revert_with_deaths(struct world *w)
 {
 	for (int n = 1; n < 1000; n++) {
@@ -199,7 +200,7 @@ static void what_is_left_is_told_and_undone(void **state)
 	leave(&left);
 	assert_true(undo_leftover(&left.w.host, &what, ERR_IGNORED) > 10);
 	assert_non_null(strstr(what.data, "/proc/sys/kernel/watchdog_cpumask: set to '0' by process"));
-	world_put(&left.w, "/proc/irq/24/smp_affinity", "2\n"); /* an administrator, meanwhile */
+	world_put(&left.w, "/proc/irq/24/smp_affinity", "2\n"); /* changed by an administrator meanwhile */
 	assert_int_equal(undo_revert_leftover(&left.w.host, &said, ERR_IGNORED), 0);
 	assert_non_null(strstr(said.data, "put back /proc/sys/kernel/watchdog_cpumask to '0-1'"));
 	assert_non_null(
@@ -238,11 +239,11 @@ static void a_living_owner_keeps_his_journal(void **state)
 	undo_journals_free(journals, n);
 	char path[64], stat[256];
 	snprintf(path, sizeof(path), "/proc/%d/stat", owner);
-	snprintf(stat, sizeof(stat), OWNER_STAT, owner, 78); /* the number again, another start time */
+	snprintf(stat, sizeof(stat), OWNER_STAT, owner, 78); /* the same PID with another start time */
 	world_put(&left.w, path, stat);
 	assert_true(undo_leftover(&left.w.host, NULL, ERR_IGNORED) > 10);
 	snprintf(stat, sizeof(stat), OWNER_STAT, owner, 77);
-	world_put(&left.w, path, stat); /* the owner himself */
+	world_put(&left.w, path, stat); /* the owner itself */
 	assert_int_equal(undo_leftover(&left.w.host, NULL, ERR_IGNORED), 0);
 	AUTO_FREE char *tuned = world_picture(&left.w);
 	assert_int_equal(undo_revert_leftover(&left.w.host, NULL, ERR_IGNORED), 0);
@@ -286,7 +287,7 @@ static void a_journal_that_others_can_write_is_not_trusted(void **state)
 	world_end(&w);
 }
 
-/* What cannot be written down could not be undone by anybody else, so it is not begun. */
+/* A change that the journal cannot hold could not be undone by another taut, so it is not made. */
 static void what_the_journal_cannot_hold_is_not_done(void **state)
 {
 	struct settings s;
@@ -393,7 +394,7 @@ static void a_command_and_its_undoing_that_fail_are_both_told_and_run_once(void 
 	snprintf(id, sizeof(id), "%d-1", getpid());
 	e = (struct err)ERR_INIT;
 	assert_int_equal(undo_forget(&w.host, id, &said, &e), -EPERM);
-	assert_int_equal(e.exit, EXIT_REFUSED); /* we live */
+	assert_int_equal(e.exit, EXIT_REFUSED); /* the owner, this process, runs */
 	world_task_forget(&w, getpid());
 	e = (struct err)ERR_INIT;
 	assert_int_equal(undo_revert_leftover(&w.host, NULL, &e), -EIO);
@@ -415,7 +416,7 @@ static void a_command_and_its_undoing_that_fail_are_both_told_and_run_once(void 
 #define ONLINE "/sys/devices/system/cpu/online"
 #define SERVER "/sys/kernel/debug/sched/fair_server/cpu1/runtime"
 
-/* CPU 1 went offline: nothing of it is written, all of it stays owed. */
+/* CPU 1 has gone offline: no knob of it is written, and all of them are still to be put back. */
 static void expect_owed(struct world *w, int rc, const struct err *e)
 {
 	assert_int_equal(rc, -EIO);
@@ -495,7 +496,8 @@ static void a_cpu_that_goes_offline_during_a_trial_is_told_and_owed(void **state
 	world_end(&w);
 }
 
-/* Born with our mask; the parent's was wider, whatever is online when it is put back. */
+/* The task was started with taut's mask; its parent's mask before was wider, whichever CPUs are online when
+ * it is put back. */
 static void a_task_born_meanwhile_gets_the_cpu_that_is_offline_too(void **state)
 {
 	struct subject subject;
@@ -542,7 +544,8 @@ static void nothing_is_applied_to_a_cpu_that_is_offline(void **state)
 	world_end(&w);
 }
 
-/* A taut that is killed while it writes has changed nothing yet, and what it wrote is litter. */
+/* A taut that is killed while it writes its journal has changed nothing yet, and the incomplete journal is
+ * removed. */
 static void a_journal_that_was_never_complete_is_removed(void **state)
 {
 	struct world w;

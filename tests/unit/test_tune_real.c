@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Tuning the machine that the test runs on, for a moment, and proof that it is as before: every task's
- * affinity and policy and every file that a knob may write.  Needs root and a machine without others'
- * containers; says so and skips otherwise (TAUT_MUST=tune: fails).
+ * Tunes the machine that the test runs on, for a moment, and checks that afterwards it is as before: affinity
+ * and policy of every task, and every file that a knob may write.  This needs root and a machine without
+ * containers of others; otherwise the tests are skipped with the reason (with TAUT_MUST=tune they fail).
  */
 #include "tune/private.h"
 
@@ -26,7 +26,7 @@ struct machine {
 	char state[64];
 };
 
-/* The lock that every taut of root's takes: two that tune one machine would take each other's values for the
+/* The lock that every taut of root takes: two that tune one machine would take each other's values for the
  * old ones. */
 static int lock_machine(struct err *e)
 {
@@ -184,7 +184,7 @@ static void write_at(const char *dir, const char *name, int number)
 	close(fd);
 }
 
-/* As the room of targets does it: cgroup v1 wants cpus and mems in a cpuset before tasks can enter. */
+/* As testbed does it: in cgroup v1 a cpuset needs cpus and mems before tasks can enter. */
 static void copy_down(struct machine *m, const char *dir)
 {
 	static const char *const files[] = {"cpuset.cpus", "cpuset.mems"};
@@ -290,7 +290,7 @@ static void target_end(struct machine *m)
 		each_hierarchy(m, remove_groups);
 }
 
-/* `bare`: as if the machine had no cgroups, so that affinity must do. */
+/* `bare`: as if the machine had no cgroups, so that only affinity is left. */
 static void machine_open(struct machine *m, bool bare)
 {
 	struct err e = ERR_INIT;
@@ -480,7 +480,7 @@ static void kill_and_undo(bool bare)
 		struct tune *tune;
 		tune_open(&tune, &m.host, ERR_IGNORED);
 		apply_stage(&m, tune, TUNE_HOST);
-		pid_t heir = fork(); /* born while all is in force; outlives the taut that made it */
+		pid_t heir = fork(); /* started while all is in force; outlives the taut that started it */
 		if (heir == 0) {
 			close(m.lock);
 			alarm(20);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What tuning does to a virtual machine, on a host of plain files. */
+/* Tuning of a virtual machine on a host that is made of plain files. */
 #include "test_tune_world.h"
 
 #include <setjmp.h>
@@ -242,7 +242,7 @@ static char *place_of(const struct world *w, int tid)
 		policy_name(task.policy), task.priority);
 }
 
-/* QEMU makes threads at any time, and they inherit what the one that made them was given. */
+/* QEMU starts threads at any time; they inherit the placement of the thread that started them. */
 static void threads_that_were_made_meanwhile_are_put_back(void **state)
 {
 	AUTO_FREE struct subject *subject = mem_alloc(sizeof(*subject));
@@ -260,8 +260,8 @@ static void threads_that_were_made_meanwhile_are_put_back(void **state)
 	apply(&w, tune, TUNE_LIVE, &s, subject);
 	assert_text(place_of(&w, WORLD_TID + 600), "3 fifo:51"); /* the main loop */
 	put_thread(&w, WORLD_TID + 7001, 6000, SCHED_FIFO, 51, "8");
-	put_thread(&w, WORLD_TID + 7002, 6000, SCHED_OTHER, 0, "5"); /* somebody placed it */
-	put_thread(&w, WORLD_TID + 7003, 4000, SCHED_FIFO, 51, "8"); /* was there before, and is not ours */
+	put_thread(&w, WORLD_TID + 7002, 6000, SCHED_OTHER, 0, "5"); /* placed by somebody else */
+	put_thread(&w, WORLD_TID + 7003, 4000, SCHED_FIFO, 51, "8"); /* older, so not placed by taut */
 	must(tune_revert(tune, &e), &e);
 	assert_text(place_of(&w, WORLD_TID + 600), "0-3 other:0");
 	assert_text(place_of(&w, WORLD_TID + 7001), "0-3 other:0");
@@ -368,8 +368,8 @@ static void a_machine_without_huge_pages_says_so(void **state)
 	world_end(&w);
 }
 
-/* What the pool holds when another taut looks, and what it makes of it: ours, in full or in part, or theirs.
- */
+/* The size of the pool that another taut finds, and whether it takes it for taut's value (granted in full or
+ * in part) or for that of somebody else. */
 static void a_pool_of_a_dead_taut_goes_back_also_when_it_was_granted_in_part(void **state)
 {
 	static const struct {
@@ -402,7 +402,7 @@ static void a_pool_of_a_dead_taut_goes_back_also_when_it_was_granted_in_part(voi
 	}
 }
 
-/* Here it was seen to be granted in full: what is less now was made so by somebody else. */
+/* The pool was granted in full, so if it is smaller now, somebody else has changed it. */
 static void a_pool_that_somebody_shrank_is_left(void **state)
 {
 	struct settings s = settings_of("low-latency");

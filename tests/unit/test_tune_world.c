@@ -113,7 +113,7 @@ void world_enter(const struct world *w)
 	struct fields f = {"taut", 0, 0, 0, 77};
 
 	put_stat(w, getpid(), &f);
-	put_mask(w, getpid(), "1"); /* pinned: it takes no part */
+	put_mask(w, getpid(), "1"); /* pinned, so tuning leaves it alone */
 }
 
 /* --- the kernel's side ------------------------------------------------------------------------- */
@@ -131,7 +131,7 @@ static int after_call(struct world *w, int rc)
 	return rc;
 }
 
-/* The line `tid` of a tasks file, taken out. */
+/* Removes the line `tid` from a tasks file. */
 static void take_tid(const struct world *w, const char *path, const char *tid)
 {
 	AUTO_FREE char *text = world_get(w, path);
@@ -147,7 +147,7 @@ static void take_tid(const struct world *w, const char *path, const char *tid)
 	buf_free(&rest);
 }
 
-/* In its place: the kernel shows them in order. */
+/* Adds a TID in ascending order, as the kernel shows them. */
 static void add_tid(const struct world *w, const char *path, int tid)
 {
 	AUTO_FREE char *text = world_get(w, path);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A machine made of plain files, for tests of tune: /proc and /sys in a temporary folder, and the calls that
- * change a machine answered as the kernel would.  The program can be made to die before or after the n-th of
- * them.
+ * change a machine, answered as the kernel would.  The program can be made to end before or after the n-th of
+ * these calls.
  */
 #pragma once
 
 #include "tune/private.h"
 
-/* Beyond every PID that a kernel gives: tests fork. */
+/* Larger than any PID that a kernel gives, since tests fork. */
 #define WORLD_TID 5000000
 
 enum world_kind { WORLD_V1, WORLD_V2, WORLD_NONE };

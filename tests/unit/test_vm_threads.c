@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which thread of QEMU does what, on machines made of plain files: /proc and debugfs in a temporary folder.
- */
+/* The roles of QEMU's threads, on machines made of plain files: /proc and debugfs in a temporary folder. */
 #include "testbed/vm_threads.h"
 
 #include <setjmp.h>
@@ -26,8 +25,8 @@ static const struct thread modern[] = {
 	{QEMU, QEMU + 4, "vhost-4000", NULL, 0},
 	{QEMU, QEMU + 5, "kvm-nx-lpage-re", NULL, 0},
 	{QEMU, QEMU + 6, "IO iothread0", "271 0x0", 0},
-	{QEMU, QEMU + 7, "vhost-user", "16 0x1e 0x5401", 0}, /* a name that is none of ours */
-	{900, 900, "vhost-899", NULL, TASK_KTHREAD},         /* somebody else's */
+	{QEMU, QEMU + 7, "vhost-user", "16 0x1e 0x5401", 0}, /* not a vhost worker */
+	{900, 900, "vhost-899", NULL, TASK_KTHREAD},         /* of another process */
 	{901, 901, "kvm-pit/4000", NULL, TASK_KTHREAD},
 	{902, 902, "kvm-pit/400", NULL, TASK_KTHREAD},
 };
@@ -142,7 +141,7 @@ static void a_thread_in_kvm_run_is_a_vcpu(void **state)
 	tree_end(&t);
 }
 
-/* That one of them waits in KVM_RUN just now says nothing of the others, which are busy. */
+/* One thread waits in KVM_RUN; the others are vCPUs too, although they are busy and not seen there. */
 static void names_tell_of_vcpus_that_nobody_sees_in_kvm_run(void **state)
 {
 	static const struct thread threads[] = {

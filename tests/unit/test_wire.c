@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* wire: what comes from an agent is harmless to a terminal, and a record that cannot be true is refused. */
+/* wire: texts from an agent cannot control a terminal, and a record that cannot be true is refused. */
 #include "wire/job.h"
 #include "wire/record.h"
 
