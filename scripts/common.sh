@@ -6,6 +6,7 @@ PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config python3 libjansson-de
 PACKAGES_RUN="runc crun stress-ng qemu-system-x86"
 PACKAGES_CHECK="clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev iptables iproute2 man-db groff
  sockperf iperf3 iputils-ping openssh-client busybox-static dropbear-bin mtools syslinux qemu-guest-agent"
+PACKAGES_COVERAGE="gcovr"
 
 say() {
 	printf '%s\n' "$*" >&2

@@ -36,16 +36,20 @@ static void must(bool good, const char *what)
 	}
 }
 
-static struct endpoint_plan make_plan(const struct bench *b)
+static struct endpoint_job make_job(const struct bench *b)
 {
-	struct endpoint_plan plan = {.address = "127.0.0.1", .token = "00112233445566778899aabbccddeeff"};
+	struct endpoint_job job;
+	struct settings s;
 
-	settings_init(&plan.settings);
-	plan.settings.workload = b->workload;
-	plan.settings.transactions = b->transactions;
-	plan.settings.max_duration_ns = 600 * NS_PER_S;
-	plan.settings.warmup_ns = 0;
-	return plan;
+	settings_init(&s);
+	s.workload = b->workload;
+	s.transactions = b->transactions;
+	s.max_duration_ns = 600 * NS_PER_S;
+	s.warmup_ns = 0;
+	must(job_make(&job, &s, true, ERR_IGNORED) == 0, "job");
+	strcpy(job.address, "127.0.0.1");
+	strcpy(job.token, "00112233445566778899aabbccddeeff");
+	return job;
 }
 
 /* ns a transaction of the loop that every such tool has at its heart */
@@ -87,8 +91,8 @@ static int connect_self(bool datagrams)
 /* An engine's client without a server: the engine's own flow on a socket that is given. */
 static double engine_on(const struct bench *b, int fd)
 {
-	struct endpoint_plan plan = make_plan(b);
-	struct engine engine = {.plan = plan, .row = workload_find(b->workload), .flows_n = 1};
+	struct endpoint_job job = make_job(b);
+	struct engine engine = {.job = job, .row = workload_find(b->workload), .flows_n = 1};
 	struct flow *f = memory_aligned(sizeof(*f));
 	struct endpoint_record *record = mem_alloc(sizeof(*record));
 	const struct engine_workload *w = engine.row->datagrams ? &engine_udp_rr : &engine_tcp_rr;
@@ -96,7 +100,7 @@ static double engine_on(const struct bench *b, int fd)
 	f->engine = &engine;
 	f->fd = fd;
 	f->request_bytes = f->reply_bytes = f->burst = 1;
-	f->timeout_ns = plan.settings.timeout_ns;
+	f->timeout_ns = job.timeout_ns;
 	f->in_bytes = HELLO_BYTES;
 	f->in = mem_alloc(HELLO_BYTES);
 	f->out = mem_alloc(HELLO_BYTES);
@@ -140,19 +144,19 @@ static void bench_self(struct bench *b)
 
 static double with_peer(const struct bench *b, bool recorded, bool timeout)
 {
-	struct endpoint_plan server_plan = make_plan(b), client_plan = server_plan;
+	struct endpoint_job server_job = make_job(b), client_job = server_job;
 	struct endpoint_record *record = mem_alloc(sizeof(*record));
 	struct engine *server = NULL, *client = NULL;
 	uint64_t deadline = time_now_ns() + 10 * NS_PER_S;
 	struct err e = ERR_INIT;
 	double ns;
 
-	server_plan.server = true;
-	must(!engine_prepare(&server, &server_plan, deadline, &e), e.text);
-	memcpy(client_plan.ports, engine_ports(server), sizeof(client_plan.ports));
+	server_job.server = true;
+	must(!engine_prepare(&server, &server_job, deadline, &e), e.text);
+	memcpy(client_job.ports, engine_ports(server), sizeof(client_job.ports));
 	engine_go(server);
 	if (recorded) {
-		must(!engine_prepare(&client, &client_plan, deadline, &e), e.text);
+		must(!engine_prepare(&client, &client_job, deadline, &e), e.text);
 		struct pollfd p = {.fd = engine_done_fd(client), .events = POLLIN};
 
 		engine_go(client);
@@ -161,11 +165,11 @@ static double with_peer(const struct bench *b, bool recorded, bool timeout)
 		ns = record_ns(record);
 	} else {
 		bool datagrams = workload_find(b->workload)->datagrams;
-		int fd = socket_connect(&client_plan, datagrams, client_plan.ports[0], deadline, &e);
+		int fd = socket_connect(&client_job, datagrams, client_job.ports[0], deadline, &e);
 
-		must(fd >= 0 && !hello_ask(&client_plan, fd, datagrams, 0, deadline, &e), e.text);
+		must(fd >= 0 && !hello_ask(&client_job, fd, datagrams, 0, deadline, &e), e.text);
 		if (timeout)
-			socket_set_timeout(fd, client_plan.settings.timeout_ns);
+			socket_set_timeout(fd, client_job.timeout_ns);
 		ns = bare_loop(fd, b->transactions);
 		close(fd);
 	}

@@ -30,10 +30,10 @@ static int boot(const char *which, unsigned cpus_n, const char *agent, const cha
 		rc = image_guest(&kernel, agent, image, sizeof(image), e);
 	if (rc < 0)
 		return rc;
-	json_t *document = json_pack("{s:s}", "role", "guest");
+	const struct boot_document document = {.role = BOOT_GUEST};
 	const struct machine_options options = {.kernel = &kernel,
 		.image = image,
-		.document = document,
+		.document = &document,
 		.folder = folder,
 		.control = CONTROL_FD,
 		.accel = ACCEL_TCG,
@@ -44,7 +44,6 @@ static int boot(const char *which, unsigned cpus_n, const char *agent, const cha
 	if (rc == 0)
 		rc = machine_wait(m, time_now_ns() + LIFE_NS, e);
 	machine_stop(m);
-	json_decref(document);
 	return rc < 0 ? rc : 0;
 }
 

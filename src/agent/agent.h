@@ -26,9 +26,9 @@ struct guest; /* what is in force on this machine */
  * Carries out one FRAME_TUNE: `reply` becomes the body of FRAME_TUNED.  *guest is NULL before the first, and
  * stays to be reverted when this fails.  `address` is the numeric one that the server is reached at.
  */
-int guest_tune(
+int agent_tune(
 	struct guest **guest, const json_t *request, const char *address, json_t **reply, struct err *e);
 /* `reply` becomes the body of FRAME_VERIFIED. */
-int guest_verify(struct guest *guest, json_t **reply, struct err *e);
+int agent_verify(struct guest *guest, json_t **reply, struct err *e);
 /* Puts everything back and frees it; takes NULL. */
-int guest_revert(struct guest *guest, struct err *e);
+int agent_revert(struct guest *guest, struct err *e);

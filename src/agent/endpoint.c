@@ -25,6 +25,7 @@
 
 #include "engine/engine.h"
 #include "sys/sys.h"
+#include "wire/job.h"
 #include "wire/record.h"
 
 #include <fcntl.h>
@@ -45,7 +46,7 @@
 struct agent {
 	int control;
 	int term; /* readable when SIGTERM has come */
-	struct endpoint_plan plan;
+	struct endpoint_job job;
 	struct engine *engine;
 	struct guest *guest; /* what is tuned here; NULL: nothing */
 	bool gone, memory_locked;
@@ -93,7 +94,7 @@ static void send_error(const struct agent *a, const struct err *e)
 /* The trial is over for this end. */
 _Noreturn static void leave(struct agent *a, int status)
 {
-	guest_revert(steal_ptr(&a->guest), ERR_IGNORED);
+	agent_revert(steal_ptr(&a->guest), ERR_IGNORED);
 	_exit(status);
 }
 
@@ -139,14 +140,14 @@ static int lock_memory(struct agent *a, struct err *e)
 	return 0;
 }
 
-static int receive_plan(struct agent *a, struct err *e)
+static int receive_job(struct agent *a, struct err *e)
 {
 	json_t *body = NULL;
 	int rc = frame_expect(a->control, FRAME_PLAN, &body, time_now_ns() + FRAME_NS, e);
 
 	if (rc)
 		return rc;
-	rc = endpoint_plan_from_json(&a->plan, body, e);
+	rc = job_from_json(&a->job, body, e);
 	json_decref(body);
 	return rc;
 }
@@ -154,9 +155,9 @@ static int receive_plan(struct agent *a, struct err *e)
 static void *prepare_main(void *arg)
 {
 	struct agent *a = arg;
-	uint64_t patience_ns = a->plan.server ? PREPARE_SERVER_NS : PREPARE_CLIENT_NS;
+	uint64_t patience_ns = a->job.server ? PREPARE_SERVER_NS : PREPARE_CLIENT_NS;
 
-	a->prepare_rc = engine_prepare(&a->engine, &a->plan, time_now_ns() + patience_ns, &a->prepare_err);
+	a->prepare_rc = engine_prepare(&a->engine, &a->job, time_now_ns() + patience_ns, &a->prepare_err);
 	eventfd_write(a->prepared_fd, 1);
 	return NULL;
 }
@@ -165,7 +166,7 @@ static int prepare(struct agent *a, struct err *e)
 {
 	pthread_t thread;
 	pthread_attr_t attr;
-	int rc = a->plan.lock_memory ? lock_memory(a, e) : 0;
+	int rc = a->job.lock_memory ? lock_memory(a, e) : 0;
 
 	if (rc)
 		return rc;
@@ -189,7 +190,7 @@ static int send_ready(const struct agent *a, struct err *e)
 {
 	json_t *ports = json_array();
 
-	for (size_t i = 0; i < a->plan.settings.flows; i++)
+	for (size_t i = 0; i < a->job.flows; i++)
 		json_array_append_new(ports, json_integer(engine_ports(a->engine)[i]));
 	return send_frame(a, FRAME_READY, json_pack("{s:o}", "ports", ports), e);
 }
@@ -211,8 +212,8 @@ static int send_record(const struct agent *a, struct err *e)
 static int answer(struct agent *a, int type, const json_t *request, struct err *e)
 {
 	json_t *reply = NULL;
-	int rc = type == FRAME_TUNE ? guest_tune(&a->guest, request, a->plan.address, &reply, e)
-				    : guest_verify(a->guest, &reply, e);
+	int rc = type == FRAME_TUNE ? agent_tune(&a->guest, request, a->job.address, &reply, e)
+				    : agent_verify(a->guest, &reply, e);
 
 	return rc < 0 ? rc : send_frame(a, type == FRAME_TUNE ? FRAME_TUNED : FRAME_VERIFIED, reply, e);
 }
@@ -248,7 +249,7 @@ static int carry_out(struct agent *a, struct err *e)
 
 	if (!rc) {
 		wait_event(a, -1, POLLIN); /* as long as it takes: others may have to boot */
-		rc = receive_plan(a, e);
+		rc = receive_job(a, e);
 	}
 	if (!rc)
 		rc = prepare(a, e);

@@ -16,6 +16,7 @@
 
 #include "sys/sys.h"
 #include "tune/tune.h"
+#include "wire/job.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -147,7 +148,7 @@ static int open_machine(struct guest **out, struct err *e)
 	if (rc >= 0)
 		rc = tune_open(&g->tune, &g->host, e);
 	if (rc < 0) {
-		guest_revert(g, ERR_IGNORED);
+		agent_revert(g, ERR_IGNORED);
 		return rc;
 	}
 	groups_enter(g);
@@ -159,7 +160,7 @@ static int open_machine(struct guest **out, struct err *e)
 struct work {
 	int (*fn)(struct work *work);
 	struct guest *guest;
-	const struct settings *settings;
+	const struct tuning *tuning;
 	enum tune_stage stage;
 	const char *address;
 	bool all; /* of a verification */
@@ -202,7 +203,7 @@ static int apply_stage(struct work *work)
 	int rc = subject_make(g, work->address, subject, work->e);
 
 	if (rc == 0)
-		rc = tune_plan_make(&plan, &g->host, work->stage, work->settings, subject, work->e);
+		rc = tune_plan_make(&plan, &g->host, work->stage, work->tuning, subject, work->e);
 	if (rc == 0)
 		rc = tune_apply(g->tune, plan, work->e);
 	free(subject);
@@ -222,22 +223,21 @@ static int revert_all(struct work *work)
 	return rc;
 }
 
-static int request_read(
-	const json_t *request, struct settings *settings, enum tune_stage *stage, struct err *e)
+static int request_read(const json_t *request, struct tuning *tuning, enum tune_stage *stage, struct err *e)
 {
 	const char *name = json_string_value(json_object_get(request, "stage"));
 
 	if (json_object_size(request) != 2 || !name || !str_in(name, "host|live"))
 		return err_set(e, EPROTO, "cannot tune this machine: it is not said what and when");
 	*stage = strcmp(name, "host") ? TUNE_LIVE : TUNE_HOST;
-	return settings_from_json(settings, json_object_get(request, "settings"), READ_STREAM, e);
+	return guest_tuning_from_json(tuning, json_object_get(request, "tuning"), e);
 }
 
 static int tune(struct guest **guest, const json_t *request, const char *address, struct err *e)
 {
-	struct settings settings;
-	struct work work = {.fn = apply_stage, .settings = &settings, .address = address, .e = e};
-	int rc = request_read(request, &settings, &work.stage, e);
+	struct tuning tuning;
+	struct work work = {.fn = apply_stage, .tuning = &tuning, .address = address, .e = e};
+	int rc = request_read(request, &tuning, &work.stage, e);
 
 	if (rc == 0 && !*guest)
 		rc = open_machine(guest, e);
@@ -255,10 +255,10 @@ static bool is_revert(const json_t *request)
 	return name && !strcmp(name, "revert") && json_object_size(request) == 1;
 }
 
-int guest_tune(
+int agent_tune(
 	struct guest **guest, const json_t *request, const char *address, json_t **reply, struct err *e)
 {
-	int rc = is_revert(request) ? guest_revert(steal_ptr(guest), e) : tune(guest, request, address, e);
+	int rc = is_revert(request) ? agent_revert(steal_ptr(guest), e) : tune(guest, request, address, e);
 
 	if (rc < 0)
 		return rc;
@@ -266,7 +266,7 @@ int guest_tune(
 	return 0;
 }
 
-int guest_verify(struct guest *guest, json_t **reply, struct err *e)
+int agent_verify(struct guest *guest, json_t **reply, struct err *e)
 {
 	struct work work = {.fn = verify_all, .guest = guest, .all = true, .e = e};
 	int rc = guest ? run(&work) : 0;
@@ -278,7 +278,7 @@ int guest_verify(struct guest *guest, json_t **reply, struct err *e)
 	return 0;
 }
 
-int guest_revert(struct guest *guest, struct err *e)
+int agent_revert(struct guest *guest, struct err *e)
 {
 	struct work work = {.fn = revert_all, .guest = guest, .e = e};
 

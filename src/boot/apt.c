@@ -89,16 +89,22 @@ int apt_prepare(struct apt *apt, struct err *e)
 
 /* --- a command ----------------------------------------------------------------------------------- */
 
+void apt_begin(struct apt *apt, enum boot_step step, const char *object)
+{
+	apt->doing = (struct boot_doing){.step = step, .object = object, .percent = -1};
+	if (apt->progress && step != BOOT_STEP_NONE)
+		apt->progress(&apt->doing, apt->arg);
+}
+
 /* "dlstatus:1:42.5:Retrieving file 1 of 1" is progress, "E: …" what is wrong. */
 static void hear_line(struct apt *apt, const char *line)
 {
 	double percent;
-	char text[256];
 
 	if (sscanf(line, "dlstatus:%*d:%lf:", &percent) == 1) { /* NOLINT(cert-err34-c) */
-		snprintf(text, sizeof(text), "%s: %.0f %%", apt->doing, percent);
-		if (apt->progress && apt->doing)
-			apt->progress(text, apt->arg);
+		apt->doing.percent = percent;
+		if (apt->progress && apt->doing.step != BOOT_STEP_NONE)
+			apt->progress(&apt->doing, apt->arg);
 	} else if ((str_starts(line, "E: ") || str_starts(line, "W: Failed to fetch ")) && !apt->error[0]) {
 		snprintf(apt->error, sizeof(apt->error), "%.*s", (int)sizeof(apt->error) - 1, line + 3);
 	}
@@ -280,9 +286,7 @@ int apt_update(struct apt *apt, struct err *e)
 {
 	struct err why = ERR_INIT;
 
-	apt->doing = "reading Debian's lists of packages";
-	if (apt->progress)
-		apt->progress(apt->doing, apt->arg);
+	apt_begin(apt, BOOT_STEP_LISTS, NULL);
 	int rc = update_once(apt, &why);
 	AUTO_FREE char *line = rc < 0 ? NULL : sources_backports(&apt->sources);
 	if (line)
@@ -337,16 +341,13 @@ int apt_download(struct apt *apt, const char *package, const char *version, cons
 	struct err *e)
 {
 	AUTO_FREE char *what = str_format("%s=%s", package, version);
-	AUTO_FREE char *doing = str_format("fetching %s", package);
 	const char *const argv[] = {"apt-get", "-o", "APT::Status-Fd=1", "download", what, NULL};
 	AUTO(buf_free) struct buf name = {0};
 	AUTO_CLOSE int root = root_open("/", e);
 
-	apt->doing = doing;
-	if (apt->progress)
-		apt->progress(doing, apt->arg);
+	apt_begin(apt, BOOT_STEP_FETCH, package);
 	int rc = root < 0 ? root : command_run(apt, folder, argv, DOWNLOAD_NS, NULL, e);
-	apt->doing = NULL;
+	apt_begin(apt, BOOT_STEP_NONE, NULL);
 	if (rc == 0)
 		rc = root_each(root, folder, add_package, &name, e);
 	if (rc == 0 && !name.len)

@@ -32,12 +32,14 @@ struct apt {
 	char folder[512]; /* where it lives, private to one fetch */
 	boot_progress progress;
 	void *arg;
-	const char *doing;  /* of the command that runs, for progress */
-	char error[300];    /* what it said was wrong */
-	char left_out[300]; /* what an update failed of, and was said */
+	struct boot_doing doing; /* of the command that runs, for progress */
+	char error[300];         /* what it said was wrong */
+	char left_out[300];      /* what an update failed of, and was said */
 	struct sources sources;
 };
 
+/* A step begins; `object` must live until the next one. */
+void apt_begin(struct apt *apt, enum boot_step step, const char *object);
 /* The folder must exist and be empty. */
 int apt_prepare(struct apt *apt, struct err *e);
 /* Fetches the lists of packages; what others than Debian do not give, and backports, are done without. */

@@ -14,6 +14,7 @@
 
 #include "sys/sys.h"
 #include "undo/undo.h"
+#include "wire/boot_document.h"
 #include "wire/wire.h"
 
 /* --- the cache --------------------------------------------------------------------------------- */
@@ -67,11 +68,29 @@ int kernels_each(int (*fn)(const struct kernel *k, void *arg), void *arg, struct
  * "stock".  -ENOENT with advice when none is found; EXIT_USAGE for a file that is no kernel.
  */
 int kernel_find(struct kernel *out, const char *which, struct err *e);
+/*
+ * The same, found once for each word in the life of the process; the kernel is borrowed for ever.  A word
+ * that named none is looked for again.
+ */
+int kernel_known(const struct kernel **out, const char *which, struct err *e);
 /* A bzImage at a path. -EINVAL when the file is none. */
 int kernel_at(struct kernel *out, const char *path, struct err *e);
 
-/* Called while something is fetched: what is being done, for people. */
-typedef void (*boot_progress)(const char *doing, void *arg);
+/* What is being done while a kernel is fetched. */
+enum boot_step {
+	BOOT_STEP_NONE,
+	BOOT_STEP_KERNEL, /* all of it begins; the object is the word of the kernel */
+	BOOT_STEP_LISTS,  /* reading Debian's lists of packages; no object */
+	BOOT_STEP_FETCH,  /* the object is a package */
+	BOOT_STEP_UNPACK, /* the object is a package */
+};
+struct boot_doing {
+	enum boot_step step;
+	const char *object; /* borrowed; NULL: none */
+	double percent;     /* of this step; below 0: not known */
+};
+/* Called when a step begins and when more of it is done. */
+typedef void (*boot_progress)(const struct boot_doing *doing, void *arg);
 /*
  * Fetches a Debian kernel into the cache: a flavour, optionally with a version ("rt", "6.1-rt", "cloud"): the
  * newest package of it in the machine's release and its backports.  Nothing is installed and nothing of the
@@ -111,7 +130,7 @@ enum image_part { IMAGE_VM = 1, IMAGE_NOISE = 2, IMAGE_SHELL = 4 };
  * this machine has them, with the closure of their libraries; and kernel and image of every guest that it
  * shall be able to boot.
  */
-int image_host(const struct kernel *k, const char *agent, unsigned parts, const struct kernel *guests,
+int image_host(const struct kernel *k, const char *agent, unsigned parts, const struct kernel *const *guests,
 	size_t guests_n, char *path, size_t size, struct err *e);
 
 /* --- machines ---------------------------------------------------------------------------------- */
@@ -143,14 +162,14 @@ int disk_check(const char *path, enum disk_format *format, struct err *e);
 
 struct machine_options {
 	const struct kernel *kernel;
-	const char *image;  /* path of the initramfs */
-	const char *append; /* further boot arguments, or NULL */
-	json_t *document;   /* /taut/boot.json; borrowed */
-	const char *mark;   /* "NAME=value" for QEMU's environment */
-	const char *folder; /* for its appended image; must exist, private */
-	int control;        /* the far end of its control stream, borrowed; ignored on the exact clock */
-	bool terminal;      /* console on our stdin and stdout */
-	bool keys;          /* somebody types there: Ctrl-] x ends the machine */
+	const char *image;                    /* path of the initramfs */
+	const char *append;                   /* further boot arguments, or NULL */
+	const struct boot_document *document; /* borrowed */
+	const char *mark;                     /* "NAME=value" for QEMU's environment */
+	const char *folder;                   /* for its appended image; must exist, private */
+	int control;   /* the far end of its control stream, borrowed; ignored on the exact clock */
+	bool terminal; /* console on our stdin and stdout */
+	bool keys;     /* somebody types there: Ctrl-] x ends the machine */
 	/* Boot from this disk image instead; what the guest writes goes to a file in `folder`.  NULL: kernel.
 	 */
 	const char *disk;

@@ -190,7 +190,6 @@ static int bring(struct fetch *f, const struct candidate *c, struct err *e)
 	AUTO_FREE char *package = str_format(IMAGE "%s", c->release);
 	AUTO_FREE char *tree = str_format("%s/tree", f->folder);
 	AUTO_FREE char *packages = str_format("%s/package", f->folder);
-	AUTO_FREE char *doing = str_format("unpacking %s", package);
 	AUTO_FREE char *path = NULL;
 	int rc = dir_make(tree, 0755, e);
 
@@ -198,9 +197,9 @@ static int bring(struct fetch *f, const struct candidate *c, struct err *e)
 	rc = rc < 0 ? rc : apt_download(&f->apt, package, c->version, packages, &path, e);
 	if (rc < 0)
 		return rc;
-	if (f->apt.progress)
-		f->apt.progress(doing, f->apt.arg);
+	apt_begin(&f->apt, BOOT_STEP_UNPACK, package);
 	rc = unpack_kernel_package(path, tree, e);
+	apt_begin(&f->apt, BOOT_STEP_NONE, NULL);
 	rc = rc < 0 ? rc : check_tree(tree, c, e);
 	if (rc == 0 && stopped(e))
 		rc = -EINTR;

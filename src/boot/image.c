@@ -264,9 +264,18 @@ static int copy_file(const char *from, int to, const char *path, struct err *e)
 	return 0;
 }
 
-int image_append(const char *image, const json_t *document, const char *path, struct err *e)
+static char *document_text(const struct boot_document *document)
 {
-	AUTO_FREE char *text = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
+	json_t *object = boot_document_json(document);
+	char *text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
+
+	json_decref(object);
+	return text;
+}
+
+int image_append(const char *image, const struct boot_document *document, const char *path, struct err *e)
+{
+	AUTO_FREE char *text = document_text(document);
 	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
 	if (fd < 0)
@@ -275,6 +284,6 @@ int image_append(const char *image, const json_t *document, const char *path, st
 	if (rc < 0)
 		return rc;
 	struct cpio *c = cpio_open(fd);
-	cpio_data(c, "/taut/boot.json", 0600, text, strlen(text));
+	cpio_data(c, BOOT_DOCUMENT, 0600, text, strlen(text));
 	return cpio_close(c, e);
 }

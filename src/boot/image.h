@@ -14,8 +14,8 @@ int half_hold(const char *path, struct err *e);
 /* The cache, when it is there and to be trusted; it is not made. */
 bool cache_exists(char *out, size_t size);
 
-/* A copy of `image` at `path` (which must not exist) with the document appended as /taut/boot.json. */
-int image_append(const char *image, const json_t *document, const char *path, struct err *e);
+/* A copy of `image` at `path` (which must not exist) with the document appended as BOOT_DOCUMENT. */
+int image_append(const char *image, const struct boot_document *document, const char *path, struct err *e);
 
 /* --- making one (image.c), for images of their own (image_host.c) -------------------------------- */
 
@@ -24,7 +24,7 @@ struct cpio;
 struct image_content {
 	const struct kernel *kernel;
 	const char *agent;
-	const struct kernel *guests;
+	const struct kernel *const *guests;
 	size_t guests_n;
 	unsigned parts;
 };

@@ -174,7 +174,7 @@ static int fill_host(struct cpio *c, const struct image_content *content, struct
 	if (content->parts & IMAGE_VM)
 		each_firmware(add_firmware, c);
 	for (size_t i = 0; rc == 0 && i < content->guests_n; i++)
-		rc = add_guest(c, &content->guests[i], content->agent, e);
+		rc = add_guest(c, content->guests[i], content->agent, e);
 	return rc;
 }
 
@@ -199,8 +199,8 @@ static int hash_host(struct hash *h, const struct image_content *content, struct
 		(rc = closure_hash(h, self, e)) < 0)
 		return rc;
 	for (size_t i = 0; i < content->guests_n; i++) {
-		image_hash_kernel(h, &content->guests[i]);
-		image_hash_stat(h, content->guests[i].path);
+		image_hash_kernel(h, content->guests[i]);
+		image_hash_stat(h, content->guests[i]->path);
 	}
 	image_hash_stat(h, CLOSURE_LOADER_CACHE);
 	if (content->parts & IMAGE_VM)
@@ -208,7 +208,7 @@ static int hash_host(struct hash *h, const struct image_content *content, struct
 	return each_program(content->parts, hash_program, h, e);
 }
 
-int image_host(const struct kernel *k, const char *agent, unsigned parts, const struct kernel *guests,
+int image_host(const struct kernel *k, const char *agent, unsigned parts, const struct kernel *const *guests,
 	size_t guests_n, char *path, size_t size, struct err *e)
 {
 	const struct image_content content = {

@@ -56,7 +56,7 @@ static int probe(const struct kernel *k, const char *agent, const char *folder, 
 {
 	char image[PATH_BYTES];
 	struct machine *m = NULL;
-	json_t *document = json_pack("{s:s}", "role", "probe");
+	const struct boot_document document = {.role = BOOT_PROBE};
 	int ends[2], rc = image_guest(k, agent, image, sizeof(image), e);
 
 	if (rc == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -64,7 +64,7 @@ static int probe(const struct kernel *k, const char *agent, const char *folder, 
 	if (rc == 0) {
 		const struct machine_options options = {.kernel = k,
 			.image = image,
-			.document = document,
+			.document = &document,
 			.mark = mark,
 			.folder = folder,
 			.control = ends[1],
@@ -79,7 +79,6 @@ static int probe(const struct kernel *k, const char *agent, const char *folder, 
 		machine_stop(m);
 		close(ends[0]);
 	}
-	json_decref(document);
 	return rc;
 }
 

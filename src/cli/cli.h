@@ -6,8 +6,11 @@
  */
 #pragma once
 
+#include "boot/boot.h"
 #include "report/report.h"
 #include "run/run.h"
+#include "undo/undo.h"
+#include "sys/sys.h"
 
 #include <argp.h>
 
@@ -63,7 +66,7 @@ struct command_line {
 	void *verb;
 	unsigned takes; /* enum common_option */
 	size_t args_min, args_max;
-	bool stray_sets; /* arguments may be any number */
+	bool stoppable; /* INT, TERM and HUP raise stop_flag from here on, PIPE is ignored */
 };
 size_t command_line_parse(
 	const struct command_line *line, int argc, char **argv, struct common *common, const char **args);
@@ -76,6 +79,8 @@ _Noreturn void usage_error(const char *verb, const char *format, ...) PRINTF(2, 
 void say_note(const char *format, ...) PRINTF(1, 2);
 /* Says an error on stderr; returns its exit code. */
 int say_error(const struct err *e);
+/* The same, but nothing is said of an interrupt: whoever raised it knows. */
+int say_end(const struct err *e);
 void say_setup(const struct common *common); /* log level and sink */
 struct report_style say_style(const struct common *common);
 /* Writes data to stdout; a reader that has gone is no error but raises stop_flag; a full disk is an error. */
@@ -85,18 +90,46 @@ int say_json(
 	json_t *document); /* steals it; pretty on a terminal or not, always one document and a newline */
 /* The one line of progress on a terminal: replaced by the next, gone with NULL. */
 void progress_line(const char *text);
-void say_doing(const char *doing, void *common); /* the same, unless common->quiet */
+/* The same with a step of fetching a kernel, unless common->quiet; where there is no terminal only what
+ * takes long is said. */
+void say_doing(const struct boot_doing *doing, void *common);
+
+/* "2 h 03 min", "1 min 12 s", "7 s"; returns out. */
+char *say_left(uint64_t ns, char *out, size_t size);
+
+/* --- dry_run.c: what would be done, for every verb that does something -------------------------- */
+
+/*
+ * Says the plan of an experiment that has been probed on a site that was opened for planning: as text or as
+ * taut.plan/2.  A seed of 0 becomes the one that is shown; a name of "" (a single trial) becomes null.
+ */
+int dry_run(struct experiment *x, struct site *site, bool json);
 
 /* --- state ------------------------------------------------------------------------------------- */
 
-void signals_catch(void); /* INT, TERM, HUP raise stop_flag; PIPE is ignored */
-/* Without root: enters a user namespace, or says why that does not work here and goes on. */
-void privilege_prepare(void);
 int database_open(const struct common *common, struct store **out, struct err *e);
 /* The machine with all that this program can undo on it, as undo_open(). */
 int machine_open(struct undo_host *host, int root, struct err *e);
 #define SWEEP_ROWS_MAX 16
 /* What other rooms leave when taut is killed, for undo_sweep(); returns how many. */
 size_t machine_sweep_rows(const struct undo_sweep_row *rows[SWEEP_ROWS_MAX]);
-/* Warns about what a killed taut has left on this machine. */
-void leftovers_warn(void);
+/* Opens the database and loads the runs that `which` name; both are the caller's to close, also on failure.
+ */
+int reports_load(const struct common *common, const char *const *which, size_t n, struct store **store,
+	struct report **reports, struct err *e);
+/* The lock of everything that changes the machine; -EBUSY when another taut has it.  A file descriptor. */
+int lock_take(struct err *e);
+
+/* How every verb that measures begins, and ends. */
+struct measuring {
+	int lock; /* −1: none, of a dry run */
+	struct site *site;
+};
+#define MEASURING_NONE ((struct measuring){.lock = -1})
+/*
+ * Fetches the kernels that the experiment needs, enters a user namespace where there is no root, takes the
+ * lock, says what a killed taut has left, and opens the site.  A dry run only plans: it fetches and locks
+ * nothing.  -EINTR when stopped.
+ */
+int measuring_open(struct measuring *m, struct common *common, const struct experiment *x, struct err *e);
+void measuring_close(struct measuring *m);

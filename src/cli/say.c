@@ -4,7 +4,6 @@
 
 #include "run/run.h"
 
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -29,16 +28,45 @@ void progress_line(const char *text)
 	progress_shown = text != NULL;
 }
 
-void say_doing(const char *doing, void *common)
+void say_doing(const struct boot_doing *doing, void *common)
 {
+	static const struct {
+		const char *before, *after; /* the object */
+	} words[] = {
+		[BOOT_STEP_NONE] = {"", ""},
+		[BOOT_STEP_KERNEL] = {"fetching kernel ", " into the cache"},
+		[BOOT_STEP_LISTS] = {"reading Debian's lists of packages", ""},
+		[BOOT_STEP_FETCH] = {"fetching ", ""},
+		[BOOT_STEP_UNPACK] = {"unpacking ", ""},
+	};
 	const struct common *c = common;
+	AUTO(buf_free) struct buf line = {0};
 
 	if (c->quiet)
 		return;
+	buf_add(&line, "%s%s%s", words[doing->step].before, doing->object ? doing->object : "",
+		words[doing->step].after);
+	if (doing->percent >= 0)
+		buf_add(&line, ": %.0f %%", doing->percent);
 	/* Where there is no line to be written over, what takes long is said once. */
-	if (!terminal_understands(STDERR_FILENO) && str_starts(doing, SITE_FETCHING))
-		say_note("%s", doing);
-	progress_line(doing);
+	if (!terminal_understands(STDERR_FILENO) && doing->step == BOOT_STEP_KERNEL)
+		say_note("%s", line.data);
+	progress_line(line.data);
+}
+
+char *say_left(uint64_t ns, char *out, size_t size)
+{
+	uint64_t s = (ns + NS_PER_S / 2) / NS_PER_S;
+
+	if (s >= 3600)
+		snprintf(out, size, "%llu h %02llu min", (unsigned long long)s / 3600,
+			(unsigned long long)s / 60 % 60);
+	else if (s >= 60)
+		snprintf(out, size, "%llu min %02llu s", (unsigned long long)s / 60,
+			(unsigned long long)s % 60);
+	else
+		snprintf(out, size, "%llu s", (unsigned long long)s);
+	return out;
 }
 
 void say_note(const char *format, ...)
@@ -72,6 +100,11 @@ int say_error(const struct err *e)
 	progress_line(NULL);
 	fprintf(stderr, "taut: %s\n", err_string(e, text, sizeof(text)));
 	return e->exit != EXIT_DONE ? (int)e->exit : EXIT_FAILED;
+}
+
+int say_end(const struct err *e)
+{
+	return e->code == EINTR ? EXIT_INTERRUPTED : say_error(e);
 }
 
 struct report_style say_style(const struct common *common)
@@ -113,20 +146,4 @@ int say_json(json_t *document)
 	}
 	AUTO_FREE char *line = str_format("%s\n", text);
 	return say_data(line, strlen(line));
-}
-
-static void raise_stop(int number)
-{
-	(void)number;
-	stop_flag = stop_flag + 1;
-}
-
-void signals_catch(void)
-{
-	static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction action = {.sa_handler = raise_stop};
-
-	for (size_t i = 0; i < ARRAY_LEN(caught); i++)
-		sigaction(caught[i], &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
 }

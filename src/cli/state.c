@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Where things are kept, with which rights, and what an earlier taut has left behind. */
-#include "boot/boot.h"
 #include "cli.h"
+
+#include "boot/boot.h"
+#include "testbed/testbed.h"
+#include "tune/tune.h"
 
 #include <stdio.h>
 
-void privilege_prepare(void)
+/* Without root: enters a user namespace, or says why that does not work here and goes on. */
+static void privilege_prepare(void)
 {
 	struct err e = ERR_INIT;
 	char text[1100], folder[512];
@@ -34,6 +38,20 @@ int database_open(const struct common *common, struct store **out, struct err *e
 		return err_try(e, "--db FILE");
 	AUTO_FREE char *path = str_format("%s/runs.db", folder);
 	return store_open(out, path, e);
+}
+
+int reports_load(const struct common *common, const char *const *which, size_t n, struct store **store,
+	struct report **reports, struct err *e)
+{
+	int rc = database_open(common, store, e);
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct store_run run;
+		rc = store_run_find(*store, which[i], &run, e);
+		if (rc == 0)
+			rc = report_load(&reports[i], *store, run.id, NULL, e);
+	}
+	return rc;
 }
 
 static void warn_lines(const char *text, const char *advice)
@@ -65,7 +83,8 @@ size_t machine_sweep_rows(const struct undo_sweep_row *rows[SWEEP_ROWS_MAX])
 	return n + 1;
 }
 
-void leftovers_warn(void)
+/* Warns about what a killed taut has left on this machine. */
+static void leftovers_warn(void)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	struct undo_host host = UNDO_HOST_NONE;
@@ -82,4 +101,39 @@ void leftovers_warn(void)
 	}
 	if (undo_sweep_look(rows, machine_sweep_rows(rows), &left, ERR_IGNORED) > 0 && left.data)
 		warn_lines(left.data, "taut clean");
+}
+
+int lock_take(struct err *e)
+{
+	char state[256];
+	int rc = state_dir(state, sizeof(state), e);
+
+	return rc < 0 ? rc : machine_lock(state, e);
+}
+
+int measuring_open(struct measuring *m, struct common *common, const struct experiment *x, struct err *e)
+{
+	const struct site_options options = {.yes = common->yes, .planning = common->dry_run};
+	int rc = 0;
+
+	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */
+	if (!common->dry_run)
+		rc = run_prepare(x, say_doing, common, e);
+	progress_line(NULL);
+	if (rc < 0)
+		return rc;
+	privilege_prepare();
+	if (!common->dry_run && (rc = lock_take(e)) < 0)
+		return rc;
+	m->lock = common->dry_run ? -1 : rc;
+	leftovers_warn();
+	return site_open(&m->site, &options, e);
+}
+
+void measuring_close(struct measuring *m)
+{
+	site_close(m->site);
+	if (m->lock >= 0)
+		close(m->lock);
+	*m = MEASURING_NONE;
 }

@@ -38,12 +38,8 @@ int verb_clean(int argc, char **argv)
 		.doc = "Puts everything right after a taut that was killed: what it had changed on this machine is put back (as tune revert does), "
 		       "and the processes, containers, cgroups and folders that it left are removed (as lab clean does)."};
 	struct err e = ERR_INIT;
-	char state[256];
-	AUTO_CLOSE int lock = -1;
 
 	command_line_parse(&line, argc, argv, &common, NULL);
-	signals_catch();
-	if (state_dir(state, sizeof(state), &e) < 0 || (lock = machine_lock(state, &e)) < 0)
-		return say_error(&e);
-	return clean();
+	AUTO_CLOSE int lock = lock_take(&e);
+	return lock < 0 ? say_error(&e) : clean();
 }

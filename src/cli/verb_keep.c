@@ -49,12 +49,9 @@ static int lab_clean_act(struct err *e)
 static int locked(int (*act)(const struct tune_verb *verb, struct err *e), const struct tune_verb *verb)
 {
 	struct err e = ERR_INIT;
-	char state[256];
-	AUTO_CLOSE int lock = -1;
+	AUTO_CLOSE int lock = lock_take(&e);
 
-	if (state_dir(state, sizeof(state), &e) < 0 || (lock = machine_lock(state, &e)) < 0)
-		return say_error(&e);
-	return act(verb, &e);
+	return lock < 0 ? say_error(&e) : act(verb, &e);
 }
 
 enum { KEY_FORGET = 1 };
@@ -81,6 +78,7 @@ int verb_tune(int argc, char **argv)
 		.options = options,
 		.parse = parse_tune,
 		.verb = &verb,
+		.stoppable = true,
 		.takes = COMMON_QUIET,
 		.doc = "status says what tuning of an earlier taut is still in force; "
 		       "revert puts it back, and leaves what somebody else has changed since."};
@@ -92,7 +90,6 @@ int verb_tune(int argc, char **argv)
 	verb.revert = !strcmp(what, "revert");
 	if (verb.forget && !verb.revert)
 		usage_error(argv[0], "status takes no --forget");
-	signals_catch();
 	return verb.revert ? locked(tune_act, &verb) : tune_act(&verb, &(struct err){0});
 }
 
@@ -131,22 +128,19 @@ static int lab_shell(const struct shell_options *shell, struct common *common)
 	AUTO_FREE char *site = str_format("lab:%s", shell->kernel);
 	struct settings s;
 	struct err e = ERR_INIT;
-	char state[256];
 
 	settings_init(&s);
 	s.site = str_keep(site);
 	int rc = site_prepare(&s, 1, say_doing, common, &e), status = 0;
 	progress_line(NULL);
 	if (rc == 0)
-		rc = state_dir(state, sizeof(state), &e);
-	if (rc == 0)
-		rc = lock = machine_lock(state, &e);
+		rc = lock = lock_take(&e);
 	if (rc >= 0 && !common->quiet && isatty(STDIN_FILENO))
 		say_note("booting an emulated host with kernel %s; exit leaves it, Ctrl-] x ends it at once",
 			shell->kernel);
 	if (rc >= 0)
 		rc = site_shell(shell, &status, &e);
-	return rc == 0 ? status : rc == -EINTR ? EXIT_INTERRUPTED : say_error(&e);
+	return rc == 0 ? status : say_end(&e);
 }
 
 int verb_lab(int argc, char **argv)
@@ -162,6 +156,7 @@ int verb_lab(int argc, char **argv)
 		.options = options,
 		.parse = parse_lab,
 		.verb = &shell,
+		.stoppable = true,
 		.takes = COMMON_QUIET,
 		.doc = "shell boots an emulated host with that kernel (stock) and gives a shell in it, or runs the script on standard input; "
 		       "it is gone when that ends, and the exit status is that one's. "
@@ -175,7 +170,6 @@ int verb_lab(int argc, char **argv)
 		usage_error(argv[0], "clean takes no kernel, no boot arguments and no CPUs");
 	if (n > 1)
 		shell.kernel = args[1];
-	signals_catch();
 	if (!strcmp(args[0], "shell"))
 		return lab_shell(&shell, &common);
 	return locked(lab_act, NULL);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* taut kernel: the kernels that virtual machines and emulated hosts can be booted with, and more of them. */
-#include "boot/boot.h"
 #include "cli.h"
 
 #include <stdio.h>
@@ -153,14 +152,6 @@ static int list(const struct common *common)
 
 /* --- fetching ------------------------------------------------------------------------------------ */
 
-static void show_progress(const char *doing, void *arg)
-{
-	const struct common *common = arg;
-
-	if (!common->quiet)
-		progress_line(doing);
-}
-
 static int say_fetched(const struct kernel *k)
 {
 	AUTO(buf_free) struct buf line = {0};
@@ -178,7 +169,7 @@ static int fetch(struct common *common, const char *const *words, size_t n)
 	for (size_t i = 0; i < n && code != EXIT_INTERRUPTED; i++) {
 		struct err e = ERR_INIT;
 		struct kernel k;
-		int rc = kernel_fetch(&k, words[i], show_progress, common, &e);
+		int rc = kernel_fetch(&k, words[i], say_doing, common, &e);
 		progress_line(NULL);
 		int one = rc < 0 ? say_error(&e) : EXIT_DONE;
 		if (rc == 0 && common->json)
@@ -203,6 +194,7 @@ int verb_kernel(int argc, char **argv)
 		.args_min = 1,
 		.args_max = WORDS_MAX + 1,
 		.takes = COMMON_JSON | COMMON_QUIET,
+		.stoppable = true,
 		.doc = "list shows the kernels that virtual machines and emulated hosts can be booted with: "
 		       "those installed and those fetched.  "
 		       "fetch gets Debian's kernels into the cache and installs nothing: "
@@ -210,7 +202,6 @@ int verb_kernel(int argc, char **argv)
 	const char *args[WORDS_MAX + 1] = {NULL};
 	size_t n = command_line_parse(&line, argc, argv, &common, args);
 
-	signals_catch();
 	if (!strcmp(args[0], "list")) {
 		if (n > 1)
 			usage_error(argv[0], "cannot list '%s': list takes no kernel", args[1]);

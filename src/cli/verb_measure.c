@@ -56,55 +56,46 @@ static int show(struct measure_verb *v, const struct trial_record *record)
 	return said != EXIT_DONE ? said : (int)report_trial_exit_code(record);
 }
 
-static int dry_run(struct measure_verb *v, struct site *site)
-{
-	struct err e = ERR_INIT;
-	json_t *plan = NULL;
-
-	if (site_plan_json(site, &v->settings, &plan, &e) < 0)
-		return say_error(&e);
-	return say_json(json_pack("{s:s, s:o, s:o}", "schema", "taut.plan/1", "settings",
-		settings_json(&v->settings), "knobs", plan));
-}
-
-static int measure(struct measure_verb *v)
+static int carry_out(struct measure_verb *v, struct site *site, const struct trial_plan *plan)
 {
 	AUTO(auto_trial_record) struct trial_record *record = trial_record_new();
-	struct site_options site_options = {.yes = v->common.yes};
-	struct site *site = NULL;
 	struct err e = ERR_INIT;
-	char state[256], reason[512];
-	AUTO_CLOSE int lock = -1;
-	bool privilege;
-	int code;
+	int rc = site_trial(site, plan, record, &e);
 
-	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */
-	if (!v->common.dry_run && site_prepare(&v->settings, 1, say_doing, &v->common, &e) < 0)
-		return e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
-	progress_line(NULL);
-	privilege_prepare();
-	if (state_dir(state, sizeof(state), &e) < 0 ||
-		(!v->common.dry_run && (lock = machine_lock(state, &e)) < 0))
-		return say_error(&e);
-	leftovers_warn();
-	if (site_open(&site, &site_options, &e) < 0 || site_check(site, &v->settings, &e) < 0) {
-		code = say_error(&e);
-	} else if (v->common.dry_run) {
-		code = dry_run(v, site);
-	} else if (site_probe(site, &v->settings, reason, sizeof(reason), &privilege) == TARGET_NO) {
-		err_set(&e, ENOTSUP, "cannot measure this here: %s", reason);
-		e.exit = privilege ? EXIT_REFUSED : EXIT_FAILED;
-		code = say_error(&e);
-	} else {
-		int rc = site_trial(site, &v->settings, record, &e);
-		if (rc == -EINTR) {
-			say_note("interrupted: nothing is shown of an unfinished trial, and all is put back");
-			code = EXIT_INTERRUPTED;
-		} else {
-			code = rc < 0 ? say_error(&e) : show(v, record);
-		}
-	}
-	site_close(site);
+	if (rc == -EINTR)
+		say_note("interrupted: nothing is shown of an unfinished trial, and all is put back");
+	return rc < 0 ? say_end(&e) : show(v, record);
+}
+
+static int cannot(const struct cell *cell)
+{
+	struct err e = ERR_INIT;
+
+	err_set(&e, ENOTSUP, "cannot measure this here: %s", cell->reason);
+	e.exit = cell->privilege ? EXIT_REFUSED : EXIT_FAILED;
+	return say_error(&e);
+}
+
+/* A trial is an experiment of one cell, one arm and one block; its plan is a document always. */
+static int measure(struct measure_verb *v)
+{
+	AUTO(measuring_close) struct measuring m = MEASURING_NONE;
+	struct cell cell = {.settings = &v->settings};
+	struct arm arm = {0};
+	struct experiment one = {.blocks = 1, .arms = &arm, .arms_n = 1, .cells = &cell, .cells_n = 1};
+	AUTO(buf_free) struct buf name = {0};
+	struct err e = ERR_INIT;
+
+	cell_name_add(&name, &v->settings);
+	str_copy(cell.name, sizeof(cell.name), name.data);
+	str_copy(arm.name, sizeof(arm.name), v->settings.profile);
+	if (measuring_open(&m, &v->common, &one, &e) < 0 || site_check(m.site, &v->settings, &e) < 0)
+		return say_end(&e);
+	run_probe_cell(&one, &cell, m.site, v->common.dry_run);
+	int code = v->common.dry_run ? dry_run(&one, m.site, true)
+		   : cell.skipped    ? cannot(&cell)
+				     : carry_out(v, m.site, cell.plans);
+	free(cell.plans);
 	return code;
 }
 
@@ -119,6 +110,7 @@ int verb_measure(int argc, char **argv)
 		.options = options,
 		.parse = parse,
 		.verb = &v,
+		.stoppable = true,
 		.takes = COMMON_JSON | COMMON_QUIET | COMMON_YES | COMMON_PLAN,
 		.doc = "Measure one workload once: tcp_rr, udp_rr, tcp_stream or tcp_maerts."};
 	const char *workload = NULL;
@@ -127,7 +119,6 @@ int verb_measure(int argc, char **argv)
 	settings_init(&v.settings);
 	make_options(options, names);
 	command_line_parse(&line, argc, argv, &v.common, &workload);
-	signals_catch();
 	if (!v.mistake.code)
 		setting_set(&v.settings, "workload", workload, &v.mistake);
 	for (size_t i = 0; !v.mistake.code && i < v.common.overrides_n; i++)

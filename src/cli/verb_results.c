@@ -2,22 +2,10 @@
 /* taut report, compare, export, list: what the store holds, shown again. */
 #include "cli.h"
 
+#include "testbed/testbed.h"
+#include "tune/tune.h"
+
 #include <stdio.h>
-
-/* Opens the database and loads the runs that `which` name. */
-static int load(const struct common *common, const char *const *which, size_t n, struct store **store,
-	struct report **reports, struct err *e)
-{
-	int rc = database_open(common, store, e);
-
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		struct store_run run;
-		rc = store_run_find(*store, which[i], &run, e);
-		if (rc == 0)
-			rc = report_load(&reports[i], *store, run.id, NULL, e);
-	}
-	return rc;
-}
 
 /* --- report and export: rows of the same table of formats -------------------------------------- */
 
@@ -63,7 +51,7 @@ static int formatted(struct format_verb *v, const char *which)
 	struct err e = ERR_INIT;
 	int code;
 
-	if (load(&v->common, &which, 1, &store, &report, &e) < 0 ||
+	if (reports_load(&v->common, &which, 1, &store, &report, &e) < 0 ||
 		v->format->write(report, store, &style, &b, &e) < 0)
 		code = say_error(&e);
 	else
@@ -133,7 +121,7 @@ int verb_compare(int argc, char **argv)
 
 	command_line_parse(&line, argc, argv, &common, which);
 	struct report_style style = say_style(&common);
-	rc = load(&common, which, 2, &store, reports, &e);
+	rc = reports_load(&common, which, 2, &store, reports, &e);
 	old = reports[0];
 	new = reports[1];
 	if (rc == 0)

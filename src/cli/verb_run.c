@@ -32,21 +32,6 @@ static error_t parse(int key, char *value, void *verb)
 
 /* --- what is shown while it runs --------------------------------------------------------------- */
 
-static char *format_left(uint64_t ns, char *out, size_t size)
-{
-	uint64_t s = (ns + NS_PER_S / 2) / NS_PER_S;
-
-	if (s >= 3600)
-		snprintf(out, size, "%llu h %02llu min", (unsigned long long)s / 3600,
-			(unsigned long long)s / 60 % 60);
-	else if (s >= 60)
-		snprintf(out, size, "%llu min %02llu s", (unsigned long long)s / 60,
-			(unsigned long long)s % 60);
-	else
-		snprintf(out, size, "%llu s", (unsigned long long)s);
-	return out;
-}
-
 static void show_start(const struct store_run *run, uint64_t trials, void *arg)
 {
 	const struct run_verb *v = arg;
@@ -75,7 +60,7 @@ static void show_progress(const struct run_trial *t)
 	char left[48];
 	AUTO_FREE char *line = str_format("%llu of %llu trials, about %s left: %s, %s",
 		(unsigned long long)t->done - 1, (unsigned long long)t->total,
-		format_left(t->left_ns, left, sizeof(left)), t->cell->name, t->arm);
+		say_left(t->left_ns, left, sizeof(left)), t->cell->name, t->arm);
 
 	progress_line(line);
 }
@@ -98,142 +83,8 @@ static void show_trial(const struct run_trial *t, const struct trial_record *rec
 	if (v->common.json || v->common.quiet)
 		return;
 	report_trial_line(record, &place, &b);
-	buf_add(&b, "  (%s left)\n", format_left(t->left_ns, left, sizeof(left)));
+	buf_add(&b, "  (%s left)\n", say_left(t->left_ns, left, sizeof(left)));
 	say_buf(&b);
-}
-
-/* --- dry run ----------------------------------------------------------------------------------- */
-
-/* Kernels that the run would fetch first, each once. */
-static json_t *lacking(const struct experiment *x)
-{
-	json_t *words = json_array(), *seen = json_object();
-
-	for (size_t c = 0; c < x->cells_n; c++)
-		for (size_t i = 0; i < x->arms_n * SITE_KERNELS; i++) {
-			const char *word =
-				site_lacks(&x->cells[c].settings[i / SITE_KERNELS], i % SITE_KERNELS);
-			if (!word || json_object_get(seen, word))
-				continue;
-			json_object_set_new(seen, word, json_true());
-			json_array_append_new(words, json_string(word));
-		}
-	json_decref(seen);
-	return words;
-}
-
-static json_t *dry_document(const struct experiment *x, struct site *site, struct err *e)
-{
-	json_t *cells = json_array(), *skipped = json_array(), *order = json_array(), *knobs = json_object();
-	struct run_step *steps = mem_array(x->cells_n * x->arms_n, sizeof(*steps));
-	int rc = 0;
-
-	for (size_t c = 0; c < x->cells_n; c++) {
-		if (x->cells[c].skipped)
-			json_array_append_new(skipped, json_pack("{s:s, s:s}", "cell", x->cells[c].name,
-							       "reason", x->cells[c].reason));
-		else
-			json_array_append_new(cells, json_string(x->cells[c].name));
-	}
-	for (uint64_t b = 0; b < x->blocks; b++) {
-		size_t n = run_steps(x, x->seed, b, steps);
-		for (size_t i = 0; i < n; i++)
-			json_array_append_new(
-				order, json_pack("[I, s, s]", (json_int_t)b, x->cells[steps[i].cell].name,
-					       x->arms[steps[i].arm].name));
-	}
-	for (size_t a = 0; rc == 0 && a < x->arms_n; a++) {
-		json_t *plan = NULL;
-		rc = site_plan_json(site, &x->cells[0].settings[a], &plan, e);
-		if (rc == 0)
-			json_object_set_new(knobs, x->arms[a].name, plan);
-	}
-	free(steps);
-	json_t *document = json_pack("{s:s, s:s, s:I, s:I, s:f, s:o, s:o, s:o, s:o, s:o}", "schema",
-		"taut.plan/1", "name", x->name, "seed", (json_int_t)x->seed, "blocks", (json_int_t)x->blocks,
-		"duration_s", (double)run_estimate_ns(x) / 1e9, "cells", cells, "skipped", skipped, "order",
-		order, "knobs", knobs, "fetched_first", lacking(x));
-	if (rc == 0)
-		return document;
-	json_decref(document);
-	return NULL;
-}
-
-static void add_knobs(const json_t *knobs, struct buf *b)
-{
-	const char *arm;
-	json_t *plan, *entry;
-	size_t i;
-
-	json_object_foreach ((json_t *)(uintptr_t)knobs, arm, plan) {
-		buf_add(b, "\narm %s: %s\n", arm, json_array_size(plan) ? "" : "writes nothing");
-		json_array_foreach (plan, i, entry) {
-			const char *reason = json_string_value(json_object_get(entry, "reason"));
-			const char *status = json_string_value(json_object_get(entry, "status"));
-			const char *before = json_string_value(json_object_get(entry, "before"));
-			const char *value = json_string_value(json_object_get(entry, "value"));
-			buf_add(b, "  %-26s %s", json_string_value(json_object_get(entry, "id")),
-				json_string_value(json_object_get(entry, "object")));
-			if (reason && *reason)
-				buf_add(b, ": %s (%s)\n", status, reason);
-			else
-				buf_add(b, ": %s → %s\n", before ? before : "-", value ? value : "-");
-		}
-	}
-	buf_add(b,
-		"\nHow the CPUs are set apart (cgroup v2 partition, v1 cpuset, affinity) is chosen when the target's cgroup exists;\nplacement and scheduling of the endpoints, and what concerns their links, follow when they exist.\n");
-}
-
-static void add_order(const json_t *order, struct buf *b)
-{
-	const json_t *trial;
-	size_t i;
-	json_int_t block = -1;
-	const char *cell = "";
-
-	json_array_foreach ((json_t *)(uintptr_t)order, i, trial) {
-		json_int_t this_block = json_integer_value(json_array_get(trial, 0));
-		const char *this_cell = json_string_value(json_array_get(trial, 1));
-		if (this_block != block)
-			buf_add(b, "\nblock %lld:", (long long)this_block + 1);
-		if (this_block != block || strcmp(cell, this_cell))
-			buf_add(b, "\n  %-34s", this_cell);
-		buf_add(b, " %s", json_string_value(json_array_get(trial, 2)));
-		block = this_block;
-		cell = this_cell;
-	}
-	buf_add(b, "\n");
-}
-
-static int dry_run(struct run_verb *v, struct experiment *x, struct site *site)
-{
-	struct err e = ERR_INIT;
-	AUTO(buf_free) struct buf b = {0};
-	char left[48];
-	bool drawn = !x->seed;
-
-	if (drawn)
-		x->seed = 1;
-	json_t *document = dry_document(x, site, &e), *item;
-	size_t i;
-
-	if (!document)
-		return say_error(&e);
-	if (v->common.json)
-		return say_json(document);
-	buf_add(&b, "%s: %llu blocks, about %s\n", x->name, (unsigned long long)x->blocks,
-		format_left(run_estimate_ns(x), left, sizeof(left)));
-	json_array_foreach (json_object_get(document, "skipped"), i, item)
-		buf_add(&b, "skipped %s: %s\n", json_string_value(json_object_get(item, "cell")),
-			json_string_value(json_object_get(item, "reason")));
-	json_array_foreach (json_object_get(document, "fetched_first"), i, item)
-		buf_add(&b, "fetched first: kernel %s\n", json_string_value(item));
-	if (drawn)
-		buf_add(&b, "Without --seed the run draws one; this is the order of seed 1.\n");
-	add_order(json_object_get(document, "order"), &b);
-	add_knobs(json_object_get(document, "knobs"), &b);
-	json_decref(document);
-	return say_buf(&b);
 }
 
 /* --- the end ----------------------------------------------------------------------------------- */
@@ -309,47 +160,30 @@ int verb_run(int argc, char **argv)
 		.options = options,
 		.parse = parse,
 		.verb = &v,
+		.stoppable = true,
 		.takes = COMMON_JSON | COMMON_DB | COMMON_QUIET | COMMON_YES | COMMON_PLAN | COMMON_BLOCKS |
 			 COMMON_GATE,
 		.doc = "Run an experiment: "
 		       "a built-in one (taut list experiments) or a YAML file, see taut-experiment(5)."};
-	struct site_options chosen = {0};
+	AUTO(measuring_close) struct measuring m = MEASURING_NONE;
 	struct experiment x = {0};
-	struct site *site = NULL;
 	struct err e = ERR_INIT;
 	const char *which = NULL;
-	char state[256];
-	AUTO_CLOSE int lock = -1;
 	int code;
 
 	command_line_parse(&line, argc, argv, &v.common, &which);
-	signals_catch();
-	if (experiment_load(&x, which, v.common.overrides, v.common.overrides_n, &e) < 0) {
-		code = say_error(&e);
-		goto out;
+	int rc = experiment_load(&x, which, v.common.overrides, v.common.overrides_n, &e);
+	if (rc == 0) {
+		x.blocks = v.common.blocks ? v.common.blocks : x.blocks;
+		x.seed = v.common.seed ? v.common.seed : x.seed;
+		rc = measuring_open(&m, &v.common, &x, &e);
 	}
-	x.blocks = v.common.blocks ? v.common.blocks : x.blocks;
-	x.seed = v.common.seed ? v.common.seed : x.seed;
-	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */
-	if (!v.common.dry_run && run_prepare(&x, say_doing, &v.common, &e) < 0) {
-		code = e.code == EINTR ? EXIT_INTERRUPTED : say_error(&e);
-		goto out;
-	}
-	progress_line(NULL);
-	privilege_prepare();
-	chosen.yes = v.common.yes;
-	if (state_dir(state, sizeof(state), &e) < 0 ||
-		(!v.common.dry_run && (lock = machine_lock(state, &e)) < 0)) {
-		code = say_error(&e);
-		goto out;
-	}
-	leftovers_warn();
-	if (site_open(&site, &chosen, &e) < 0 || run_probe(&x, site, v.common.dry_run, &e) < 0)
-		code = say_error(&e);
+	if (rc == 0)
+		rc = run_probe(&x, m.site, v.common.dry_run, &e);
+	if (rc < 0)
+		code = say_end(&e);
 	else
-		code = v.common.dry_run ? dry_run(&v, &x, site) : execute(&v, &x, site);
-out:
-	site_close(site);
+		code = v.common.dry_run ? dry_run(&x, m.site, v.common.json) : execute(&v, &x, m.site);
 	experiment_free(&x);
 	common_free(&v.common);
 	return code;

@@ -21,8 +21,11 @@ int verb_site(int argc, char **argv)
 		{"plan", 'p', "FILE", 0, "carry out the plan in this file, on the exact clock", 1}, {0}};
 	const char *plan = NULL;
 	struct common common = {0};
-	const struct command_line line = {
-		.options = options, .parse = parse, .verb = &plan, .doc = "For emulated hosts alone."};
+	const struct command_line line = {.options = options,
+		.parse = parse,
+		.verb = &plan,
+		.stoppable = true,
+		.doc = "For emulated hosts alone."};
 	struct site *site = NULL;
 	struct err e = ERR_INIT;
 	struct stat st;
@@ -35,7 +38,6 @@ int verb_site(int argc, char **argv)
 	fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC);
 	if (!plan && S_ISCHR(st.st_mode))
 		fcntl(CONTROL_FD, F_SETFL, fcntl(CONTROL_FD, F_GETFL) | O_NONBLOCK);
-	signals_catch();
 	const struct site_options chosen = {.yes = true, .exact = plan != NULL};
 	int rc = site_open(&site, &chosen, &e);
 	if (rc == 0)

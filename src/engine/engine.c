@@ -34,18 +34,19 @@ static const struct engine_workload *find_workload(const char *name)
 
 /* --- preparation ------------------------------------------------------------------------------- */
 
-static int check_plan(struct engine *engine, struct err *e)
+static int check_job(struct engine *engine, struct err *e)
 {
-	const struct settings *s = &engine->plan.settings;
+	const struct endpoint_job *s = &engine->job;
 
-	engine->row = workload_find(s->workload);
-	engine->workload = find_workload(s->workload);
-	if (!engine->row || !engine->workload)
-		return err_usage(e, "cannot run workload '%s': there is none of that name", s->workload);
+	engine->row = s->workload;
+	engine->workload = s->workload ? find_workload(s->workload->name) : NULL;
+	if (!engine->workload)
+		return err_usage(e, "cannot run workload '%s': there is none of that name",
+			s->workload ? s->workload->name : "");
 	if (s->flows < 1 || s->flows > FLOWS_MAX)
 		return err_usage(
 			e, "cannot run %" PRIu64 " flows: 1 to %d are possible", s->flows, FLOWS_MAX);
-	if (strlen(engine->plan.token) != sizeof(engine->plan.token) - 1)
+	if (strlen(engine->job.token) != sizeof(engine->job.token) - 1)
 		return err_usage(e, "cannot run a trial without a token");
 	if (s->port && s->port + s->flows - 1 > UINT16_MAX)
 		return err_usage(e, "cannot use port %" PRIu64 " for %" PRIu64 " flows: ports end at 65535",
@@ -53,7 +54,7 @@ static int check_plan(struct engine *engine, struct err *e)
 	bool stream = engine->row->kind == WORKLOAD_STREAM;
 	if (stream ? !s->size_bytes : !s->request_bytes || !s->reply_bytes)
 		return err_usage(e, "cannot send messages of 0 bytes");
-	engine->open_loop = !stream && settings_open_loop(s);
+	engine->open_loop = !stream && job_open_loop(s);
 	return 0;
 }
 
@@ -61,14 +62,14 @@ static bool measures(const struct engine *engine)
 {
 	bool stream = engine->row->kind == WORKLOAD_STREAM;
 
-	return engine->plan.server == (stream && !engine->row->reverse);
+	return engine->job.server == (stream && !engine->row->reverse);
 }
 
 static void flow_init(struct engine *engine, struct flow *f)
 {
-	const struct settings *s = &engine->plan.settings;
+	const struct endpoint_job *s = &engine->job;
 	const struct engine_workload *w = engine->workload;
-	bool stream = engine->row->kind == WORKLOAD_STREAM, server = engine->plan.server;
+	bool stream = engine->row->kind == WORKLOAD_STREAM, server = engine->job.server;
 	size_t sent = stream ? s->size_bytes : server ? s->reply_bytes : s->request_bytes;
 	size_t received = stream ? s->size_bytes : server ? s->request_bytes : s->reply_bytes;
 
@@ -86,7 +87,7 @@ static void flow_init(struct engine *engine, struct flow *f)
 	if (measures(engine))
 		f->recorder = recorder_new(engine->open_loop);
 	if (!stream && !server) {
-		uint64_t slots = rr_ring_slots(&engine->plan);
+		uint64_t slots = rr_ring_slots(&engine->job);
 
 		f->ring.slots = memory_aligned(slots * sizeof(struct slot));
 		f->ring.mask = slots - 1;
@@ -96,32 +97,32 @@ static void flow_init(struct engine *engine, struct flow *f)
 static int flow_open(struct flow *f, struct err *e)
 {
 	struct engine *engine = f->engine;
-	const struct endpoint_plan *plan = &engine->plan;
+	const struct endpoint_job *job = &engine->job;
 	bool datagrams = engine->row->datagrams;
 
-	if (plan->server) {
-		int fd = socket_listen(plan, datagrams, f->index, &engine->ports[f->index], e);
+	if (job->server) {
+		int fd = socket_listen(job, datagrams, f->index, &engine->ports[f->index], e);
 
 		if (fd < 0)
 			return fd;
 		*(datagrams ? &f->fd : &f->listen_fd) = fd;
 		return 0;
 	}
-	engine->ports[f->index] = plan->ports[f->index];
-	f->fd = socket_connect(plan, datagrams, plan->ports[f->index], engine->prepare_deadline_ns, e);
+	engine->ports[f->index] = job->ports[f->index];
+	f->fd = socket_connect(job, datagrams, job->ports[f->index], engine->prepare_deadline_ns, e);
 	if (f->fd < 0)
 		return f->fd;
-	int rc = hello_ask(plan, f->fd, datagrams, f->index, engine->prepare_deadline_ns, e);
+	int rc = hello_ask(job, f->fd, datagrams, f->index, engine->prepare_deadline_ns, e);
 	if (rc)
 		return rc;
-	socket_set_timeout(f->fd, plan->settings.timeout_ns);
+	socket_set_timeout(f->fd, job->timeout_ns);
 	socket_read_back(f, datagrams);
 	return 0;
 }
 
 static int start_threads(struct engine *engine, struct err *e)
 {
-	bool paced = engine->open_loop && !engine->plan.server;
+	bool paced = engine->open_loop && !engine->job.server;
 	int rc = 0;
 
 	for (size_t i = 0; i < engine->flows_n; i++)
@@ -143,7 +144,7 @@ static int start_threads(struct engine *engine, struct err *e)
 
 static int engine_fill(struct engine *engine, struct err *e)
 {
-	int rc = check_plan(engine, e);
+	int rc = check_job(engine, e);
 
 	if (rc)
 		return rc;
@@ -151,7 +152,7 @@ static int engine_fill(struct engine *engine, struct err *e)
 	engine->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (engine->done_fd < 0 || engine->stop_fd < 0)
 		return err_sys(e, "cannot create an eventfd");
-	engine->flows_n = engine->plan.settings.flows;
+	engine->flows_n = engine->job.flows;
 	engine->flows = memory_aligned(engine->flows_n * sizeof(struct flow));
 	for (size_t i = 0; i < engine->flows_n; i++) {
 		engine->flows[i].index = (unsigned)i;
@@ -162,11 +163,11 @@ static int engine_fill(struct engine *engine, struct err *e)
 	return rc ? rc : start_threads(engine, e);
 }
 
-int engine_prepare(struct engine **out, const struct endpoint_plan *plan, uint64_t deadline_ns, struct err *e)
+int engine_prepare(struct engine **out, const struct endpoint_job *job, uint64_t deadline_ns, struct err *e)
 {
 	struct engine *engine = mem_alloc(sizeof(*engine));
 
-	engine->plan = *plan;
+	engine->job = *job;
 	engine->prepare_deadline_ns = deadline_ns;
 	engine->done_fd = engine->stop_fd = -1;
 	pthread_mutex_init(&engine->lock, NULL);

@@ -15,8 +15,7 @@
 struct engine;
 
 /* Fails with -EADDRINUSE, -ECONNREFUSED, … and a message; nothing is left open then. */
-int engine_prepare(
-	struct engine **out, const struct endpoint_plan *plan, uint64_t deadline_ns, struct err *e);
+int engine_prepare(struct engine **out, const struct endpoint_job *job, uint64_t deadline_ns, struct err *e);
 /* Server: the bound port of every flow (settings.flows of them). */
 const uint16_t *engine_ports(const struct engine *engine);
 void engine_go(struct engine *engine);

@@ -53,14 +53,14 @@ static int hello_read(const char *token, unsigned flow, const unsigned char *dat
 
 int hello_kind(const struct flow *f, const unsigned char *data, size_t size)
 {
-	return hello_read(f->engine->plan.token, f->index, data, size);
+	return hello_read(f->engine->job.token, f->index, data, size);
 }
 
 void hello_send(const struct flow *f, int fd, unsigned kind)
 {
 	unsigned char message[HELLO_BYTES];
 
-	hello_write(message, f->engine->plan.token, f->index, kind);
+	hello_write(message, f->engine->job.token, f->index, kind);
 	while (send(fd, message, sizeof(message), MSG_NOSIGNAL) < 0 && errno == EINTR)
 		;
 }
@@ -69,7 +69,7 @@ void hello_send(const struct flow *f, int fd, unsigned kind)
 
 /* Reads one answer, or as much of it as there is: 1 it is one, 0 not yet, −errno. */
 static int read_answer(
-	const struct endpoint_plan *plan, int fd, unsigned flow, unsigned char *data, size_t *done)
+	const struct endpoint_job *job, int fd, unsigned flow, unsigned char *data, size_t *done)
 {
 	ssize_t n = recv(fd, data + *done, HELLO_BYTES - *done, MSG_DONTWAIT);
 
@@ -81,10 +81,10 @@ static int read_answer(
 	if (*done < HELLO_BYTES)
 		return 0;
 	*done = 0;
-	return hello_read(plan->token, flow, data, HELLO_BYTES) == HELLO_ACK ? 1 : -EPROTO;
+	return hello_read(job->token, flow, data, HELLO_BYTES) == HELLO_ACK ? 1 : -EPROTO;
 }
 
-int hello_ask(const struct endpoint_plan *plan, int fd, bool datagrams, unsigned flow, uint64_t deadline_ns,
+int hello_ask(const struct endpoint_job *job, int fd, bool datagrams, unsigned flow, uint64_t deadline_ns,
 	struct err *e)
 {
 	unsigned char ask[HELLO_BYTES], answer[HELLO_BYTES];
@@ -92,7 +92,7 @@ int hello_ask(const struct endpoint_plan *plan, int fd, bool datagrams, unsigned
 	size_t done = 0;
 	int rc = 0;
 
-	hello_write(ask, plan->token, flow, HELLO_ASK);
+	hello_write(ask, job->token, flow, HELLO_ASK);
 	while (!rc && (now = time_now_ns()) < deadline_ns) {
 		if (now >= repeat_ns) {
 			if (send(fd, ask, sizeof(ask), MSG_NOSIGNAL) < 0)
@@ -100,7 +100,7 @@ int hello_ask(const struct endpoint_plan *plan, int fd, bool datagrams, unsigned
 			repeat_ns = datagrams ? now + REPEAT_NS : UINT64_MAX;
 		}
 		if (!rc && socket_wait(fd, POLLIN, -1, MIN(repeat_ns, deadline_ns)) > 0)
-			rc = read_answer(plan, fd, flow, answer, &done);
+			rc = read_answer(job, fd, flow, answer, &done);
 		if (datagrams)
 			done = 0;
 		if (datagrams && rc == -EPROTO)
@@ -205,7 +205,7 @@ static int accept_connection(struct flow *f, struct err *e)
 		return err_set(e, ETIMEDOUT, "no client has shown the token");
 	if (!flow_adopt(f, client))
 		return err_set(e, ECANCELED, "stopped");
-	rc = socket_tune(client, &engine->plan, false, e);
+	rc = socket_tune(client, &engine->job, false, e);
 	if (!rc)
 		hello_send(f, client, HELLO_ACK);
 	return rc;

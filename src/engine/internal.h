@@ -129,7 +129,7 @@ void flow_mark_end(struct flow *f, struct meter *m);
 /* --- the engine -------------------------------------------------------------------------------- */
 
 struct engine {
-	struct endpoint_plan plan;
+	struct endpoint_job job;
 	const struct workload_row *row;
 	const struct engine_workload *workload;
 	bool open_loop;
@@ -156,16 +156,16 @@ static inline bool engine_stopping(const struct engine *engine)
 	return atomic_load_explicit(&engine->stop, memory_order_relaxed);
 }
 
-/* --- sockets: numeric addresses, the settings of the plan, deadlines --------------------------- */
+/* --- sockets: numeric addresses, what the job says of them, deadlines --------------------------- */
 
 /* Server: a bound (and for TCP listening) socket; *port is the port it got. */
 int socket_listen(
-	const struct endpoint_plan *plan, bool datagrams, unsigned flow, uint16_t *port, struct err *e);
+	const struct endpoint_job *job, bool datagrams, unsigned flow, uint16_t *port, struct err *e);
 /* Client: a connected socket. */
 int socket_connect(
-	const struct endpoint_plan *plan, bool datagrams, uint16_t port, uint64_t deadline_ns, struct err *e);
+	const struct endpoint_job *job, bool datagrams, uint16_t port, uint64_t deadline_ns, struct err *e);
 /* Applies nodelay, congestion control and busy polling. */
-int socket_tune(int fd, const struct endpoint_plan *plan, bool datagrams, struct err *e);
+int socket_tune(int fd, const struct endpoint_job *job, bool datagrams, struct err *e);
 void socket_read_back(struct flow *f, bool datagrams);
 /* recv() and send() return EAGAIN when they have waited for that long, not earlier. */
 void socket_set_timeout(int fd, uint64_t timeout_ns);
@@ -180,7 +180,7 @@ int socket_wait(int fd, short events, int stop_fd, uint64_t deadline_ns);
 /* --- hello: the first message of every flow ---------------------------------------------------- */
 
 /* Client: shows the token and waits for the answer. */
-int hello_ask(const struct endpoint_plan *plan, int fd, bool datagrams, unsigned flow, uint64_t deadline_ns,
+int hello_ask(const struct endpoint_job *job, int fd, bool datagrams, unsigned flow, uint64_t deadline_ns,
 	struct err *e);
 /* Server: waits for whoever shows the token; the flow has its data socket then. */
 int hello_accept(struct flow *f, struct err *e);
@@ -202,7 +202,7 @@ struct rr_transport {
 void rr_client(struct flow *f, const struct rr_transport *transport);
 void rr_pace(struct flow *f, const struct rr_transport *transport);
 /* Slots that the ring of a flow needs. */
-uint64_t rr_ring_slots(const struct endpoint_plan *plan);
+uint64_t rr_ring_slots(const struct endpoint_job *job);
 /* Open loop: when request k of this flow is due. */
 uint64_t rr_due(const struct flow *f, uint64_t k);
 /* Sets start, end, deadline, share and total; before the threads run. */

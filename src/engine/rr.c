@@ -43,18 +43,18 @@ static uint64_t mul_div(uint64_t a, uint64_t b, uint64_t divisor, bool up)
 
 uint64_t rr_due(const struct flow *f, uint64_t k)
 {
-	uint64_t i = k * f->engine->flows_n + f->index, rate = f->engine->plan.settings.rate;
+	uint64_t i = k * f->engine->flows_n + f->index, rate = f->engine->job.rate;
 
 	return f->engine->go_ns + i / rate * NS_PER_S + i % rate * NS_PER_S / rate;
 }
 
-uint64_t rr_ring_slots(const struct endpoint_plan *plan)
+uint64_t rr_ring_slots(const struct endpoint_job *job)
 {
-	const struct settings *s = &plan->settings;
+	const struct endpoint_job *s = job;
 	uint64_t wanted = s->burst, slots = 1;
 
 	/* A lost datagram holds the tail for a timeout, during which the others of its burst go on. */
-	if (s->burst > 1 && workload_find(s->workload)->datagrams)
+	if (s->burst > 1 && s->workload->datagrams)
 		wanted = BURST_SLOTS;
 	/* Twice what is in flight when every reply takes as long as it may. */
 	if (s->rate)
@@ -66,7 +66,7 @@ uint64_t rr_ring_slots(const struct endpoint_plan *plan)
 
 static void schedule_open(struct flow *f, uint64_t longest_ns)
 {
-	const struct settings *s = &f->engine->plan.settings;
+	const struct endpoint_job *s = &f->engine->job;
 	uint64_t end =
 		mul_div(s->warmup_ns + longest_ns, s->rate, NS_PER_S, true); /* one past the last request */
 
@@ -85,7 +85,7 @@ static void schedule_open(struct flow *f, uint64_t longest_ns)
 void rr_schedule(struct flow *f)
 {
 	const struct engine *engine = f->engine;
-	const struct settings *s = &engine->plan.settings;
+	const struct endpoint_job *s = &engine->job;
 	uint64_t longest_ns = s->transactions ? s->max_duration_ns : s->duration_ns;
 
 	f->start_ns = engine->go_ns + s->warmup_ns;

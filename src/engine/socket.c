@@ -81,9 +81,9 @@ static int set_congestion(int fd, const char *name, struct err *e)
 	return err_try(e, "one of: %s", available);
 }
 
-int socket_tune(int fd, const struct endpoint_plan *plan, bool datagrams, struct err *e)
+int socket_tune(int fd, const struct endpoint_job *job, bool datagrams, struct err *e)
 {
-	const struct settings *s = &plan->settings;
+	const struct endpoint_job *s = job;
 	int nodelay = s->nodelay, busy = (int)s->busy_poll_us;
 
 	if (!datagrams && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &nodelay, sizeof(nodelay)))
@@ -141,27 +141,27 @@ static int open_socket(int family, bool datagrams, struct err *e)
 }
 
 int socket_listen(
-	const struct endpoint_plan *plan, bool datagrams, unsigned flow, uint16_t *port, struct err *e)
+	const struct endpoint_job *job, bool datagrams, unsigned flow, uint16_t *port, struct err *e)
 {
-	uint16_t wanted = plan->settings.port ? (uint16_t)(plan->settings.port + flow) : 0;
+	uint16_t wanted = job->port ? (uint16_t)(job->port + flow) : 0;
 	struct sockaddr_storage address;
 	socklen_t len;
 	const int on = 1;
-	int rc = address_parse(plan->address, wanted, &address, &len, e);
+	int rc = address_parse(job->address, wanted, &address, &len, e);
 
 	if (rc)
 		return rc;
 	AUTO_CLOSE int fd = open_socket(address.ss_family, datagrams, e);
 	if (fd < 0)
 		return fd;
-	rc = socket_tune(fd, plan, datagrams, e);
+	rc = socket_tune(fd, job, datagrams, e);
 	if (rc)
 		return rc;
 	/* The last trial's connections may linger on the port; two servers cannot share it all the same. */
 	if (!datagrams)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	if (bind(fd, (struct sockaddr *)&address, len) || (!datagrams && listen(fd, 16))) {
-		rc = err_sys(e, "cannot bind %s port %u", plan->address, wanted);
+		rc = err_sys(e, "cannot bind %s port %u", job->address, wanted);
 		return rc == -EADDRINUSE ? err_try(e, "another port, or 0 for any free one") : rc;
 	}
 	*port = bound_port(fd);
@@ -181,18 +181,18 @@ static int wait_connected(int fd, uint64_t deadline_ns)
 }
 
 int socket_connect(
-	const struct endpoint_plan *plan, bool datagrams, uint16_t port, uint64_t deadline_ns, struct err *e)
+	const struct endpoint_job *job, bool datagrams, uint16_t port, uint64_t deadline_ns, struct err *e)
 {
 	struct sockaddr_storage address;
 	socklen_t len;
-	int rc = address_parse(plan->address, port, &address, &len, e);
+	int rc = address_parse(job->address, port, &address, &len, e);
 
 	if (rc)
 		return rc;
 	AUTO_CLOSE int fd = open_socket(address.ss_family, datagrams, e);
 	if (fd < 0)
 		return fd;
-	rc = socket_tune(fd, plan, datagrams, e);
+	rc = socket_tune(fd, job, datagrams, e);
 	if (rc)
 		return rc;
 	fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -200,7 +200,7 @@ int socket_connect(
 	if (rc == -EINPROGRESS)
 		rc = wait_connected(fd, deadline_ns);
 	if (rc)
-		return err_code(e, -rc, "cannot connect to %s port %u", plan->address, port);
+		return err_code(e, -rc, "cannot connect to %s port %u", job->address, port);
 	fcntl(fd, F_SETFL, 0);
 	return steal_fd(&fd);
 }

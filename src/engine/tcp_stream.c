@@ -16,7 +16,7 @@ static bool stopped_by_receiver(int code)
 
 void stream_send(struct flow *f)
 {
-	const struct settings *s = &f->engine->plan.settings;
+	const struct endpoint_job *s = &f->engine->job;
 	uint64_t now = time_now_ns();
 
 	f->start_ns = now + s->warmup_ns;
@@ -47,7 +47,7 @@ void stream_send(struct flow *f)
 static void receive_first(struct flow *f, uint64_t now)
 {
 	struct engine *engine = f->engine;
-	const struct settings *s = &engine->plan.settings;
+	const struct endpoint_job *s = &engine->job;
 	uint64_t first = 0;
 
 	if (atomic_compare_exchange_strong(&engine->first_byte_ns, &first, now))
@@ -61,10 +61,10 @@ static void receive_first(struct flow *f, uint64_t now)
 /* A server cannot know when its client will go, so only a client gives up waiting for the first byte. */
 static uint64_t first_byte_deadline(const struct flow *f)
 {
-	const struct settings *s = &f->engine->plan.settings;
+	const struct endpoint_job *s = &f->engine->job;
 
-	return f->engine->plan.server ? UINT64_MAX
-				      : f->engine->go_ns + s->warmup_ns + s->duration_ns + s->timeout_ns;
+	return f->engine->job.server ? UINT64_MAX
+				     : f->engine->go_ns + s->warmup_ns + s->duration_ns + s->timeout_ns;
 }
 
 static void receive_data(struct flow *f, uint64_t now, size_t n)
@@ -81,7 +81,7 @@ static void receive_data(struct flow *f, uint64_t now, size_t n)
 
 void stream_receive(struct flow *f)
 {
-	const struct settings *s = &f->engine->plan.settings;
+	const struct endpoint_job *s = &f->engine->job;
 	uint64_t now = 0;
 
 	f->deadline_ns = first_byte_deadline(f);

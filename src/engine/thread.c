@@ -176,10 +176,10 @@ static void *thread_main(void *arg)
 	struct err e = ERR_INIT;
 
 	settle(t);
-	if (engine->plan.server && hello_accept(f, &e)) {
+	if (engine->job.server && hello_accept(f, &e)) {
 		flow_fail(f, "%s", e.text);
 	} else {
-		if (!engine->plan.server || !engine->row->datagrams)
+		if (!engine->job.server || !engine->row->datagrams)
 			park(engine);
 		if (!engine_stopping(engine))
 			t->run(f);

@@ -52,7 +52,7 @@ static void count_knobs(struct report_knobs *knobs, const json_t *entries)
 		knobs->effective += status && !strcmp(status, "effective");
 		knobs->unchanged += status && !strcmp(status, "unchanged");
 		/* One of several ways that was not needed is no loss. */
-		if (!status || strcmp(status, "skipped") || (reason && str_starts(reason, "not needed")))
+		if (!status || strcmp(status, "skipped") || report_knob_why(entry) == KNOB_OTHER_WAY)
 			continue;
 		knobs->skipped++;
 		if (!knobs->reason[0] && reason)

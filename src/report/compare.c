@@ -79,9 +79,9 @@ static void judge(struct match *m, const struct report_options *options)
 	else
 		test_arms(m, options);
 	if (exact[0] != exact[1])
-		report_effects_refuse(&m->effects, "one of the runs is on the exact clock");
+		report_effects_refuse(&m->effects, STAT_REASON_RUN_EXACT);
 	if (m->old_cell->flag[REPORT_RATE_MISSED] || m->new_cell->flag[REPORT_RATE_MISSED])
-		report_effects_refuse(&m->effects, "the rate asked for was missed");
+		report_effects_refuse(&m->effects, STAT_REASON_RATE_MISSED);
 	m->effects.judged = report_effects_judged(&m->effects);
 }
 

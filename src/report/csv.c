@@ -65,37 +65,22 @@ static const struct {
 };
 
 /* "latency_p99" becomes "latency_p99_ns". */
-static const char *unit_of(int metric)
-{
-	if (metric == STAT_THROUGHPUT || metric == STAT_THROUGHPUT_SD)
-		return "_bps";
-	return metric == STAT_RATE ? "_per_s" : metric == STAT_LOSS ? "" : "_ns";
-}
-
-/* What was asked for, where what came out has that name already. */
-static void setting_field(const struct setting_row *row, struct buf *out)
-{
-	char key[64];
-	const char *name = report_setting_key(row, key, sizeof(key));
-	bool taken = false;
-
-	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
-		taken |= !strcmp(counts[i].name, name);
-	AUTO_FREE char *asked = str_format("%s%s", taken ? "asked_" : "", name);
-	field(out, !strcmp(row->key, "rate") ? "offered_per_s" : asked);
-}
+static const char *const suffixes[] = {
+	[STAT_NS] = "_ns", [STAT_BPS] = "_bps", [STAT_PER_S] = "_per_s", [STAT_FRACTION] = ""};
 
 static void header(struct buf *out)
 {
 	static const char *const first[] = {
 		"run", "run_name", "cell", "arm", "baseline", "usable", "why_not"};
+	char key[REPORT_KEY_MAX];
 
 	for (size_t i = 0; i < ARRAY_LEN(first); i++)
 		field(out, first[i]);
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
 		field(out, counts[i].name);
 	for (int m = 0; m < STAT_METRICS; m++) {
-		AUTO_FREE char *name = str_format("%s%s", stat_metrics[m].name, unit_of(m));
+		AUTO_FREE char *name =
+			str_format("%s%s", stat_metrics[m].name, suffixes[stat_metrics[m].unit]);
 		field(out, name);
 	}
 	field(out, "latency_min_ns");
@@ -103,7 +88,7 @@ static void header(struct buf *out)
 	field(out, "verified");
 	field(out, "flags");
 	for (size_t i = 0; i < setting_rows_n; i++)
-		setting_field(&setting_rows[i], out);
+		field(out, report_setting_column(&setting_rows[i], key, sizeof(key)));
 	for (size_t i = 0; i < report_keys_n; i++)
 		if (!report_keys[i].setting)
 			field(out, report_keys[i].name);
@@ -114,6 +99,7 @@ static void row(const struct report *r, const struct report_cell *cell, const st
 	const struct report_trial *t, struct buf *out)
 {
 	struct buf flags = {0};
+	char why[REPORT_WHY_MAX];
 
 	field_count(out, (uint64_t)r->run.id);
 	field(out, r->run.name);
@@ -121,7 +107,7 @@ static void row(const struct report *r, const struct report_cell *cell, const st
 	field(out, arm->name);
 	field(out, arm == &cell->arms[0] ? "yes" : "no");
 	field(out, t->usable ? "yes" : "no");
-	field(out, t->why);
+	field(out, report_trial_why(t, why, sizeof(why)));
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
 		field_count(out, *(const uint64_t *)(const void *)((const char *)t + counts[i].offset));
 	for (int m = 0; m < STAT_METRICS; m++)

@@ -7,7 +7,6 @@
 #include "model.h"
 
 #include <math.h>
-#include <stdio.h>
 
 static bool same(double a, double b)
 {
@@ -66,7 +65,7 @@ void report_exact_compare(const struct report_arm *old, const struct report_arm 
 		if (report_exact_repeats(old, metric) && report_exact_repeats(new, metric))
 			continue;
 		e->verdict = STAT_NOT_ASSESSED;
-		snprintf(e->reason, sizeof(e->reason), "not repeatable: trials of one arm differ in it");
+		e->reason = STAT_REASON_NOT_REPEATABLE;
 	}
 	out->run_to_run = (struct stat_run_to_run){.sd_a = NAN, .sd_b = NAN, .ratio = NAN};
 }

@@ -13,11 +13,6 @@
 
 #define BUCKET (1.0 / HIST_SUB)
 
-static bool in_ns(enum stat_metric metric)
-{
-	return metric < STAT_THROUGHPUT;
-}
-
 /* Is this difference less than the buckets can tell?  A quartile range has two of them at either end. */
 static bool within_bucket(const struct text_comparison *c, const struct stat_effect *e)
 {
@@ -30,20 +25,21 @@ static bool within_bucket(const struct text_comparison *c, const struct stat_eff
 void text_fact(const struct text_comparison *c, const struct stat_effect *e, char *out, size_t size)
 {
 	bool within = within_bucket(c, e);
-	char by[48], old[32], new[32];
+	char by[48], old[32], new[32], reason[STAT_REASON_MAX];
 
 	if (e->verdict != STAT_FACT) {
-		snprintf(out, size, "not assessed: %s", e->reason);
+		snprintf(out, size, "not assessed: %s", stat_effect_reason(e, reason, sizeof(reason)));
 	} else if (e->difference == 0) {
 		snprintf(out, size, "equal%s",
-			!in_ns(e->metric) ? ""
-			: within          ? " within a bucket (0.8 %)"
-					  : " to the nanosecond");
+			stat_metrics[e->metric].unit != STAT_NS ? ""
+			: within                                ? " within a bucket (0.8 %)"
+								: " to the nanosecond");
 	} else {
 		text_exact_difference(e->metric, e->difference, by, sizeof(by));
 		snprintf(out, size, "differs by %s", by);
 		size_t n = strlen(out);
-		if (isfinite(e->change) && isfinite(e->change_of_new) && e->metric != STAT_LOSS)
+		if (isfinite(e->change) && isfinite(e->change_of_new) &&
+			stat_metrics[e->metric].unit != STAT_FRACTION)
 			snprintf(out + n, size - n, " (%s, of new %s%s)",
 				text_change(e->change, old, sizeof(old)),
 				text_change(e->change_of_new, new, sizeof(new)),
@@ -67,7 +63,7 @@ void text_facts(const struct text_comparison *c, const struct report_style *styl
 		if (text_silent(c, e) || (style->brief && !e->primary))
 			continue;
 		text_row(&t);
-		text_cell(&t, METRIC, TEXT_PLAIN, text_metric(e->metric));
+		text_cell(&t, METRIC, TEXT_PLAIN, stat_metrics[e->metric].label);
 		text_cell(&t, OLD, TEXT_PLAIN,
 			text_exact(e->metric, c->old_figures[e->metric], text, sizeof(text)));
 		text_cell(&t, NEW, TEXT_PLAIN,
@@ -105,7 +101,7 @@ void report_repeats(const struct report_cell *cell, struct buf *out)
 		for (int m = 0; m < STAT_METRICS; m++)
 			if (!report_exact_repeats(arm, (enum stat_metric)m))
 				buf_add(&line, "%s%s", differ++ ? ", " : "NOT identical: they differ in ",
-					text_metric((enum stat_metric)m));
+					stat_metrics[m].label);
 		if (!differ)
 			buf_add(&line, "the same figures, but not the same records");
 	}

@@ -49,33 +49,30 @@ void report_facts_fill(struct report_trial *t, const struct trial_record *r)
 	fill_boot(t->boot_ns, r);
 }
 
-/* Adds what is not among the words of `all` yet; true when that makes more than one. */
-static bool add_word(char *all, const char *text)
+/* Does a usable trial of the arm before the n-th say the same? */
+static bool said_before(const struct report_arm *arm, size_t n, const struct report_key *key)
 {
-	size_t len = strlen(text);
+	const char *text = report_fact(key, &arm->trials[n].facts);
 
-	if (!len)
-		return false;
-	for (const char *at = all; *at;) {
-		size_t n = strcspn(at, ",");
-
-		if (n == len && !memcmp(at, text, n))
-			return false;
-		at += n;
-		at += strspn(at, ", ");
-	}
-	size_t used = strlen(all);
-	snprintf(all + used, REPORT_FACT_MAX - used, "%s%s", used ? ", " : "", text);
-	return used > 0;
+	for (size_t i = 0; i < n; i++)
+		if (arm->trials[i].usable && !strcmp(report_fact(key, &arm->trials[i].facts), text))
+			return true;
+	return false;
 }
 
-static void merge(struct report_arm *arm, const struct report_facts *facts)
+/* Adds what the n-th trial says, and nobody has said yet, to what the arm says. */
+static void merge(struct report_arm *arm, size_t n)
 {
 	for (size_t i = 0; i < report_keys_n; i++) {
 		const struct report_key *key = &report_keys[i];
+		const char *text = key->setting ? "" : report_fact(key, &arm->trials[n].facts);
+		char *all = (char *)&arm->facts + key->fact;
 
-		if (!key->setting)
-			arm->mixed |= add_word((char *)&arm->facts + key->fact, report_fact(key, facts));
+		if (!*text || said_before(arm, n, key))
+			continue;
+		size_t used = strlen(all);
+		snprintf(all + used, REPORT_FACT_MAX - used, "%s%s", used ? ", " : "", text);
+		arm->mixed |= used > 0;
 	}
 }
 
@@ -94,7 +91,7 @@ void report_facts_close(struct report_arm *arm, const json_t *environment)
 			memcpy(t->facts.host_kernel, local.host_kernel, sizeof(local.host_kernel));
 		if (!t->usable)
 			continue;
-		merge(arm, &t->facts);
+		merge(arm, i);
 		arm->emulated |= t->emulated;
 	}
 	if (!arm->facts.host_kernel[0])

@@ -35,6 +35,7 @@ static json_t *interval(const double ci[2])
 json_t *report_effect_json(const struct stat_effect *e, const char *baseline, const char *arm)
 {
 	json_t *o = json_object();
+	char reason[STAT_REASON_MAX];
 
 	json_object_set_new(o, "metric", json_string(stat_metrics[e->metric].name));
 	json_object_set_new(o, "baseline", json_string(baseline));
@@ -50,29 +51,13 @@ json_t *report_effect_json(const struct stat_effect *e, const char *baseline, co
 	json_object_set_new(o, "p", report_number(e->p));
 	json_object_set_new(o, "p_holm", report_number(e->p_holm));
 	json_object_set_new(o, "verdict", json_string(stat_verdict_name(e->verdict)));
-	json_object_set_new(o, "reason", e->reason[0] ? json_string(e->reason) : json_null());
+	json_object_set_new(o, "reason",
+		e->reason ? json_string(stat_effect_reason(e, reason, sizeof(reason))) : json_null());
 	json_object_set_new(o, "change", report_number(e->change));
 	json_object_set_new(o, "change_of_new", report_number(e->change_of_new));
 	json_object_set_new(o, "delta", report_number(e->delta));
 	json_object_set_new(o, "mde", report_number(e->mde));
 	return o;
-}
-
-const char *report_setting_key(const struct setting_row *row, char *out, size_t size)
-{
-	static const char *const units[] = {[SETTING_BYTES] = "_bytes", [SETTING_DURATION] = "_ns"};
-	const char *unit = (size_t)row->type < ARRAY_LEN(units) ? units[row->type] : NULL;
-
-	for (size_t i = 0; i < report_keys_n; i++)
-		if (report_keys[i].setting && !strcmp(report_keys[i].setting, row->key)) {
-			snprintf(out, size, "%s", report_keys[i].name);
-			return out;
-		}
-	for (size_t i = 0; i < report_keys_n; i++) /* what was asked for, beside what it came to */
-		if (!report_keys[i].setting && !strcmp(report_keys[i].name, row->key))
-			unit = "_asked";
-	snprintf(out, size, "%s%s", row->key, unit ? unit : "");
-	return out;
 }
 
 json_t *report_setting_value(const struct settings *s, const struct setting_row *row)
@@ -88,7 +73,7 @@ json_t *report_setting_value(const struct settings *s, const struct setting_row 
 json_t *report_settings_json(const struct settings *s)
 {
 	json_t *o = json_object();
-	char key[64];
+	char key[REPORT_KEY_MAX];
 
 	for (size_t i = 0; i < setting_rows_n; i++)
 		json_object_set_new(o, report_setting_key(&setting_rows[i], key, sizeof(key)),

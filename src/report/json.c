@@ -9,19 +9,21 @@
 
 static void add_cell_keys(json_t *o, const struct report_cell *cell)
 {
+	char name[REPORT_KEY_MAX];
+
 	for (size_t i = 0; i < report_keys_n; i++) {
 		const struct report_key *key = &report_keys[i];
 		bool common = cell->arms_n && report_key_common(cell, key);
 
-		json_object_set_new(
-			o, key->name, common ? report_key_value(key, &cell->arms[0]) : json_null());
+		json_object_set_new(o, report_key_name(key, name, sizeof(name)),
+			common ? report_key_value(key, &cell->arms[0]) : json_null());
 	}
 }
 
 static json_t *arm_settings(const struct report_cell *cell, const struct report_arm *arm)
 {
 	json_t *o = json_object();
-	char key[64];
+	char key[REPORT_KEY_MAX];
 
 	for (size_t i = 0; i < setting_rows_n; i++)
 		if (!strcmp(setting_rows[i].key, "profile") || !report_setting_common(cell, &setting_rows[i]))
@@ -101,13 +103,15 @@ static json_t *arm_extremes(const struct report_arm *arm)
 static json_t *arm_left_out(const struct report_arm *arm)
 {
 	json_t *list = json_array();
+	char why[REPORT_WHY_MAX];
 
 	for (size_t i = 0; i < arm->trials_n; i++)
 		if (!arm->trials[i].usable) {
 			json_t *o = json_object();
 
 			json_object_set_new(o, "block", json_integer((json_int_t)arm->trials[i].block));
-			json_object_set_new(o, "reason", report_text(arm->trials[i].why));
+			json_object_set_new(o, "reason",
+				report_text(report_trial_why(&arm->trials[i], why, sizeof(why))));
 			json_array_append_new(list, o);
 		}
 	return list;

@@ -11,7 +11,6 @@
 #include "model.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #define LINE_RATE_SHARE 0.99
 
@@ -100,14 +99,14 @@ static uint64_t fewest(const struct report_arm *arm)
 }
 
 /* A schedule that was not kept measured something else than was asked. */
-void report_effects_refuse(struct report_effects *pair, const char *reason)
+void report_effects_refuse(struct report_effects *pair, enum stat_reason reason)
 {
 	for (size_t i = 0; i < pair->n; i++) {
 		struct stat_effect *e = &pair->effects[i];
 
 		e->p_holm = NAN;
 		e->verdict = STAT_NOT_ASSESSED;
-		snprintf(e->reason, sizeof(e->reason), "%s", reason);
+		e->reason = reason;
 	}
 }
 
@@ -155,9 +154,9 @@ static void compare(const struct report *report, const struct report_cell *cell,
 	else
 		test_arms(report, cell, pair);
 	if (exact[0] != exact[1])
-		report_effects_refuse(pair, "one of the arms is on the exact clock");
+		report_effects_refuse(pair, STAT_REASON_ARM_EXACT);
 	if (cell->flag[REPORT_RATE_MISSED])
-		report_effects_refuse(pair, "the rate asked for was missed");
+		report_effects_refuse(pair, STAT_REASON_RATE_MISSED);
 	pair->judged = report_effects_judged(pair);
 }
 

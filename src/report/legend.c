@@ -22,7 +22,7 @@ void report_arm_alone(const struct report_arm *arm, const struct report_style *s
 		if (!isfinite(arm->figure[m]))
 			continue;
 		text_row(&t);
-		text_cell(&t, 0, TEXT_PLAIN, text_metric((enum stat_metric)m));
+		text_cell(&t, 0, TEXT_PLAIN, stat_metrics[m].label);
 		text_cell(&t, 1, TEXT_PLAIN, figure(arm, (enum stat_metric)m, text, sizeof(text)));
 	}
 	text_table_print(&t, 2, style, out);

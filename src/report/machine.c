@@ -126,9 +126,10 @@ void report_boots(const struct report_cell *cell, struct buf *out)
 		struct buf line = {0};
 
 		buf_add(&line, "%s: ", cell->arms[i].name);
-		if (report_boot_words(cell->arms[i].boot_ns, &line))
+		if (report_boot_words(cell->arms[i].boot_ns, &line)) {
 			text_wrap(out, said ? "            " : "  boot      ", line.data);
-		said |= line.len > strlen(cell->arms[i].name) + 2;
+			said = true;
+		}
 		buf_free(&line);
 	}
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A run as plain structs: what every format writes from.  model.c reads it, values.c turns a record into
+ * A run as plain structs: what every format writes from.  load.c reads it, values.c turns a record into
  * figures, facts.c says on which machines it was made, judge.c compares the arms, exact.c those of the exact
- * clock.
+ * clock, gate.c says what it all comes to.
  */
 #pragma once
 
@@ -13,7 +13,6 @@
 #define REPORT_TRANSACTIONS_LEAST 40
 /* A maximum so many times p99.9 was a stall that a closed loop keeps out of its percentiles. */
 #define REPORT_STALL_FACTOR 10
-#define REPORT_SKIPPED      "skipped: "
 
 #define REPORT_FLAGS(ROW)                                                                                    \
 	ROW(LINE_RATE, "line-rate", "at the line rate: a larger gain could not show")                        \
@@ -50,12 +49,25 @@ enum report_boot_step {
 	REPORT_BOOT_STEPS
 };
 
+/* The rules, fixed beforehand, by which a trial is left out; none of them looks at a latency. */
+enum report_unusable {
+	REPORT_USABLE,
+	REPORT_FAILED,
+	REPORT_SKIPPED,
+	REPORT_UNVERIFIED,
+	REPORT_FLOWS_DIED,
+	REPORT_NOTHING_RECEIVED,
+	REPORT_FEW_TRANSACTIONS,
+	REPORT_UNUSABLES
+};
+
 struct report_trial {
 	int64_t id;
 	uint64_t block, position;
 	enum trial_outcome outcome;
-	bool usable;               /* its block can be paired */
-	char why[560];             /* "" or why it is not usable */
+	bool usable; /* its block can be paired: `unusable` is REPORT_USABLE */
+	enum report_unusable unusable;
+	char reason[512];          /* what the record says of a trial that failed or was skipped */
 	bool flag[REPORT_FLAGS_N]; /* but line-rate and bimodal, which are of the cell */
 	bool verified;
 	uint64_t started_ns, duration_ns, sent, transactions, bytes;
@@ -135,6 +147,9 @@ struct report {
 
 /* values.c */
 void report_trial_fill(struct report_trial *out, const struct trial_record *record);
+#define REPORT_WHY_MAX 560
+/* Why the trial is not usable, "" when it is; returns out. */
+char *report_trial_why(const struct report_trial *t, char *out, size_t size);
 /* The latencies of an end: response times; NULL when it has none. */
 const struct hist *report_latencies(const struct endpoint_record *end);
 /* The value of quantile q, NaN where fewer than ten values lie beyond it. */
@@ -157,8 +172,11 @@ bool report_exact_identical(const struct report_arm *a, const struct report_arm 
 /* judge.c */
 void report_cell_judge(const struct report *report, struct report_cell *cell);
 /* No verdict on anything, for this reason. */
-void report_effects_refuse(struct report_effects *pair, const char *reason);
+void report_effects_refuse(struct report_effects *pair, enum stat_reason reason);
 size_t report_effects_judged(const struct report_effects *pair);
+
+/* archive.c: why a knob of a record stands as it does, also of a record from before that was written. */
+enum knob_why report_knob_why(const json_t *entry);
 
 /* arm.c: what a trial adds to its arm; and what the arm's trials come to. */
 void report_arm_add(
@@ -187,8 +205,8 @@ size_t report_arm_owners(const struct report_arm *arm, struct report_owner owner
 
 /* shape.c: the keys of a cell in JSON and CSV, by arm. */
 struct report_key {
-	const char *name;
-	const char *setting; /* whose row it is made from, or NULL: a fact */
+	const char *setting; /* whose row it is made from and which names it; NULL: a fact */
+	const char *name;    /* of a fact */
 	json_t *(*value)(const struct settings *s);
 	size_t fact; /* its place in struct report_facts */
 };
@@ -204,7 +222,7 @@ static inline const char *report_fact(const struct report_key *key, const struct
 /* Is this key, or setting, the same in every arm of the cell? */
 bool report_key_common(const struct report_cell *cell, const struct report_key *key);
 bool report_setting_common(const struct report_cell *cell, const struct setting_row *row);
-/* Is this cell skipped, and why: as such, or because every one of its trials was. */
+/* gate.c.  Is this cell skipped, and why: as such, or because every one of its trials was. */
 const char *report_cell_skipped(const struct report_cell *cell);
 
 /* Is anything in this report inferred, or are all its comparisons facts? */

@@ -10,26 +10,6 @@
 #include <math.h>
 #include <stdio.h>
 
-static const char *const metric_names[STAT_METRICS] = {
-	[STAT_LATENCY_MEDIAN] = "median",
-	[STAT_LATENCY_MEAN] = "mean",
-	[STAT_LATENCY_SD] = "SD",
-	[STAT_LATENCY_IQR] = "IQR",
-	[STAT_LATENCY_P90] = "p90",
-	[STAT_LATENCY_P99] = "p99",
-	[STAT_LATENCY_P999] = "p99.9",
-	[STAT_LATENCY_P9999] = "p99.99",
-	[STAT_THROUGHPUT] = "throughput",
-	[STAT_THROUGHPUT_SD] = "its SD in time",
-	[STAT_LOSS] = "loss",
-	[STAT_RATE] = "rate",
-};
-
-const char *text_metric(enum stat_metric metric)
-{
-	return metric_names[metric];
-}
-
 static const struct {
 	const char *word;
 	enum text_colour colour;
@@ -50,7 +30,7 @@ enum text_colour text_verdict_colour(enum stat_verdict verdict)
 
 static char *amount(const struct stat_effect *e, double value, char *out, size_t size)
 {
-	if (e->absolute && e->metric == STAT_LOSS)
+	if (e->absolute && stat_metrics[e->metric].unit == STAT_FRACTION)
 		snprintf(out, size, "%.3g pp", value * 100);
 	else if (e->absolute)
 		text_value(e->metric, value, out, size);
@@ -75,15 +55,9 @@ void text_verdict(const struct stat_effect *e, char *word, char *note, size_t si
 		snprintf(note, size, "(could miss < %s)", mde);
 	else if (e->verdict == STAT_NO_DIFFERENCE_SHOWN)
 		snprintf(note, size, "(too few blocks to show one)");
-	else if (e->verdict == STAT_NOT_ASSESSED) {
-		/* "20000 transactions a trial: p99.9 needs 100000": the number of transactions stands above
-		 * the table.  "emulated: only …": the legend says it once. */
-		const char *need = stat_metrics[e->metric].quantile > 0 ? strstr(e->reason, ": ") : NULL;
-		if (str_starts(e->reason, "emulated:"))
-			snprintf(note, size, "emulated");
-		else
-			snprintf(note, size, "%s", need ? need + 2 : e->reason);
-	}
+	else if (e->verdict == STAT_NOT_ASSESSED)
+		/* The number of transactions stands above the table; of emulation tells the legend. */
+		stat_effect_reason_note(e, note, size);
 }
 
 /* "−13.1 … −11.8 %", or with units of its own on a difference scale. */
@@ -94,16 +68,12 @@ static void interval(const struct stat_effect *e, char *out, size_t size)
 	out[0] = 0;
 	if (!isfinite(e->ci95[0]) || !isfinite(e->ci95[1]))
 		return;
-	if (e->absolute) {
-		text_difference(e->metric, e->ci95[0], low, sizeof(low));
-		text_difference(e->metric, e->ci95[1], high, sizeof(high));
-	} else {
-		text_change(e->ci95[0] - 1, low, sizeof(low));
-		text_change(e->ci95[1] - 1, high, sizeof(high));
-		char *unit = strstr(low, " %");
-		if (unit && strstr(high, " %"))
-			*unit = 0;
+	if (!e->absolute) {
+		text_changes(e->ci95[0] - 1, e->ci95[1] - 1, out, size);
+		return;
 	}
+	text_difference(e->metric, e->ci95[0], low, sizeof(low));
+	text_difference(e->metric, e->ci95[1], high, sizeof(high));
 	snprintf(out, size, "%s … %s", low, high);
 }
 
@@ -118,13 +88,14 @@ bool text_silent(const struct text_comparison *c, const struct stat_effect *e)
 
 enum { METRIC, OLD, NEW, CHANGE, OF_NEW, INTERVAL, P, VERDICT };
 
-static void effect_row(struct text_table *t, const struct text_comparison *c, const struct stat_effect *e,
-	const char *common)
+/* `alone`: the reason that there is no verdict stands below the table, once for all rows. */
+static void effect_row(
+	struct text_table *t, const struct text_comparison *c, const struct stat_effect *e, bool alone)
 {
 	char text[160], note[160];
 
 	text_row(t);
-	text_cell(t, METRIC, TEXT_PLAIN, text_metric(e->metric));
+	text_cell(t, METRIC, TEXT_PLAIN, stat_metrics[e->metric].label);
 	text_cell(t, OLD, TEXT_PLAIN, text_value(e->metric, c->old_figures[e->metric], text, sizeof(text)));
 	text_cell(t, NEW, TEXT_PLAIN, text_value(e->metric, c->new_figures[e->metric], text, sizeof(text)));
 	text_cell(t, CHANGE, TEXT_PLAIN,
@@ -139,7 +110,7 @@ static void effect_row(struct text_table *t, const struct text_comparison *c, co
 	if (isfinite(e->p_holm))
 		text_cell(t, P, TEXT_PLAIN, text_p(e->p_holm, text, sizeof(text)));
 	text_verdict(e, text, note, sizeof(text));
-	if (*common)
+	if (alone)
 		return;
 	text_cell(t, VERDICT, text_verdict_colour(e->verdict), text);
 	if (!*note)
@@ -149,12 +120,12 @@ static void effect_row(struct text_table *t, const struct text_comparison *c, co
 }
 
 /*
- * The reason that no primary has a verdict, or "".  A tail may have one of its own besides (too few
- * transactions).
+ * An effect with the reason that no primary has a verdict, or NULL.  A tail may have one of its own besides
+ * (too few transactions).
  */
-static const char *common_reason(const struct text_comparison *c)
+static const struct stat_effect *common_reason(const struct text_comparison *c)
 {
-	const char *reason = NULL;
+	const struct stat_effect *first = NULL;
 
 	for (size_t i = 0; i < c->n; i++) {
 		const struct stat_effect *e = &c->effects[i];
@@ -162,14 +133,14 @@ static const char *common_reason(const struct text_comparison *c)
 		if (!e->primary || text_silent(c, e))
 			continue;
 		if (e->verdict != STAT_NOT_ASSESSED)
-			return "";
+			return NULL;
 		if (stat_metrics[e->metric].quantile > 0)
 			continue;
-		if (reason && strcmp(reason, e->reason))
-			return "";
-		reason = e->reason;
+		if (first && !stat_effect_reason_same(first, e))
+			return NULL;
+		first = e;
 	}
-	return reason ? reason : "";
+	return first;
 }
 
 static void header(struct text_table *t, const struct text_comparison *c)
@@ -193,7 +164,8 @@ static void header(struct text_table *t, const struct text_comparison *c)
 void text_comparison(const struct text_comparison *c, const struct report_style *style, struct buf *out)
 {
 	struct text_table t = {.align = "lrrrrrrl"};
-	const char *common = common_reason(c);
+	const struct stat_effect *common = common_reason(c);
+	char reason[STAT_REASON_MAX];
 	bool explored = false;
 
 	if (c->exact) {
@@ -203,7 +175,7 @@ void text_comparison(const struct text_comparison *c, const struct report_style 
 	header(&t, c);
 	for (size_t i = 0; i < c->n; i++)
 		if (c->effects[i].primary && !text_silent(c, &c->effects[i]))
-			effect_row(&t, c, &c->effects[i], common);
+			effect_row(&t, c, &c->effects[i], common != NULL);
 	for (size_t i = 0; i < c->n && !style->brief; i++) {
 		if (c->effects[i].primary || text_silent(c, &c->effects[i]))
 			continue;
@@ -212,11 +184,12 @@ void text_comparison(const struct text_comparison *c, const struct report_style 
 			text_cell(&t, METRIC, TEXT_DIM, "exploratory");
 		}
 		explored = true;
-		effect_row(&t, c, &c->effects[i], common);
+		effect_row(&t, c, &c->effects[i], common != NULL);
 	}
 	text_table_print(&t, 2, style, out);
-	if (*common) {
-		AUTO_FREE char *line = str_format("no verdict: %s", common);
+	if (common) {
+		AUTO_FREE char *line =
+			str_format("no verdict: %s", stat_effect_reason(common, reason, sizeof(reason)));
 		text_wrap(out, "  ", line);
 	}
 }

@@ -183,13 +183,16 @@ static void knobs(const struct report_cell *cell, struct buf *out)
 
 static void left_out(const struct report_cell *cell, struct buf *out)
 {
+	char why[REPORT_WHY_MAX];
+
 	for (size_t a = 0; a < cell->arms_n; a++)
 		for (size_t i = 0; i < cell->arms[a].trials_n; i++) {
 			const struct report_trial *t = &cell->arms[a].trials[i];
 			if (t->usable)
 				continue;
 			AUTO_FREE char *line = str_format("%s %llu, %s: %s", cell->exact ? "trial" : "block",
-				(unsigned long long)t->block + 1, cell->arms[a].name, t->why);
+				(unsigned long long)t->block + 1, cell->arms[a].name,
+				report_trial_why(t, why, sizeof(why)));
 			text_wrap(out, "  left out  ", line);
 		}
 }
@@ -265,7 +268,7 @@ static void run_to_run(const struct report_cell *cell, const struct report_effec
 
 	if (!isfinite(s->sd_a) || !isfinite(s->sd_b))
 		return;
-	AUTO_FREE char *line = str_format("SD of the trials' %ss %s → %s%s", text_metric(unit),
+	AUTO_FREE char *line = str_format("SD of the trials' %ss %s → %s%s", stat_metrics[unit].label,
 		text_value(unit, s->sd_a, a, sizeof(a)), text_value(unit, s->sd_b, b, sizeof(b)),
 		!s->judged   ? " (a number; a verdict needs 20 trials)"
 		: s->differs ? ": differs"

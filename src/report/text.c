@@ -85,30 +85,36 @@ char *text_bytes(uint64_t n, char *out, size_t size)
 
 char *text_value(enum stat_metric metric, double value, char *out, size_t size)
 {
-	if (!isfinite(value))
+	if (!isfinite(value)) {
 		snprintf(out, size, NOTHING);
-	else if (metric == STAT_THROUGHPUT || metric == STAT_THROUGHPUT_SD)
-		text_bps(value, out, size);
-	else if (metric == STAT_LOSS)
-		snprintf(out, size, "%.3g %%", value * 100);
-	else if (metric == STAT_RATE)
+		return out;
+	}
+	switch (stat_metrics[metric].unit) {
+	case STAT_NS:
+		return text_ns(value, out, size);
+	case STAT_BPS:
+		return text_bps(value, out, size);
+	case STAT_PER_S:
 		snprintf(out, size, "%.0f /s", value);
-	else
-		text_ns(value, out, size);
+		break;
+	case STAT_FRACTION:
+		snprintf(out, size, "%.3g %%", value * 100);
+		break;
+	}
 	return out;
 }
 
 char *text_exact(enum stat_metric metric, double value, char *out, size_t size)
 {
-	return metric < STAT_THROUGHPUT ? text_exact_ns(value, out, size)
-					: text_value(metric, value, out, size);
+	return stat_metrics[metric].unit == STAT_NS ? text_exact_ns(value, out, size)
+						    : text_value(metric, value, out, size);
 }
 
 char *text_exact_difference(enum stat_metric metric, double value, char *out, size_t size)
 {
 	char number[48];
 
-	if (metric >= STAT_THROUGHPUT || !isfinite(value))
+	if (stat_metrics[metric].unit != STAT_NS || !isfinite(value))
 		return text_difference(metric, value, out, size);
 	snprintf(out, size, "%s%s",
 		value < 0   ? MINUS
@@ -118,21 +124,46 @@ char *text_exact_difference(enum stat_metric metric, double value, char *out, si
 	return out;
 }
 
-char *text_change(double change, char *out, size_t size)
+/* Is this change told in per cent, or as so many times the old value, or the new one? */
+static bool in_percent(double change)
+{
+	return isfinite(change) && change < 9 && change > -10;
+}
+
+/* A change in per cent, without the unit. */
+static char *percent_text(double change, char *out, size_t size)
 {
 	double percent = fabs(change) * 100;
-	const char *sign = change < 0 ? MINUS : "+";
+	const char *sign = percent < 0.05 ? "" : change < 0 ? MINUS : "+";
 
-	if (!isfinite(change))
+	snprintf(out, size, "%s%.*f", sign, percent >= 99.95 ? 0 : 1, percent < 0.05 ? 0.0 : percent);
+	return out;
+}
+
+char *text_change(double change, char *out, size_t size)
+{
+	char number[32];
+
+	if (in_percent(change))
+		snprintf(out, size, "%s %%", percent_text(change, number, sizeof(number)));
+	else if (!isfinite(change))
 		snprintf(out, size, NOTHING);
-	else if (change >= 9)
+	else if (change > 0)
 		snprintf(out, size, "×%.*f", change >= 99 ? 0 : 1, change + 1);
-	else if (change <= -10) /* of the new value, when little is left of the old one */
+	else /* of the new value, when little is left of the old one */
 		snprintf(out, size, MINUS "%.0f×", -change);
-	else if (percent < 0.05)
-		snprintf(out, size, "0.0 %%");
+	return out;
+}
+
+char *text_changes(double low, double high, char *out, size_t size)
+{
+	char a[32], b[32];
+
+	if (in_percent(low) && in_percent(high))
+		percent_text(low, a, sizeof(a));
 	else
-		snprintf(out, size, "%s%.*f %%", sign, percent >= 99.95 ? 0 : 1, percent);
+		text_change(low, a, sizeof(a));
+	snprintf(out, size, "%s … %s", a, text_change(high, b, sizeof(b)));
 	return out;
 }
 
@@ -144,7 +175,7 @@ char *text_difference(enum stat_metric metric, double value, char *out, size_t s
 		snprintf(out, size, NOTHING);
 		return out;
 	}
-	if (metric == STAT_LOSS)
+	if (stat_metrics[metric].unit == STAT_FRACTION)
 		snprintf(number, sizeof(number), "%.3g pp", fabs(value) * 100);
 	else
 		text_value(metric, fabs(value), number, sizeof(number));

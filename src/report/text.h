@@ -16,6 +16,8 @@ char *text_count(uint64_t n, char *out, size_t size);   /* "100 000" */
 char *text_bytes(uint64_t n, char *out, size_t size);   /* "128 KiB" */
 char *text_value(enum stat_metric metric, double value, char *out, size_t size);
 char *text_change(double change, char *out, size_t size); /* "−40.0 %", "+12.1 %", "×10.4" */
+/* "−13.1 … −11.8 %": from one change to another. */
+char *text_changes(double low, double high, char *out, size_t size);
 char *text_p(double p, char *out, size_t size);
 /* A change of a metric in its own unit, with a sign. */
 char *text_difference(enum stat_metric metric, double value, char *out, size_t size);
@@ -45,8 +47,6 @@ void text_cell(struct text_table *t, size_t column, enum text_colour colour, con
 /* Prints every row behind `indent` blanks and frees the table; empty columns are left out. */
 void text_table_print(struct text_table *t, size_t indent, const struct report_style *style, struct buf *out);
 
-/* What people call a metric, a verdict, and its colour. */
-const char *text_metric(enum stat_metric metric);
 enum text_colour text_verdict_colour(enum stat_verdict verdict);
 /* The verdict in words; `note` is "" or what belongs below it. */
 void text_verdict(const struct stat_effect *e, char *word, char *note, size_t size);

@@ -50,7 +50,7 @@ void report_trial_line(const struct trial_record *r, const struct report_place *
 
 		for (size_t i = 0; i < ARRAY_LEN(shown); i++)
 			if (isfinite(t.value[shown[i]]))
-				buf_add(out, "  %s %s", text_metric(shown[i]),
+				buf_add(out, "  %s %s", stat_metrics[shown[i]].label,
 					text_ns(t.value[shown[i]], text, sizeof(text)));
 		buf_add(out, "  max %s", text_ns(t.max_ns, text, sizeof(text)));
 		buf_add(out, "  %s transactions", text_count(t.transactions, text, sizeof(text)));
@@ -291,12 +291,4 @@ void report_trial_terminal(const struct trial_record *r, const struct report_sty
 			buf_add(&line, " · %s (%s)", report_flag_rows[f].name, report_flag_rows[f].help);
 	text_wrap(out, "  checks    ", line.data);
 	buf_free(&line);
-}
-
-enum err_exit report_trial_exit_code(const struct trial_record *r)
-{
-	bool bad = r->outcome != TRIAL_DONE || !r->verified || r->rate_missed || r->client.dead_flows ||
-		   r->server.dead_flows;
-
-	return bad ? EXIT_FAILED : EXIT_DONE;
 }

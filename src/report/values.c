@@ -64,23 +64,45 @@ static void fill_throughput(struct report_trial *t, const struct trial_record *r
 		t->throughput_iqr = stat_quantile(rates, n, 0.75) - stat_quantile(rates, n, 0.25);
 }
 
-/* The rules, fixed beforehand, by which a trial is left out; none of them looks at a latency. */
+static enum report_unusable unusable(
+	const struct report_trial *t, const struct trial_record *r, const struct workload_row *w)
+{
+	if (r->outcome != TRIAL_DONE)
+		return r->outcome == TRIAL_FAILED ? REPORT_FAILED : REPORT_SKIPPED;
+	if (!r->verified)
+		return REPORT_UNVERIFIED;
+	if (t->dead_flows)
+		return REPORT_FLOWS_DIED;
+	if (w && w->kind == WORKLOAD_STREAM)
+		return t->value[STAT_THROUGHPUT] > 0 ? REPORT_USABLE : REPORT_NOTHING_RECEIVED;
+	return t->transactions < REPORT_TRANSACTIONS_LEAST ? REPORT_FEW_TRANSACTIONS : REPORT_USABLE;
+}
+
 static void fill_usable(struct report_trial *t, const struct trial_record *r, const struct workload_row *w)
 {
-	bool stream = w && w->kind == WORKLOAD_STREAM;
+	t->unusable = unusable(t, r, w);
+	t->usable = t->unusable == REPORT_USABLE;
+	str_copy(t->reason, sizeof(t->reason), r->reason);
+}
 
-	if (r->outcome != TRIAL_DONE)
-		snprintf(t->why, sizeof(t->why), "%s%s",
-			r->outcome == TRIAL_FAILED ? "failed: " : REPORT_SKIPPED, r->reason);
-	else if (!r->verified)
-		snprintf(t->why, sizeof(t->why), "configuration not verified");
-	else if (t->dead_flows)
-		snprintf(t->why, sizeof(t->why), "%llu flows died", (unsigned long long)t->dead_flows);
-	else if (stream ? !(t->value[STAT_THROUGHPUT] > 0) : t->transactions < REPORT_TRANSACTIONS_LEAST)
-		snprintf(t->why, sizeof(t->why),
-			stream ? "nothing was received" : "too few transactions (%llu)",
-			(unsigned long long)t->transactions);
-	t->usable = !t->why[0];
+char *report_trial_why(const struct report_trial *t, char *out, size_t size)
+{
+	static const char *const words[REPORT_UNUSABLES] = {
+		[REPORT_USABLE] = "",
+		[REPORT_FAILED] = "failed: ",
+		[REPORT_SKIPPED] = "skipped: ",
+		[REPORT_UNVERIFIED] = "configuration not verified",
+		[REPORT_NOTHING_RECEIVED] = "nothing was received",
+	};
+
+	if (t->unusable == REPORT_FLOWS_DIED)
+		snprintf(out, size, "%llu flows died", (unsigned long long)t->dead_flows);
+	else if (t->unusable == REPORT_FEW_TRANSACTIONS)
+		snprintf(out, size, "too few transactions (%llu)", (unsigned long long)t->transactions);
+	else
+		snprintf(out, size, "%s%s", words[t->unusable],
+			t->unusable == REPORT_FAILED || t->unusable == REPORT_SKIPPED ? t->reason : "");
+	return out;
 }
 
 /* FNV-1a of everything that both ends saw: equal for equal trials of the exact clock. */

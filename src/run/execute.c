@@ -7,6 +7,9 @@
  */
 #include "run.h"
 
+#include "sys/sys.h"
+
+#include <assert.h>
 #include <stdio.h>
 
 struct progress {
@@ -23,7 +26,7 @@ struct execution {
 	struct store_run *run;
 	int64_t *cell_ids;
 	struct progress progress;
-	const struct settings **group; /* trials of the emulated host that runs */
+	const struct trial_plan **group; /* trials of the emulated host that runs */
 };
 
 /* --- time -------------------------------------------------------------------------------------- */
@@ -70,6 +73,22 @@ static uint64_t time_left_ns(const struct execution *ex)
 
 /* --- before the first trial -------------------------------------------------------------------- */
 
+void run_probe_cell(const struct experiment *x, struct cell *cell, struct site *site, bool planning)
+{
+	char reason[sizeof(cell->reason)];
+	bool privilege;
+
+	cell->plans = mem_grow(cell->plans, x->arms_n, sizeof(*cell->plans));
+	for (size_t a = 0; a < x->arms_n; a++)
+		if (site_resolve(site, &cell->settings[a], &cell->plans[a], reason, sizeof(reason),
+			    &privilege) == TARGET_NO &&
+			!cell->skipped && !(planning && site_lacks_any(&cell->settings[a]))) {
+			cell->skipped = true;
+			cell->privilege = privilege;
+			str_copy(cell->reason, sizeof(cell->reason), reason);
+		}
+}
+
 int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e)
 {
 	for (size_t c = 0; c < x->cells_n; c++) {
@@ -77,16 +96,13 @@ int run_probe(struct experiment *x, struct site *site, bool planning, struct err
 		for (size_t a = 0; a < x->arms_n; a++)
 			if (site_check(site, &cell->settings[a], e) < 0)
 				return err_wrap(e, "cell %s, arm %s", cell->name, x->arms[a].name);
-		for (size_t a = 0; !cell->skipped && a < x->arms_n; a++)
-			cell->skipped = site_probe(site, &cell->settings[a], cell->reason,
-						sizeof(cell->reason), &cell->privilege) == TARGET_NO &&
-					!(planning && site_lacks_any(&cell->settings[a]));
+		run_probe_cell(x, cell, site, planning);
 	}
 	return 0;
 }
 
-int run_prepare(
-	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e)
+int run_prepare(const struct experiment *x, void (*progress)(const struct boot_doing *doing, void *arg),
+	void *arg, struct err *e)
 {
 	int rc = 0;
 
@@ -246,7 +262,8 @@ static int one_trial(struct execution *ex, size_t c, size_t a, struct store_tria
 
 	if (ex->options->on_begin)
 		ex->options->on_begin(&said, ex->options->arg);
-	int rc = site_trial(ex->site, &cell->settings[a], record, e);
+	assert(cell->plans); /* run_probe() comes first */
+	int rc = site_trial(ex->site, &cell->plans[a], record, e);
 	if (rc < 0)
 		return rc;
 	stored->cell = ex->cell_ids[c];
@@ -270,8 +287,8 @@ static void begin_group(struct execution *ex, size_t arm)
 
 	ex->group = mem_grow(ex->group, ex->x->cells_n, sizeof(void *));
 	for (size_t c = 0; c < ex->x->cells_n; c++)
-		if (!ex->x->cells[c].skipped && host_of(&ex->x->cells[c].settings[arm])->emulated)
-			ex->group[n++] = &ex->x->cells[c].settings[arm];
+		if (!ex->x->cells[c].skipped && plan_host(&ex->x->cells[c].plans[arm])->emulated)
+			ex->group[n++] = &ex->x->cells[c].plans[arm];
 	site_group(ex->site, ex->group, n);
 }
 

@@ -3,6 +3,8 @@
 #include "builtin.h"
 #include "run.h"
 
+#include "sys/sys.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -91,8 +93,10 @@ void experiment_free(struct experiment *x)
 {
 	for (size_t i = 0; i < x->arms_n; i++)
 		json_decref(x->arms[i].overrides);
-	for (size_t i = 0; i < x->cells_n; i++)
+	for (size_t i = 0; i < x->cells_n; i++) {
 		free(x->cells[i].settings);
+		free(x->cells[i].plans);
+	}
 	free(x->arms);
 	free(x->cells);
 	*x = (struct experiment){0};

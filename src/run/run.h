@@ -20,6 +20,7 @@ struct arm {
 struct cell {
 	char name[192];
 	struct settings *settings; /* one for each arm, in the order of the arms */
+	struct trial_plan *plans;  /* of those settings, once run_probe() has resolved them; else NULL */
 	bool skipped, privilege;
 	char reason[512];
 };
@@ -49,6 +50,9 @@ int experiment_parse(struct experiment *x, const char *origin, const char *text,
 void experiment_free(struct experiment *x);
 /* The resolved experiment: what the store keeps and what resume compares. */
 json_t *experiment_json(const struct experiment *x);
+/* What the name of a cell begins with, "container/oci/bridge/tcp_rr@2000": where it runs, what, and the rate
+ * of an open loop. */
+void cell_name_add(struct buf *out, const struct settings *s);
 /* Calls fn for every built-in experiment. */
 void experiments_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
 
@@ -71,9 +75,11 @@ struct run_options {
 	void *arg;
 };
 
-/* Checks every cell and arm on this machine (EXIT_USAGE when one makes no sense) and marks what must be
- * skipped, with the reason.  `planning`: as if the kernels that can be fetched were here. */
+/* Checks and resolves every cell and arm on this machine (EXIT_USAGE when one makes no sense) and marks what
+ * must be skipped, with the reason.  `planning`: as if the kernels that can be fetched were here. */
 int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e);
+/* The same of one cell whose settings have been checked. */
+void run_probe_cell(const struct experiment *x, struct cell *cell, struct site *site, bool planning);
 /* The order of arms within one block and cell: a permutation of 0..arms−1, from the seed. */
 void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t *order);
 /*
@@ -87,13 +93,14 @@ struct run_step {
 };
 size_t run_steps(const struct experiment *x, uint64_t seed, uint64_t block, struct run_step *out);
 /* site_prepare() for every trial. */
-int run_prepare(
-	const struct experiment *x, void (*progress)(const char *doing, void *arg), void *arg, struct err *e);
+int run_prepare(const struct experiment *x, void (*progress)(const struct boot_doing *doing, void *arg),
+	void *arg, struct err *e);
 /* An estimate of the whole run, ns. */
 uint64_t run_estimate_ns(const struct experiment *x);
 /*
- * Carries it out; fills *run.  0 when it is complete; -EINTR (EXIT_INTERRUPTED) when stopped: what was
- * measured is stored in both cases.  A trial that fails is stored as failed, and the run goes on.
+ * Carries out what run_probe() has resolved; fills *run.  0 when it is complete; -EINTR (EXIT_INTERRUPTED)
+ * when stopped: what was measured is stored in both cases.  A trial that fails is stored as failed, and the
+ * run goes on.
  */
 int run_execute(struct experiment *x, struct store *store, struct site *site,
 	const struct run_options *options, struct store_run *run, struct err *e);

@@ -301,19 +301,22 @@ static int override_all(struct settings *s, const json_t *texts, struct err *e)
 	return 0;
 }
 
-/* container/oci/bridge/tcp_rr@2000/request=64: where it runs, what, the rate of an open loop, and whatever
- * else the cell sets. */
+void cell_name_add(struct buf *out, const struct settings *s)
+{
+	buf_add(out, "%s%s%s/%s%s%s/%s", s->target, s->runtime[0] ? "/" : "", s->runtime, s->attachment,
+		s->path[0] ? "/" : "", s->path, s->workload);
+	if (s->rate)
+		buf_add(out, "@%llu", (unsigned long long)s->rate);
+}
+
+/* container/oci/bridge/tcp_rr@2000/request=64: that, and whatever else the cell sets. */
 static int name_cell(struct cell *cell, const json_t *texts, struct err *e)
 {
-	const struct settings *s = &cell->settings[0];
 	AUTO(buf_free) struct buf b = {0};
 	const char *key;
 	json_t *value;
 
-	buf_add(&b, "%s%s%s/%s%s%s/%s", s->target, s->runtime[0] ? "/" : "", s->runtime, s->attachment,
-		s->path[0] ? "/" : "", s->path, s->workload);
-	if (s->rate)
-		buf_add(&b, "@%llu", (unsigned long long)s->rate);
+	cell_name_add(&b, &cell->settings[0]);
 	json_object_foreach ((json_t *)(uintptr_t)texts, key, value)
 		if (!str_in(key, "target|runtime|attachment|path|workload|pacing|rate"))
 			buf_add(&b, "/%s=%s", key, json_string_value(value));

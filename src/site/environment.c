@@ -5,6 +5,9 @@
  */
 #include "site.h"
 
+#include "net/net.h"
+#include "sys/sys.h"
+
 #include <stdio.h>
 #include <cpuid.h>
 #include <fcntl.h>

@@ -2,10 +2,8 @@
 /*
  * The guest's half of tuning, seen from outside.
  *
- * Most settings are about the host: which of its CPUs an end is pinned to or isolated, what the machine is
- * made of, the user's own commands.  Inside they would mean something else, so a guest is told only what
- * holds there as well: the profile, the scheduling of the endpoint, and how long a trial can last.  Its CPUs
- * are its own: a profile isolates all but the first vCPU, and with one vCPU there is nothing to isolate.
+ * A guest is told only what holds there as well (see wire/job.h).  Its CPUs are its own: a profile isolates
+ * all but the first vCPU, and with one vCPU there is nothing to isolate.
  *
  * What comes back was written by a guest, which may be hostile: entries are counted, texts bounded, keys and
  * statuses known, and what could drive a terminal is replaced.  It is taken over text by text; nothing of the
@@ -29,19 +27,8 @@ static const struct {
 	{"value", 4096, false},
 	{"status", 16, true},
 	{"reason", 1024, false},
+	{"why", 32, false},
 };
-
-void guest_settings(const struct settings *of_trial, struct settings *out)
-{
-	settings_init(out);
-	if (!profile_of(of_trial)->commands)
-		out->profile = of_trial->profile;
-	out->sched = of_trial->sched;
-	out->duration_ns = of_trial->duration_ns;
-	out->max_duration_ns = of_trial->max_duration_ns;
-	out->warmup_ns = of_trial->warmup_ns;
-	out->timeout_ns = of_trial->timeout_ns;
-}
 
 void knobs_mark(json_t *knobs, const char *where)
 {
@@ -77,6 +64,7 @@ static bool is_known(const char *key)
 static int entry_read(const json_t *entry, const char *where, json_t *out, struct err *e)
 {
 	const char *key, *said = json_string_value(json_object_get(entry, "where"));
+	enum knob_why why;
 	json_t *item;
 
 	if (!json_is_object(entry))
@@ -94,6 +82,8 @@ static int entry_read(const json_t *entry, const char *where, json_t *out, struc
 	}
 	if (!undo_status_known(json_string_value(json_object_get(out, "status"))))
 		return err_set(e, EPROTO, "a knob of the guest has a status that is none");
+	if (knob_why_find(json_string_value(json_object_get(out, "why")), &why) < 0)
+		return err_set(e, EPROTO, "a knob of the guest has a 'why' that is none");
 	if (!where && (!said || !str_in(said, "host|guest")))
 		return err_set(e, EPROTO, "a knob of an emulated host does not say where it is");
 	json_object_set_new(out, "where", json_string(where ? where : said));
@@ -142,18 +132,15 @@ int control_expect(int fd, enum frame_type type, json_t **body, uint64_t deadlin
 	return err_set(e, EINTR, "interrupted");
 }
 
-int guest_tune(int control_fd, const struct settings *settings, enum tune_stage stage, uint64_t deadline_ns,
+int guest_tune(int control_fd, const struct tuning *tuning, enum tune_stage stage, uint64_t deadline_ns,
 	json_t **knobs, struct err *e)
 {
-	struct settings inside;
 	json_t *body = NULL;
-	int rc;
-
-	guest_settings(settings, &inside);
-	rc = frame_send(control_fd, FRAME_TUNE,
-		json_pack("{s:o, s:s}", "settings", settings_json(&inside), "stage",
+	int rc = frame_send(control_fd, FRAME_TUNE,
+		json_pack("{s:o, s:s}", "tuning", guest_tuning_json(tuning), "stage",
 			stage == TUNE_HOST ? "host" : "live"),
 		deadline_ns, e);
+
 	if (rc == 0)
 		rc = control_expect(control_fd, FRAME_TUNED, &body, deadline_ns, e);
 	if (rc == 0)

@@ -6,6 +6,9 @@
 
 #include "boot/boot.h"
 #include "noise.h"
+#include "sys/sys.h"
+#include "testbed/testbed.h"
+#include "tune/tune.h"
 
 struct lab; /* an emulated host that runs */
 
@@ -15,16 +18,19 @@ struct site {
 	struct site_options options;
 	struct noise noise;
 	bool warned;
+	bool inside;     /* this is an emulated host: any kernel will do that it was given */
 	struct lab *lab; /* NULL: none runs */
 	/* What the next emulated host must be able to do: the trials that it shall serve. */
-	const struct settings *const *group;
+	const struct trial_plan *const *group;
 	size_t group_n;
 };
 
 extern const struct site_row site_local, site_lab;
 /* The real row of a host. */
-const struct site_row *site_row_of(const struct settings *s);
+const struct site_row *site_row_of(enum site_kind kind);
+/* As site_resolve(), but whether it really can be carried out is seen when it is. */
+int site_plan(struct site *site, const struct settings *s, struct trial_plan *plan, struct err *e);
 
 /* The sequence of one trial on this host, see site_trial(). */
 int site_trial_local(
-	struct site *site, const struct settings *settings, struct trial_record *record, struct err *e);
+	struct site *site, const struct trial_plan *plan, struct trial_record *record, struct err *e);

@@ -22,33 +22,29 @@
 
 /* --- what can be done there -------------------------------------------------------------------- */
 
-static int lab_possible(const struct settings *s, struct err *e)
+static int lab_resolve(struct trial_plan *plan, struct err *e)
 {
-	struct kernel k;
 	struct qemu q;
 	char agent[4096], reason[512];
 	int rc = qemu_find(&q, e);
 
 	if (rc == 0)
-		rc = lab_kernel(s, &k, e);
-	if (rc == 0 && target_of(s)->machine)
-		rc = kernel_find(&k, s->kernel, e);
+		rc = lab_kernels_find(plan, e);
 	if (rc == 0)
 		rc = target_agent(agent, sizeof(agent), e);
-	if (rc == 0 && !noise_possible(s->noise, reason, sizeof(reason)))
+	if (rc == 0 && !noise_possible(plan->noise, reason, sizeof(reason)))
 		rc = err_set(e, ENOENT, "%s", reason);
 	return rc;
 }
 
-static enum target_answer lab_probe(const struct settings *s, char *reason, size_t size, bool *privilege)
+/* What could be resolved can be booted, as far as one can tell from outside. */
+static enum target_answer lab_probe(const struct trial_plan *plan, char *reason, size_t size, bool *privilege)
 {
-	struct err e = ERR_INIT;
-
+	(void)plan;
+	(void)reason;
+	(void)size;
 	(void)privilege;
-	if (lab_possible(s, &e) == 0)
-		return TARGET_YES;
-	err_string(&e, reason, size);
-	return TARGET_NO;
+	return TARGET_YES;
 }
 
 /* It checks its own CPUs, and nobody else is on it. */
@@ -60,11 +56,13 @@ static int lab_check(struct site *site, struct settings *s, struct err *e)
 	return 0;
 }
 
-static void lab_kernels(const struct settings *s, const char *words[SITE_KERNELS])
+static void lab_kernels(const struct trial_plan *plan, const char *words[SITE_KERNELS])
 {
-	words[0] = settings_lab(s);
-	if (target_of(s)->boots)
-		words[1] = s->kernel[0] ? s->kernel : "stock";
+	const char *kernel = plan->settings.kernel;
+
+	words[0] = settings_lab(&plan->settings);
+	if (plan_target(plan)->boots)
+		words[1] = kernel[0] ? kernel : "stock";
 }
 
 /* A share of the host's boot, and everything is slower. */
@@ -78,11 +76,11 @@ static double lab_cost_ns(const struct settings *s, double measured_ns)
 /* --- a trial ----------------------------------------------------------------------------------- */
 
 /* Completes the record by what only this side knows. */
-static void lab_sign(const struct lab *lab, const struct settings *s, struct trial_record *record)
+static void lab_sign(const struct lab *lab, const struct trial_plan *plan, struct trial_record *record)
 {
 	struct kernel_facts *host = &record->host;
 
-	record->settings = *s;
+	record->settings = plan->settings;
 	if (record->outcome == TRIAL_FAILED && !record->console[0])
 		machine_console(lab->machine, record->console, sizeof(record->console));
 	str_copy(host->accel, sizeof(host->accel), lab->facts.accel);
@@ -94,12 +92,12 @@ static void lab_sign(const struct lab *lab, const struct settings *s, struct tri
 
 /*
  * Can it be true?  Knobs are taken over text by text, as those of a guest are; each end of a trial that was
- * done is held against its plan.  The clock of the host need not run like ours (on the exact clock it does
+ * done is held against its job.  The clock of the host need not run like ours (on the exact clock it does
  * not at all), so the time that there was is what the plan allows.
  */
-static int record_check(struct trial_record *record, const struct settings *s, struct err *e)
+static int record_check(struct trial_record *record, const struct trial_plan *plan, struct err *e)
 {
-	uint64_t most = s->warmup_ns + MAX(s->duration_ns, s->max_duration_ns) + 2 * s->timeout_ns + LATE_NS;
+	uint64_t most = job_longest_ns(&plan->client) + 2 * plan->client.timeout_ns + LATE_NS;
 
 	int rc = host_knobs_read(&record->knobs, e);
 	if (rc < 0) {
@@ -110,7 +108,7 @@ static int record_check(struct trial_record *record, const struct settings *s, s
 		struct endpoint_record *end = server ? &record->server : &record->client;
 		struct err why = ERR_INIT;
 
-		if (endpoint_record_check(end, s, server, most, &why) == 0)
+		if (endpoint_record_check(end, server ? &plan->server : &plan->client, most, &why) == 0)
 			continue;
 		*end = (struct endpoint_record){0}; /* what cannot be true is not kept */
 		if (rc == 0 && record->outcome == TRIAL_DONE) {
@@ -122,28 +120,28 @@ static int record_check(struct trial_record *record, const struct settings *s, s
 	return rc;
 }
 
-static int lab_ask(struct lab *lab, const struct settings *s, struct trial_record *record, struct err *e)
+static int lab_ask(struct lab *lab, const struct trial_plan *plan, struct trial_record *record, struct err *e)
 {
 	struct settings inner;
 	json_t *body = NULL;
-	uint64_t deadline = time_now_ns() + s->warmup_ns + MAX(s->duration_ns, s->max_duration_ns) + TRIAL_NS;
-	int rc = lab_inner(s, &inner, e);
+	uint64_t deadline = time_now_ns() + job_longest_ns(&plan->client) + TRIAL_NS;
 
-	if (rc == 0)
-		rc = frame_send(lab->control, FRAME_TRIAL,
-			json_pack("{s:o}", "settings", settings_json(&inner)), deadline, e);
+	lab_inner(plan, &inner);
+	int rc = frame_send(lab->control, FRAME_TRIAL, json_pack("{s:o}", "settings", settings_json(&inner)),
+		deadline, e);
 	if (rc == 0)
 		rc = lab_hear(lab, FRAME_TRIAL_RECORD, &body, deadline, e);
 	if (rc == 0)
 		rc = trial_record_from_json(record, body, READ_STREAM, e);
 	if (rc == 0)
-		rc = record_check(record, s, e);
+		rc = record_check(record, plan, e);
 	json_decref(body);
 	return rc < 0 ? err_wrap(e, "emulated host") : 0;
 }
 
 /* The machine runs by itself to its end; the record is what it left. */
-static int lab_reap(struct lab *lab, const struct settings *s, struct trial_record *record, struct err *e)
+static int lab_reap(
+	struct lab *lab, const struct trial_plan *plan, struct trial_record *record, struct err *e)
 {
 	json_t *hello = NULL, *body = NULL;
 	char how[512];
@@ -163,7 +161,7 @@ static int lab_reap(struct lab *lab, const struct settings *s, struct trial_reco
 	if (rc == 0)
 		rc = trial_record_from_json(record, body, READ_STREAM, e);
 	if (rc == 0)
-		rc = record_check(record, s, e);
+		rc = record_check(record, plan, e);
 	json_decref(hello);
 	json_decref(body);
 	if (rc == -EPIPE && machine_ended(lab->machine, true, how, sizeof(how)))
@@ -171,34 +169,35 @@ static int lab_reap(struct lab *lab, const struct settings *s, struct trial_reco
 	return rc < 0 ? err_wrap(e, "exact clock") : 0;
 }
 
-static int carry_out(struct site *site, const struct settings *s, struct trial_record *record, struct err *e)
+static int carry_out(
+	struct site *site, const struct trial_plan *plan, struct trial_record *record, struct err *e)
 {
 	int rc = 0;
 
-	if (!lab_serves(site->lab, s)) {
+	if (!lab_serves(site->lab, plan)) {
 		lab_stop(site);
-		rc = lab_boot(site, s, e);
+		rc = lab_boot(site, plan, e);
 	}
 	if (rc == 0)
-		rc = settings_exact(s) ? lab_reap(site->lab, s, record, e) : lab_ask(site->lab, s, record, e);
+		rc = plan->exact ? lab_reap(site->lab, plan, record, e) : lab_ask(site->lab, plan, record, e);
 	if (rc == 0)
-		lab_sign(site->lab, s, record);
+		lab_sign(site->lab, plan, record);
 	return rc;
 }
 
 static int lab_trial(
-	struct site *site, const struct settings *settings, struct trial_record *record, struct err *e)
+	struct site *site, const struct trial_plan *plan, struct trial_record *record, struct err *e)
 {
 	struct err why = ERR_INIT;
 	char text[1024];
 	uint64_t begin = time_now_ns(), wall = time_wall_ns();
 
 	noise_stop(&site->noise); /* that host has its own */
-	int rc = carry_out(site, settings, record, &why);
+	int rc = carry_out(site, plan, record, &why);
 	record->wall_started_ns = wall;
 	record->duration_ns = time_now_ns() - begin;
 	if (rc < 0) {
-		record->settings = *settings;
+		record->settings = plan->settings;
 		record->outcome = TRIAL_FAILED;
 		record->verified = false; /* what was read before it went wrong is nothing to go by */
 		record->client = record->server = (struct endpoint_record){0};
@@ -209,7 +208,7 @@ static int lab_trial(
 		if (site->lab)
 			site->lab->doubtful = true;
 	}
-	if (settings_exact(settings) || (site->lab && site->lab->doubtful))
+	if (plan->exact || (site->lab && site->lab->doubtful))
 		lab_stop(site);
 	if (rc == -EINTR || stop_flag)
 		return err_set(e, EINTR, "interrupted");
@@ -222,8 +221,9 @@ static int lab_trial(
 
 const struct site_row site_lab = {
 	.check = lab_check,
-	.probe = lab_probe,
 	.kernels = lab_kernels,
+	.resolve = lab_resolve,
+	.probe = lab_probe,
 	.cost_ns = lab_cost_ns,
 	.trial = lab_trial,
 	.stop = lab_stop,

@@ -11,22 +11,22 @@ struct lab {
 	int control; /* −1 on the exact clock */
 	char folder[256];
 	const char *boot;
-	struct kernel kernel;
-	struct kernel guests[LAB_GUESTS_MAX];
+	const struct kernel *kernel;
+	const struct kernel *guests[LAB_GUESTS_MAX];
 	size_t guests_n;
 	unsigned parts;
 	struct kernel_facts facts;
 	bool doubtful;
 };
 
-/* The kernel of the host, which must be able to carry such a trial out. */
-int lab_kernel(const struct settings *s, struct kernel *k, struct err *e);
+/* The kernels of the plan, the host's and its guest's; the host must be able to carry such a trial out. */
+int lab_kernels_find(struct trial_plan *plan, struct err *e);
 /* Can the host that runs (NULL: none does) carry out this trial? */
-bool lab_serves(const struct lab *lab, const struct settings *s);
+bool lab_serves(const struct lab *lab, const struct trial_plan *plan);
 /* Boots one for this trial and those of its group; it is site->lab, also on failure. */
-int lab_boot(struct site *site, const struct settings *s, struct err *e);
+int lab_boot(struct site *site, const struct trial_plan *plan, struct err *e);
 void lab_stop(struct site *site);
 /* The settings as the host inside is given them: itself is local there, and kernels have one name. */
-int lab_inner(const struct settings *s, struct settings *inner, struct err *e);
+void lab_inner(const struct trial_plan *plan, struct settings *inner);
 /* One frame of it; an error says how the machine fared. */
 int lab_hear(struct lab *lab, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e);

@@ -33,38 +33,43 @@ void lab_stop(struct site *site)
 
 /* --- what it must be able to do ---------------------------------------------------------------- */
 
-int lab_kernel(const struct settings *s, struct kernel *k, struct err *e)
+int lab_kernels_find(struct trial_plan *plan, struct err *e)
 {
-	int rc = kernel_find(k, settings_lab(s), e);
+	const struct kernel *k = NULL;
+	bool machine = plan_target(plan)->machine;
+	int rc = kernel_known(&k, settings_lab(&plan->settings), e);
 
-	if (rc == 0 && k->configured && !k->can[KERNEL_CONTAINERS])
+	if (rc < 0)
+		return rc;
+	if (k->configured && !k->can[KERNEL_CONTAINERS])
 		return err_set(e, ENOTSUP,
 			"kernel %s cannot hold containers: it lacks namespaces, veth or bridges", k->release);
-	if (rc == 0 && target_of(s)->machine && k->configured && !k->can[KERNEL_KVM])
+	if (machine && k->configured && !k->can[KERNEL_KVM])
 		return err_set(
 			e, ENOTSUP, "kernel %s cannot host virtual machines: it has no KVM", k->release);
-	if (rc == 0 && !strcmp(s->path, "vhost") && k->configured && !k->can[KERNEL_VHOST])
+	if (plan->path == VM_PATH_VHOST && k->configured && !k->can[KERNEL_VHOST])
 		return err_set(e, ENOTSUP, "kernel %s has no vhost-net", k->release);
-	return rc;
+	plan->host_kernel = k;
+	return machine ? kernel_known(&plan->guest_kernel, plan->settings.kernel, e) : 0;
 }
 
-static unsigned parts_of(const struct settings *s)
+static unsigned parts_of(const struct trial_plan *plan)
 {
-	return (target_of(s)->machine ? IMAGE_VM : 0u) | (strcmp(s->noise, "none") ? IMAGE_NOISE : 0u);
+	return (plan_target(plan)->machine ? IMAGE_VM : 0u) | (plan->noise ? IMAGE_NOISE : 0u);
 }
 
-/* Builds of one's own may share a release. */
+/* Two words may mean one kernel; builds of one's own may share a release. */
 static bool same_kernel(const struct kernel *a, const struct kernel *b)
 {
-	return !strcmp(a->release, b->release) && !strcmp(a->version, b->version) &&
-	       !strcmp(a->path, b->path);
+	return a == b || (!strcmp(a->release, b->release) && !strcmp(a->version, b->version) &&
+				 !strcmp(a->path, b->path));
 }
 
 static const struct kernel *guest_of_release(const struct lab *lab, const char *release)
 {
 	for (size_t i = 0; i < lab->guests_n; i++)
-		if (!strcmp(lab->guests[i].release, release))
-			return &lab->guests[i];
+		if (!strcmp(lab->guests[i]->release, release))
+			return lab->guests[i];
 	return NULL;
 }
 
@@ -75,21 +80,18 @@ static bool has_guest(const struct lab *lab, const struct kernel *k)
 	return there && same_kernel(there, k);
 }
 
-static int lab_add(struct lab *lab, const struct settings *s, struct err *e)
+static int lab_add(struct lab *lab, const struct trial_plan *plan, struct err *e)
 {
-	struct kernel k;
-	int rc;
+	const struct kernel *k = plan->guest_kernel;
 
-	lab->parts |= parts_of(s);
-	if (!target_of(s)->machine)
+	lab->parts |= parts_of(plan);
+	if (!k || has_guest(lab, k))
 		return 0;
-	if ((rc = kernel_find(&k, s->kernel, e)) < 0 || has_guest(lab, &k))
-		return rc;
-	const struct kernel *other = guest_of_release(lab, k.release);
+	const struct kernel *other = guest_of_release(lab, k->release);
 	if (other)
 		return err_set(e, ENOTSUP,
 			"cannot give one emulated host both %s and %s as guest kernels: both call themselves %s",
-			other->path, k.path, k.release);
+			other->path, k->path, k->release);
 	if (lab->guests_n == LAB_GUESTS_MAX)
 		return err_set(
 			e, E2BIG, "cannot give one emulated host more than %d guest kernels", LAB_GUESTS_MAX);
@@ -97,94 +99,79 @@ static int lab_add(struct lab *lab, const struct settings *s, struct err *e)
 	return 0;
 }
 
-static bool same_boot(const struct settings *a, const struct settings *b)
+static bool same_boot(const struct trial_plan *a, const struct trial_plan *b)
 {
-	return !strcmp(a->site, b->site) && !strcmp(a->host_boot, b->host_boot) &&
-	       !strcmp(a->clock, b->clock);
+	return a->exact == b->exact && same_kernel(a->host_kernel, b->host_kernel) &&
+	       !strcmp(a->settings.host_boot, b->settings.host_boot);
 }
 
-bool lab_serves(const struct lab *lab, const struct settings *s)
+bool lab_serves(const struct lab *lab, const struct trial_plan *plan)
 {
-	struct kernel host, guest;
-
-	if (!lab || lab->doubtful || lab->control < 0 || settings_exact(s) ||
-		strcmp(lab->boot, s->host_boot) || (parts_of(s) & ~lab->parts) ||
-		kernel_find(&host, settings_lab(s), ERR_IGNORED) < 0 || !same_kernel(&host, &lab->kernel))
+	if (!lab || lab->doubtful || lab->control < 0 || plan->exact ||
+		strcmp(lab->boot, plan->settings.host_boot) || (parts_of(plan) & ~lab->parts) ||
+		!same_kernel(plan->host_kernel, lab->kernel))
 		return false;
-	return !target_of(s)->machine ||
-	       (kernel_find(&guest, s->kernel, ERR_IGNORED) == 0 && has_guest(lab, &guest));
+	return !plan->guest_kernel || has_guest(lab, plan->guest_kernel);
 }
 
 /* --- boot -------------------------------------------------------------------------------------- */
 
-int lab_inner(const struct settings *s, struct settings *inner, struct err *e)
+void lab_inner(const struct trial_plan *plan, struct settings *inner)
 {
-	struct kernel k;
-	int rc;
-
-	*inner = *s;
+	*inner = plan->settings;
 	inner->site = "local";
 	inner->clock = "real";
 	inner->host_boot = "";
-	if (!target_of(s)->machine)
-		return 0;
-	if ((rc = kernel_find(&k, s->kernel, e)) < 0)
-		return rc;
-	inner->kernel = str_keep(k.release);
-	return 0;
+	if (plan->guest_kernel)
+		inner->kernel = str_keep(plan->guest_kernel->release);
 }
 
-static int lab_document(const struct settings *s, json_t **out, struct err *e)
+static struct boot_document lab_document(const struct trial_plan *plan)
 {
 	struct settings inner;
-	int rc = lab_inner(s, &inner, e);
+	struct boot_document document = {.role = plan->exact ? BOOT_EXACT : BOOT_HOST};
 
-	if (rc < 0)
-		return rc;
-	*out = json_pack("{s:s, s:b}", "role", settings_exact(s) ? "exact" : "host", "emulated", 1);
-	if (settings_exact(s))
-		json_object_set_new(*out, "plan", json_pack("{s:o}", "settings", settings_json(&inner)));
-	return 0;
+	lab_inner(plan, &inner);
+	if (plan->exact)
+		document.plan = json_pack("{s:o}", "settings", settings_json(&inner));
+	return document;
 }
 
-static unsigned lab_memory(const struct site *site, const struct lab *lab, const struct settings *s)
+static unsigned lab_memory(const struct site *site, const struct lab *lab, const struct trial_plan *plan)
 {
-	uint64_t guest = target_of(s)->machine ? s->memory_bytes : 0;
+	uint64_t guest = plan_target(plan)->machine ? plan->settings.memory_bytes : 0;
 
 	for (size_t i = 0; i < site->group_n; i++)
-		if (target_of(site->group[i])->machine)
-			guest = MAX(guest, site->group[i]->memory_bytes);
+		if (plan_target(site->group[i])->machine)
+			guest = MAX(guest, site->group[i]->settings.memory_bytes);
 	return HOST_MIB + (lab->parts & IMAGE_VM ? HOST_VM_MIB : 0u) + (unsigned)(guest >> 20);
 }
 
 static int lab_launch(
-	const struct site *site, struct lab *lab, const struct settings *s, int theirs, struct err *e)
+	const struct site *site, struct lab *lab, const struct trial_plan *plan, int theirs, struct err *e)
 {
 	char agent[4096], image[1024];
-	json_t *document = NULL;
+	AUTO(boot_document_free) struct boot_document document = lab_document(plan);
 	int rc = target_agent(agent, sizeof(agent), e);
 
 	if (rc == 0)
 		rc = image_host(
-			&lab->kernel, agent, lab->parts, lab->guests, lab->guests_n, image, sizeof(image), e);
-	if (rc == 0)
-		rc = lab_document(s, &document, e);
+			lab->kernel, agent, lab->parts, lab->guests, lab->guests_n, image, sizeof(image), e);
 	if (rc == 0) {
-		const struct machine_options o = {.kernel = &lab->kernel,
+		const struct machine_options o = {.kernel = lab->kernel,
 			.image = image,
-			.append = s->host_boot,
-			.document = document,
+			.append = plan->settings.host_boot,
+			.document = &document,
 			.mark = undo_mark(),
 			.folder = lab->folder,
 			.control = theirs,
 			.accel = ACCEL_TCG,
 			.host = true,
-			.exact = settings_exact(s),
+			.exact = plan->exact,
 			.cpus = HOST_CPUS,
-			.memory_mib = lab_memory(site, lab, s)};
+			.memory_mib = lab_memory(site, lab, plan)};
 		rc = machine_start(&lab->machine, &o, e);
 	}
-	json_decref(document);
 	return rc;
 }
 
@@ -228,35 +215,35 @@ static int lab_greet(struct lab *lab, struct err *e)
 		rc = frame_hello_read(hello, &lab->facts, e);
 	lab->facts.boot_ns = time_now_ns() - machine_started_ns(lab->machine);
 	json_decref(hello);
-	return rc < 0 ? err_wrap(e, "cannot boot an emulated host with kernel %s", lab->kernel.release) : 0;
+	return rc < 0 ? err_wrap(e, "cannot boot an emulated host with kernel %s", lab->kernel->release) : 0;
 }
 
-int lab_boot(struct site *site, const struct settings *s, struct err *e)
+int lab_boot(struct site *site, const struct trial_plan *plan, struct err *e)
 {
 	struct lab *lab = site->lab = mem_alloc(sizeof(*lab));
-	int ends[2] = {-1, -1}, rc = lab_kernel(s, &lab->kernel, e);
 	struct qemu q;
+	int ends[2] = {-1, -1};
 
 	lab->control = -1;
-	lab->boot = s->host_boot;
-	if (rc == 0)
-		rc = lab_add(lab, s, e);
-	for (size_t i = 0; rc == 0 && !settings_exact(s) && i < site->group_n; i++)
-		if (same_boot(site->group[i], s))
+	lab->boot = plan->settings.host_boot;
+	lab->kernel = plan->host_kernel;
+	int rc = lab_add(lab, plan, e);
+	for (size_t i = 0; rc == 0 && !plan->exact && i < site->group_n; i++)
+		if (same_boot(site->group[i], plan))
 			rc = lab_add(lab, site->group[i], e);
 	if (rc == 0)
 		rc = qemu_find(&q, e);
 	if (rc == 0)
 		rc = undo_folder_make(lab->folder, sizeof(lab->folder), e);
-	if (rc == 0 && !settings_exact(s) && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+	if (rc == 0 && !plan->exact && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		rc = err_sys(e, "cannot make a control stream");
 	if (rc < 0)
 		return rc;
 	lab->control = ends[0];
 	snprintf(lab->facts.program, sizeof(lab->facts.program), "QEMU %s", q.version);
 	str_copy(lab->facts.accel, sizeof(lab->facts.accel), accel_name(ACCEL_TCG));
-	rc = lab_launch(site, lab, s, ends[1], e);
+	rc = lab_launch(site, lab, plan, ends[1], e);
 	if (ends[1] >= 0)
 		close(ends[1]);
-	return rc < 0 || settings_exact(s) ? rc : lab_greet(lab, e);
+	return rc < 0 || plan->exact ? rc : lab_greet(lab, e);
 }

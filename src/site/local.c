@@ -33,7 +33,6 @@ static void warn_of_sharing(struct site *site, const struct settings *s)
 static int local_check(struct site *site, struct settings *s, struct err *e)
 {
 	cpus isolated, housekeeping;
-	pid_t running = target_running(s);
 	int rc = check_cpu(site, "client", s->client_cpu, e);
 
 	if (rc == 0)
@@ -41,40 +40,54 @@ static int local_check(struct site *site, struct settings *s, struct err *e)
 	if (rc == 0 && s->isolate[0] &&
 		(rc = tune_partition(&site->host, s->isolate, &isolated, &housekeeping, e)) < 0)
 		e->exit = EXIT_USAGE;
-	if (rc == 0 && profile_of(s)->writes)
-		rc = tune_allowed(&site->host, running, site->options.yes, e);
+	target_running(s); /* it decides what is empty */
 	if (rc == 0)
 		warn_of_sharing(site, s);
 	return rc;
 }
 
-static enum target_answer local_probe(const struct settings *s, char *reason, size_t size, bool *privilege)
+static int local_allow(struct site *site, const struct settings *s, struct err *e)
 {
-	return noise_possible(s->noise, reason, size) ? target_probe(s, reason, size, privilege) : TARGET_NO;
+	struct settings asked = *s; /* what a running target decides was filled in by the check */
+
+	if (!profile_of(s)->writes)
+		return 0;
+	return tune_allowed(&site->host, target_running(&asked), site->options.yes, e);
 }
 
-static int local_plan(struct site *site, const struct settings *s, json_t *all, struct err *e)
+static int local_resolve(struct trial_plan *plan, struct err *e)
+{
+	char reason[512];
+
+	return noise_possible(plan->noise, reason, sizeof(reason)) ? target_resolve(plan, e)
+								   : err_set(e, ENOENT, "%s", reason);
+}
+
+static int local_tuning(struct site *site, const struct trial_plan *plan, json_t *all, struct err *e)
 {
 	static const struct subject nobody;
 
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
-		struct undo_list *plan = NULL;
-		int rc = tune_plan_make(&plan, &site->host, (enum tune_stage)stage, s, &nobody, e);
+		struct undo_list *made = NULL;
+		int rc =
+			tune_plan_make(&made, &site->host, (enum tune_stage)stage, &plan->tuning, &nobody, e);
 		if (rc < 0)
 			return rc;
-		json_t *part = undo_list_json(plan);
+		json_t *part = undo_list_json(made);
 		json_array_extend(all, part);
 		json_decref(part);
-		undo_list_free(plan);
+		undo_list_free(made);
 	}
 	return 0;
 }
 
 /* Whether KVM works is seen before a kernel is fetched for it, and none for machines that cannot be made. */
-static void local_kernels(const struct settings *s, const char *words[SITE_KERNELS])
+static void local_kernels(const struct trial_plan *plan, const char *words[SITE_KERNELS])
 {
-	if (target_of(s)->boots && strcmp(s->accel, "kvm") && target_makes_machines(s))
-		words[1] = s->kernel[0] ? s->kernel : "stock";
+	const char *kernel = plan->settings.kernel;
+
+	if (plan_target(plan)->boots && plan->accel != ACCEL_WISH_KVM && target_makes_machines(plan))
+		words[1] = kernel[0] ? kernel : "stock";
 }
 
 static double local_cost_ns(const struct settings *s, double measured_ns)
@@ -84,9 +97,11 @@ static double local_cost_ns(const struct settings *s, double measured_ns)
 
 const struct site_row site_local = {
 	.check = local_check,
-	.probe = local_probe,
-	.plan = local_plan,
+	.allow = local_allow,
 	.kernels = local_kernels,
+	.resolve = local_resolve,
+	.probe = target_probe,
+	.tuning = local_tuning,
 	.cost_ns = local_cost_ns,
 	.trial = site_trial_local,
 };

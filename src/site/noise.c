@@ -11,35 +11,21 @@
 #include <stdio.h>
 
 static const struct row {
-	const char *kind, *program;
+	const char *name, *program;
 	const char *const *argv; /* "%d": twice the number of CPUs */
 } rows[] = {
-	{"cpu", "stress-ng",
+	[NOISE_KIND_CPU] = {"cpu", "stress-ng",
 		(const char *const[]){"stress-ng", "--quiet", "--cpu", "%d", "--temp-path", "/tmp", NULL}},
 };
 
-static const struct row *row_find(const char *kind)
+bool noise_possible(enum noise_kind kind, char *reason, size_t size)
 {
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-		if (!strcmp(rows[i].kind, kind))
-			return &rows[i];
-	return NULL;
-}
-
-bool noise_possible(const char *kind, char *reason, size_t size)
-{
-	const struct row *row = row_find(kind);
+	const struct row *row = &rows[kind];
 	char path[512];
 
-	if (!strcmp(kind, "none"))
+	if (kind == NOISE_KIND_NONE || program_find(row->program, path, sizeof(path)))
 		return true;
-	if (!row) {
-		snprintf(reason, size, "no noise is called '%s'", kind);
-		return false;
-	}
-	if (program_find(row->program, path, sizeof(path)))
-		return true;
-	snprintf(reason, size, "noise %s needs %s, which is not on PATH (try: apt-get install %s)", kind,
+	snprintf(reason, size, "noise %s needs %s, which is not on PATH (try: apt-get install %s)", row->name,
 		row->program, row->program);
 	return false;
 }
@@ -47,20 +33,20 @@ bool noise_possible(const char *kind, char *reason, size_t size)
 void noise_stop(struct noise *noise)
 {
 	child_stop(&noise->child, 2 * NS_PER_S);
-	noise->kind = NULL;
+	noise->kind = NOISE_KIND_NONE;
 }
 
-int noise_ensure(struct noise *noise, const char *kind, struct err *e)
+int noise_ensure(struct noise *noise, enum noise_kind kind, struct err *e)
 {
 	const char *argv[16], *environment[] = {undo_mark(), NULL};
-	const struct row *row = row_find(kind);
+	const struct row *row = &rows[kind];
 	char count[16], reason[256];
 	size_t n = 0;
 
-	if (noise->kind && !strcmp(noise->kind, kind) && child_wait(&noise->child, 0, NULL, ERR_IGNORED) == 0)
+	if (kind && noise->kind == kind && child_wait(&noise->child, 0, NULL, ERR_IGNORED) == 0)
 		return 0;
 	noise_stop(noise);
-	if (!strcmp(kind, "none"))
+	if (kind == NOISE_KIND_NONE)
 		return 0;
 	if (!noise_possible(kind, reason, sizeof(reason)))
 		return err_set(e, ENOENT, "cannot make noise: %s", reason);
@@ -75,6 +61,6 @@ int noise_ensure(struct noise *noise, const char *kind, struct err *e)
 	int rc = child_spawn(&noise->child, &spawn, e);
 	if (rc < 0)
 		return err_wrap(e, "cannot make noise");
-	noise->kind = row->kind;
+	noise->kind = kind;
 	return 0;
 }

@@ -3,17 +3,18 @@
  * until one wants another. */
 #pragma once
 
-#include "testbed/testbed.h"
+#include "spec/plan.h"
+#include "sys/sys.h"
 
 struct noise {
 	struct child child;
-	const char *kind; /* a row's name; NULL: none */
+	enum noise_kind kind; /* NOISE_KIND_NONE: none runs */
 };
 #define NOISE_NONE ((struct noise){.child = {0, -1}})
 
-/* Sees to it that exactly this noise runs: "none" stops what is there.  -ENOENT with advice when the program
- * is missing. */
-int noise_ensure(struct noise *noise, const char *kind, struct err *e);
+/* Sees to it that exactly this noise runs: NOISE_KIND_NONE stops what is there.  -ENOENT with advice when the
+ * program is missing. */
+int noise_ensure(struct noise *noise, enum noise_kind kind, struct err *e);
 void noise_stop(struct noise *noise);
 /* Can it be made here?  Otherwise the reason. */
-bool noise_possible(const char *kind, char *reason, size_t size);
+bool noise_possible(enum noise_kind kind, char *reason, size_t size);

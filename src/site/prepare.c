@@ -4,23 +4,25 @@
 
 struct fetching {
 	json_t *tried; /* word → true */
-	void (*progress)(const char *doing, void *arg);
+	boot_progress progress;
 	void *arg;
 };
 
 /* Is `word` a kernel that is not here and can be had? */
 static bool lacking(const char *word)
 {
-	struct kernel k;
+	const struct kernel *k;
 
-	return kernel_find(&k, word, ERR_IGNORED) < 0 && kernel_fetchable(word);
+	return kernel_known(&k, word, ERR_IGNORED) < 0 && kernel_fetchable(word);
 }
 
 const char *site_lacks(const struct settings *s, size_t which)
 {
 	const char *words[SITE_KERNELS] = {NULL};
+	struct trial_plan plan;
 
-	site_row_of(s)->kernels(s, words);
+	if (plan_make(&plan, s, ERR_IGNORED) == 0)
+		site_row_of(plan.site)->kernels(&plan, words);
 	return words[which] && lacking(words[which]) ? words[which] : NULL;
 }
 
@@ -41,8 +43,7 @@ static int want(struct fetching *f, const char *word, struct err *e)
 	if (!word || json_object_get(f->tried, word))
 		return 0;
 	json_object_set_new(f->tried, word, json_true());
-	AUTO_FREE char *doing = str_format(SITE_FETCHING "%s into the cache", word);
-	f->progress(doing, f->arg);
+	f->progress(&(struct boot_doing){BOOT_STEP_KERNEL, word, -1}, f->arg);
 	int rc = kernel_fetch(&k, word, f->progress, f->arg, &why);
 	if (rc == -EINTR) {
 		*e = why;
@@ -53,8 +54,7 @@ static int want(struct fetching *f, const char *word, struct err *e)
 	return 0;
 }
 
-int site_prepare(const struct settings *trials, size_t n, void (*progress)(const char *doing, void *arg),
-	void *arg, struct err *e)
+int site_prepare(const struct settings *trials, size_t n, boot_progress progress, void *arg, struct err *e)
 {
 	struct fetching f = {.tried = json_object(), .progress = progress, .arg = arg};
 	int rc = 0;

@@ -21,12 +21,15 @@ static int say_error(int fd, const struct err *why, struct err *e)
 
 static int carry_out(struct site *site, const json_t *plan, struct trial_record *record, struct err *e)
 {
+	struct trial_plan resolved;
 	struct settings s;
 	int rc = settings_from_json(&s, json_object_get(plan, "settings"), READ_STREAM, e);
 
 	if (rc == 0)
 		rc = site_check(site, &s, e);
-	return rc < 0 ? rc : site_trial(site, &s, record, e);
+	if (rc == 0)
+		rc = site_plan(site, &s, &resolved, e);
+	return rc < 0 ? rc : site_trial(site, &resolved, record, e);
 }
 
 static int answer(struct site *site, int fd, const json_t *plan, struct err *e)
@@ -41,13 +44,10 @@ static int answer(struct site *site, int fd, const json_t *plan, struct err *e)
 
 static int serve_plan(struct site *site, int fd, const char *path, struct err *e)
 {
-	json_error_t mistake;
-	json_t *document = json_load_file(path, JSON_REJECT_DUPLICATES, &mistake);
-	int rc = document ? answer(site, fd, json_object_get(document, "plan"), e)
-			  : err_set(e, EINVAL, "cannot read %s: %s", path, mistake.text);
+	AUTO(boot_document_free) struct boot_document document = {0};
+	int rc = boot_document_load(&document, path, e);
 
-	json_decref(document);
-	return rc;
+	return rc < 0 ? rc : answer(site, fd, document.plan, e);
 }
 
 int site_serve(struct site *site, int fd, const char *plan, struct err *e)

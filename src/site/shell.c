@@ -18,7 +18,7 @@
 #define CPUS         2 /* unless said otherwise */
 #define SCRIPT_BYTES (1u << 20)
 
-static int script_read(json_t *document, struct err *e)
+static int script_read(struct boot_document *document, struct err *e)
 {
 	AUTO(buf_free) struct buf script = {0};
 	char chunk[4096];
@@ -34,22 +34,27 @@ static int script_read(json_t *document, struct err *e)
 	}
 	if (stop_flag)
 		return err_set(e, EINTR, "interrupted");
-	json_t *text = json_stringn(script.data ? script.data : "", script.len);
-	if (!text)
-		return err_set(e, EINVAL, "cannot give an emulated host that script: it is not UTF-8");
-	json_object_set_new(document, "script", text);
+	document->script = str_dup(script.data ? script.data : "");
+	json_t *text = json_string(document->script);
+	bool utf8 = text != NULL;
+	json_decref(text);
+	if (!utf8 || strlen(document->script) != script.len)
+		return err_set(
+			e, EINVAL, "cannot give an emulated host that script: it is not text in UTF-8");
 	return 0;
 }
 
-static int document_make(bool terminal, json_t **out, struct err *e)
+static int document_make(bool terminal, struct boot_document *out, struct err *e)
 {
 	struct winsize size = {0};
 	const char *term = getenv("TERM");
 
 	ioctl(STDIN_FILENO, TIOCGWINSZ, &size);
-	*out = json_pack("{s:s, s:b, s:i, s:i, s:s}", "role", "shell", "emulated", 1, "rows",
-		(int)size.ws_row, "columns", (int)size.ws_col, "term", term ? term : "");
-	return terminal ? 0 : script_read(*out, e);
+	out->role = BOOT_SHELL;
+	out->rows = size.ws_row;
+	out->columns = size.ws_col;
+	str_copy(out->term, sizeof(out->term), term ? term : "");
+	return terminal ? 0 : script_read(out, e);
 }
 
 /* What the shell ended with; without a word of it the machine has ended by itself. */
@@ -85,7 +90,7 @@ static int run(const struct kernel *k, const struct shell_options *shell, const 
 	int ends[2];
 	struct machine *m = NULL;
 	struct termios before;
-	json_t *document = NULL;
+	AUTO(boot_document_free) struct boot_document document = {0};
 	bool terminal = tcgetattr(STDIN_FILENO, &before) == 0;
 	int rc = document_make(o.keys, &document, e);
 
@@ -94,7 +99,7 @@ static int run(const struct kernel *k, const struct shell_options *shell, const 
 	if (rc == 0) {
 		control = ends[0];
 		o.control = ends[1];
-		o.document = document;
+		o.document = &document;
 		rc = machine_start(&m, &o, e);
 		close(ends[1]);
 	}
@@ -103,7 +108,6 @@ static int run(const struct kernel *k, const struct shell_options *shell, const 
 	if (rc > 0)
 		rc = status_take(control, m, status, e);
 	machine_stop(m);
-	json_decref(document);
 	if (terminal)
 		tcsetattr(STDIN_FILENO, TCSANOW, &before);
 	return rc;
@@ -111,20 +115,20 @@ static int run(const struct kernel *k, const struct shell_options *shell, const 
 
 int site_shell(const struct shell_options *shell, int *status, struct err *e)
 {
-	struct kernel k;
+	const struct kernel *k = NULL;
 	char agent[4096], image[1024], folder[256];
-	int rc = kernel_find(&k, shell->kernel, e);
+	int rc = kernel_known(&k, shell->kernel, e);
 
 	if (rc == 0)
 		rc = target_agent(agent, sizeof(agent), e);
 	if (rc == 0)
 		rc = image_host(
-			&k, agent, IMAGE_VM | IMAGE_NOISE | IMAGE_SHELL, &k, 1, image, sizeof(image), e);
+			k, agent, IMAGE_VM | IMAGE_NOISE | IMAGE_SHELL, &k, 1, image, sizeof(image), e);
 	if (rc == 0)
 		rc = undo_folder_make(folder, sizeof(folder), e);
 	if (rc < 0)
 		return rc;
-	rc = run(&k, shell, image, folder, status, e);
+	rc = run(k, shell, image, folder, status, e);
 	int removed = undo_folder_remove(folder, rc < 0 ? ERR_IGNORED : e);
 	return rc < 0 ? rc : removed;
 }

@@ -8,20 +8,20 @@
 static const struct undo_table *const tables[] = {&tune_table};
 static const struct site_row *const rows[SITES_N] = {[SITE_LOCAL] = &site_local, [SITE_LAB] = &site_lab};
 
-const struct site_row *site_row_of(const struct settings *s)
+const struct site_row *site_row_of(enum site_kind kind)
 {
-	return rows[settings_site(s)];
+	return rows[kind];
 }
 
-static const struct site_row *row_of(const struct site *site, const struct settings *s)
+static const struct site_row *row_of(const struct site *site, enum site_kind kind)
 {
-	return site->options.rows ? &site->options.rows[settings_site(s)] : site_row_of(s);
+	return site->options.rows ? &site->options.rows[kind] : rows[kind];
 }
 
 static void stop_all(struct site *site)
 {
 	for (size_t i = 0; i < SITES_N; i++) {
-		const struct site_row *row = site->options.rows ? &site->options.rows[i] : rows[i];
+		const struct site_row *row = row_of(site, (enum site_kind)i);
 		if (row->stop)
 			row->stop(site);
 	}
@@ -45,11 +45,15 @@ int site_open(struct site **out, const struct site_options *options, struct err 
 	struct site *site = mem_alloc(sizeof(*site));
 	int rc;
 
-	*site = (struct site){.root = -1, .host = UNDO_HOST_NONE, .options = *options, .noise = NOISE_NONE};
+	*site = (struct site){.root = -1,
+		.host = UNDO_HOST_NONE,
+		.options = *options,
+		.inside = host_emulated(),
+		.noise = NOISE_NONE};
 	rc = site->root = root_open("/", e);
 	if (rc >= 0)
 		rc = undo_open(&site->host, site->root, tables, ARRAY_LEN(tables), e);
-	if (rc >= 0)
+	if (rc >= 0 && !options->planning)
 		rc = refuse_leftover(site, e);
 	if (rc < 0) {
 		site_close(site);
@@ -71,20 +75,27 @@ void site_close(struct site *site)
 	free(site);
 }
 
-/* A word that can be no kernel.  One that only is not here is a reason to skip, see site_probe(). */
+/* A word that can be no kernel.  One that only is not here is a reason to skip, see site_resolve(). */
 static int check_kernels(const struct settings *s, struct err *e)
 {
 	const char *const words[] = {
 		settings_lab(s), target_of(s)->machine && s->kernel[0] ? s->kernel : NULL};
 	struct err why = ERR_INIT;
-	struct kernel k;
+	const struct kernel *k;
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (words[i] && kernel_find(&k, words[i], &why) < 0 && why.exit == EXIT_USAGE) {
+		if (words[i] && kernel_known(&k, words[i], &why) < 0 && why.exit == EXIT_USAGE) {
 			*e = why;
 			return -why.code;
 		}
 	return 0;
+}
+
+static int allow(struct site *site, const struct settings *s, struct err *e)
+{
+	const struct site_row *row = row_of(site, settings_site(s));
+
+	return row->allow ? row->allow(site, s, e) : 0;
 }
 
 int site_check(struct site *site, struct settings *s, struct err *e)
@@ -94,29 +105,47 @@ int site_check(struct site *site, struct settings *s, struct err *e)
 	if (rc == 0)
 		rc = target_check(s, e);
 	/* Within an emulated host any kernel will do that it was given, so none is named there. */
-	if (rc == 0 && target_of(s)->boots && !s->kernel[0] && !host_emulated())
+	if (rc == 0 && target_of(s)->boots && !s->kernel[0] && !site->inside)
 		s->kernel = "stock";
 	if (rc == 0)
 		rc = check_kernels(s, e);
-	if (rc == 0 && profile_find(s->profile) < 0) {
-		err_usage(e, "cannot use profile '%s': there is no such profile", s->profile);
-		return err_try(e, "stock, low-latency or command");
-	}
-	return rc < 0 ? rc : row_of(site, s)->check(site, s, e);
+	if (rc == 0)
+		rc = row_of(site, settings_site(s))->check(site, s, e);
+	return rc < 0 || site->options.planning ? rc : allow(site, s, e);
 }
 
-enum target_answer site_probe(
-	struct site *site, const struct settings *s, char *reason, size_t size, bool *privilege)
+int site_allowed(struct site *site, const struct settings *settings, struct err *e)
 {
+	int rc = refuse_leftover(site, e);
+
+	return rc < 0 ? rc : allow(site, settings, e);
+}
+
+int site_plan(struct site *site, const struct settings *s, struct trial_plan *plan, struct err *e)
+{
+	int rc = plan_make(plan, s, e);
+
+	return rc < 0 ? rc : row_of(site, plan->site)->resolve(plan, e);
+}
+
+enum target_answer site_resolve(struct site *site, const struct settings *s, struct trial_plan *plan,
+	char *reason, size_t size, bool *privilege)
+{
+	struct err e = ERR_INIT;
+
 	*privilege = false;
-	return row_of(site, s)->probe(s, reason, size, privilege);
+	if (site_plan(site, s, plan, &e) == 0)
+		return row_of(site, plan->site)->probe(plan, reason, size, privilege);
+	err_string(&e, reason, size);
+	*privilege = e.code == EPERM || e.code == EACCES;
+	return TARGET_NO;
 }
 
-int site_plan_json(struct site *site, const struct settings *settings, json_t **out, struct err *e)
+int site_tuning_json(struct site *site, const struct trial_plan *plan, json_t **out, struct err *e)
 {
-	const struct site_row *row = row_of(site, settings);
+	const struct site_row *row = row_of(site, plan->site);
 	json_t *all = json_array();
-	int rc = row->plan ? row->plan(site, settings, all, e) : 0;
+	int rc = row->tuning ? row->tuning(site, plan, all, e) : 0;
 
 	if (rc < 0)
 		json_decref(all);
@@ -127,17 +156,17 @@ int site_plan_json(struct site *site, const struct settings *settings, json_t **
 
 double site_trial_cost_ns(const struct settings *s, double measured_ns)
 {
-	return site_row_of(s)->cost_ns(s, measured_ns);
+	return site_row_of(settings_site(s))->cost_ns(s, measured_ns);
 }
 
-void site_group(struct site *site, const struct settings *const *trials, size_t n)
+void site_group(struct site *site, const struct trial_plan *const *trials, size_t n)
 {
 	stop_all(site);
 	site->group = trials;
 	site->group_n = n;
 }
 
-int site_trial(struct site *site, const struct settings *settings, struct trial_record *record, struct err *e)
+int site_trial(struct site *site, const struct trial_plan *plan, struct trial_record *record, struct err *e)
 {
-	return row_of(site, settings)->trial(site, settings, record, e);
+	return row_of(site, plan->site)->trial(site, plan, record, e);
 }

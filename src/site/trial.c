@@ -6,13 +6,13 @@
  * what makes the whole run pointless (an interrupt, a machine that cannot be put back) is an error.
  *
  * Nobody listens for control: frames go over the stream that each agent inherited.  Every wait has a
- * deadline.  While the endpoints measure this process sleeps, and wakes every WITNESS_PERIOD_NS for a sample.
+ * deadline.  While the endpoints measure this process sleeps, and wakes every SAMPLER_PERIOD_NS for a sample.
  */
 #include "hosts.h"
 
+#include "attribution.h"
 #include "guest.h"
 #include "stat/stat.h"
-#include "witness.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -23,11 +23,11 @@
 
 struct session {
 	struct site *site;
-	const struct settings *settings;
+	const struct trial_plan *plan;
 	struct trial_record *record;
 	struct target *target;
 	struct tune *tune;
-	struct witness *witness;
+	struct sampler *sampler;
 	uint64_t begun_ns;   /* the trial */
 	uint64_t started_ns; /* of the virtual machine, where there is one */
 	json_t *guest_knobs; /* the half of the tuning that is in a guest; NULL: none */
@@ -44,11 +44,11 @@ static int tune_stage(struct session *s, enum tune_stage stage, struct err *e)
 	int rc = target_subject(s->target, subject, e);
 
 	if (rc == 0)
-		rc = tune_plan_make(&plan, &s->site->host, stage, s->settings, subject, e);
+		rc = tune_plan_make(&plan, &s->site->host, stage, &s->plan->tuning, subject, e);
 	if (rc == 0)
 		rc = tune_apply(s->tune, plan, e);
 	if (rc == 0 && stage == TUNE_LIVE)
-		rc = witness_start(&s->witness, s->site->root, subject, &s->site->host.cgroups, e);
+		rc = sampler_start(&s->sampler, s->site->root, subject, &s->site->host.cgroups, e);
 	free(subject);
 	return rc;
 }
@@ -96,18 +96,18 @@ static int an_end_failed(struct session *s, struct err *e)
 	return agent_failed(s, NULL, e);
 }
 
-/* Tells one endpoint its plan and waits until it is ready; a server's ports are put into the plan. */
-static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struct err *e)
+/* Tells one end its job and waits until it is ready; `ports` become those of a server. */
+static int prepare_endpoint(struct session *s, const struct endpoint_job *job, uint16_t *ports, struct err *e)
 {
 	uint64_t deadline = time_now_ns() + boot_patience_ns(HANDSHAKE_NS);
-	int fd = target_control(s->target, plan->server);
+	int fd = target_control(s->target, job->server);
 	struct kernel_facts *guest = &s->record->guest;
 	json_t *body = NULL;
 	int rc = control_expect(fd, FRAME_HELLO, &body, deadline, e);
 
 	if (rc < 0)
 		return rc;
-	bool booted = plan->server && target_guest(s->target, guest, &s->started_ns);
+	bool booted = job->server && target_guest(s->target, guest, &s->started_ns);
 	rc = frame_hello_read(body, booted ? guest : NULL, e);
 	if (booted && s->started_ns)
 		guest->boot_ns = time_now_ns() - s->started_ns;
@@ -115,20 +115,20 @@ static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struc
 		guest->init_ns = guest->ready_ns = 0;
 	json_decref(body);
 	if (rc == 0)
-		rc = frame_send(fd, FRAME_PLAN, endpoint_plan_json(plan), deadline, e);
+		rc = frame_send(fd, FRAME_PLAN, job_json(job), deadline, e);
 	if (rc == 0)
 		rc = control_expect(fd, FRAME_READY, &body, deadline, e);
-	if (rc < 0 || !plan->server) {
+	if (rc < 0 || !job->server) {
 		if (rc == 0)
 			json_decref(body);
 		return rc;
 	}
-	const json_t *ports = json_object_get(body, "ports");
-	for (size_t i = 0; i < s->settings->flows; i++) {
-		json_int_t port = json_integer_value(json_array_get(ports, i));
+	const json_t *said = json_object_get(body, "ports");
+	for (size_t i = 0; i < job->flows; i++) {
+		json_int_t port = json_integer_value(json_array_get(said, i));
 		if (port < 1 || port > 65535)
 			rc = err_set(e, EPROTO, "the server is ready, but does not say on which ports");
-		plan->ports[i] = (uint16_t)port;
+		ports[i] = (uint16_t)port;
 	}
 	json_decref(body);
 	return rc;
@@ -136,17 +136,16 @@ static int prepare_endpoint(struct session *s, struct endpoint_plan *plan, struc
 
 static int prepare_endpoints(struct session *s, struct err *e)
 {
-	struct endpoint_plan plan = {.server = true,
-		.lock_memory = profile_of(s->settings)->locks_memory,
-		.settings = *s->settings};
-	int rc = rng_token(plan.token, e);
+	struct endpoint_job server = s->plan->server, client = s->plan->client;
+	int rc = rng_token(server.token, e);
 
-	if (rc == 0 && str_copy(plan.address, sizeof(plan.address), target_address(s->target)))
+	if (rc == 0 && str_copy(server.address, sizeof(server.address), target_address(s->target)))
 		rc = err_set(e, EINVAL, "cannot use an address of that length");
-	if (rc == 0 && (rc = prepare_endpoint(s, &plan, e)) < 0)
+	memcpy(client.token, server.token, sizeof(client.token));
+	memcpy(client.address, server.address, sizeof(client.address));
+	if (rc == 0 && (rc = prepare_endpoint(s, &server, client.ports, e)) < 0)
 		rc = agent_failed(s, end_name(true), e);
-	plan.server = false;
-	if (rc == 0 && (rc = prepare_endpoint(s, &plan, e)) < 0)
+	if (rc == 0 && (rc = prepare_endpoint(s, &client, NULL, e)) < 0)
 		rc = agent_failed(s, end_name(false), e);
 	return rc;
 }
@@ -157,8 +156,8 @@ static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
 	while (!stop_flag) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		int n = poll(
-			&p, 1, (int)((s->site->options.exact ? NS_PER_S : WITNESS_PERIOD_NS) / NS_PER_MS));
-		witness_sample(s->witness);
+			&p, 1, (int)((s->site->options.exact ? NS_PER_S : SAMPLER_PERIOD_NS) / NS_PER_MS));
+		sampler_sample(s->sampler);
 		if (n > 0)
 			return 0;
 		if (n < 0 && errno != EINTR)
@@ -183,8 +182,8 @@ static int take_record(struct session *s, bool server, uint64_t deadline, struct
 		json_decref(body);
 	}
 	if (rc == 0)
-		rc = endpoint_record_check(
-			record, s->settings, server, time_now_ns() - s->begun_ns + SLACK_NS, e);
+		rc = endpoint_record_check(record, server ? &s->plan->server : &s->plan->client,
+			time_now_ns() - s->begun_ns + SLACK_NS, e);
 	if (rc < 0 && rc != -EINTR) {
 		*record = (struct endpoint_record){0}; /* what cannot be true is not kept */
 		agent_failed(s, end_name(server), e);
@@ -194,12 +193,11 @@ static int take_record(struct session *s, bool server, uint64_t deadline, struct
 
 static int measure(struct session *s, struct err *e)
 {
-	const struct settings *set = s->settings;
-	const struct workload_row *row = workload_find(set->workload);
-	bool counted = row->kind == WORKLOAD_RR && set->transactions;
+	const struct endpoint_job *job = &s->plan->client;
+	bool counted = job->workload->kind == WORKLOAD_RR && job->transactions;
 	uint64_t begin = time_now_ns(), grace = begin + HANDSHAKE_NS, slack = boot_patience_ns(SLACK_NS);
-	uint64_t deadline = begin + set->warmup_ns + (counted ? set->max_duration_ns : set->duration_ns) +
-			    2 * set->timeout_ns + slack;
+	uint64_t deadline = begin + job->warmup_ns + (counted ? job->max_duration_ns : job->duration_ns) +
+			    2 * job->timeout_ns + slack;
 	int rc = frame_send(target_control(s->target, true), FRAME_GO, json_object(), grace, e);
 
 	if (rc == 0)
@@ -216,9 +214,9 @@ static int measure(struct session *s, struct err *e)
 	if (rc == 0)
 		frame_send(target_control(s->target, true), FRAME_STOP, json_object(), deadline, ERR_IGNORED);
 	if (rc == 0)
-		rc = take_record(s, true, time_now_ns() + set->timeout_ns + slack, e);
+		rc = take_record(s, true, time_now_ns() + job->timeout_ns + slack, e);
 	s->busy = rc < 0;
-	witness_sample(s->witness);
+	sampler_sample(s->sampler);
 	return rc;
 }
 
@@ -227,24 +225,24 @@ static int measure(struct session *s, struct err *e)
 /* Both stages at once: inside, there is no time before the target. */
 static int tune_guest(struct session *s, struct err *e)
 {
-	uint64_t deadline = time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS);
+	uint64_t deadline = time_now_ns() + target_patience_ns(s->plan, HANDSHAKE_NS);
 	int fd = target_control(s->target, true), rc = 0;
 
-	for (int stage = TUNE_HOST; rc == 0 && target_of(s->settings)->machine && stage <= TUNE_LIVE; stage++)
-		rc = guest_tune(fd, s->settings, (enum tune_stage)stage, deadline, &s->guest_knobs, e);
+	for (int stage = TUNE_HOST; rc == 0 && plan_target(s->plan)->machine && stage <= TUNE_LIVE; stage++)
+		rc = guest_tune(fd, &s->plan->tuning, (enum tune_stage)stage, deadline, &s->guest_knobs, e);
 	return rc < 0 ? agent_failed(s, end_name(true), e) : 0;
 }
 
 /* Does all that is in force still hold, on both sides? */
 static int verify(struct session *s, bool *all, struct err *e)
 {
-	uint64_t deadline = time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS);
+	uint64_t deadline = time_now_ns() + target_patience_ns(s->plan, HANDSHAKE_NS);
 	bool inside = true;
 	int rc = tune_verify(s->tune, all, e);
 
 	if (rc < 0)
 		return an_end_failed(s, e);
-	if (!target_of(s->settings)->machine)
+	if (!plan_target(s->plan)->machine)
 		return 0;
 	rc = guest_verify(target_control(s->target, true), deadline, &inside, &s->guest_knobs, e);
 	*all = *all && inside;
@@ -267,27 +265,27 @@ static void judge_steadiness(struct trial_record *r)
 	r->not_steady = !warmup.steady;
 }
 
-static void judge_outcome(struct trial_record *r)
+static void judge_outcome(const struct trial_plan *plan, struct trial_record *r)
 {
 	const struct endpoint_record *ends[] = {&r->client, &r->server}, *m = trial_measured(r);
-	const struct settings *s = &r->settings;
+	uint64_t rate = plan->client.rate;
 
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
 		if (ends[i]->mistake[0] && !r->reason[0]) {
 			r->outcome = TRIAL_FAILED;
 			snprintf(r->reason, sizeof(r->reason), "%s: %s", end_name(i), ends[i]->mistake);
 		}
-	if (r->outcome == TRIAL_DONE && !m->transactions && settings_open_loop(s) && m->sent) {
+	if (r->outcome == TRIAL_DONE && !m->transactions && plan->open_loop && m->sent) {
 		r->outcome = TRIAL_FAILED;
 		snprintf(r->reason, sizeof(r->reason),
 			"asked for %llu /s, achieved %.0f /s: so late that no request of the measured time went out",
-			(unsigned long long)s->rate, trial_rate_per_s(r));
+			(unsigned long long)rate, trial_rate_per_s(r));
 	} else if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes) {
 		r->outcome = TRIAL_FAILED;
 		str_copy(r->reason, sizeof(r->reason), "nothing came through");
 	}
-	if (settings_open_loop(s))
-		r->rate_missed = trial_rate_per_s(r) < RATE_LEAST * (double)s->rate;
+	if (plan->open_loop)
+		r->rate_missed = trial_rate_per_s(r) < RATE_LEAST * (double)rate;
 	judge_steadiness(r);
 }
 
@@ -296,15 +294,14 @@ static void judge_outcome(struct trial_record *r)
 static int carry_out(struct session *s, struct err *e)
 {
 	bool before = false, after = false;
-	int rc = noise_ensure(&s->site->noise, s->settings->noise, e);
+	int rc = noise_ensure(&s->site->noise, s->plan->noise, e);
 
 	if (rc == 0)
-		rc = target_create(&s->target, s->settings, e);
+		rc = target_create(&s->target, s->plan, e);
 	if (rc == 0)
 		rc = tune_stage(s, TUNE_HOST, e);
 	if (rc == 0)
-		rc = target_start(
-			s->target, time_now_ns() + target_patience_ns(s->settings, HANDSHAKE_NS), e);
+		rc = target_start(s->target, time_now_ns() + target_patience_ns(s->plan, HANDSHAKE_NS), e);
 	if (rc == 0)
 		rc = prepare_endpoints(s, e);
 	if (rc == 0 && (rc = tune_stage(s, TUNE_LIVE, e)) < 0)
@@ -320,8 +317,9 @@ static int carry_out(struct session *s, struct err *e)
 	if (rc < 0)
 		return rc;
 	s->record->verified = before && after;
-	witness_testify(s->witness, s->record);
-	judge_outcome(s->record);
+	const struct samples samples = sampler_samples(s->sampler);
+	attribute_trial(&samples, s->record);
+	judge_outcome(s->plan, s->record);
 	return 0;
 }
 
@@ -335,7 +333,7 @@ static int take_down(struct session *s, struct err *e)
 
 	/* A guest of taut's own just ends; a user's goes on.  An agent that is still measuring hears nothing
 	 * but the end of its stream, and puts back by itself. */
-	if (s->guest_knobs && !s->busy && !target_of(s->settings)->made &&
+	if (s->guest_knobs && !s->busy && !plan_target(s->plan)->made &&
 		guest_untune(target_control(s->target, true), time_now_ns() + HANDSHAKE_NS, &problem) < 0)
 		log_warn("%s", err_string(&problem, text, sizeof(text)));
 	if (s->tune) {
@@ -349,20 +347,20 @@ static int take_down(struct session *s, struct err *e)
 	if (s->target && target_destroy(s->target, &problem) < 0)
 		log_warn("%s", err_string(&problem, text, sizeof(text)));
 	s->target = NULL;
-	witness_free(s->witness);
+	sampler_free(s->sampler);
 	rc = s->tune ? tune_revert(s->tune, e) : 0;
 	tune_free(s->tune);
 	return rc;
 }
 
 int site_trial_local(
-	struct site *site, const struct settings *settings, struct trial_record *record, struct err *e)
+	struct site *site, const struct trial_plan *plan, struct trial_record *record, struct err *e)
 {
-	struct session s = {.site = site, .settings = settings, .record = record, .begun_ns = time_now_ns()};
+	struct session s = {.site = site, .plan = plan, .record = record, .begun_ns = time_now_ns()};
 	struct err why = ERR_INIT;
 	char text[1024];
 
-	record->settings = *settings;
+	record->settings = plan->settings;
 	record->outcome = TRIAL_DONE;
 	record->wall_started_ns = time_wall_ns();
 	kernel_facts_own(&record->host);
@@ -385,7 +383,7 @@ int site_trial_local(
 	if (rc < 0) {
 		record->outcome = TRIAL_FAILED;
 		snprintf(record->reason, sizeof(record->reason), "%s", err_string(&why, text, sizeof(text)));
-		if (target_of(settings)->machine &&
+		if (plan_target(plan)->machine &&
 			why.code == EREMOTEIO) /* what a guest refuses ends its trial alone */
 			why.exit = EXIT_FAILED;
 		if (why.exit == EXIT_USAGE || why.exit == EXIT_REFUSED || why.code == ENOSPC) {

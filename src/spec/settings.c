@@ -8,6 +8,7 @@
  */
 #include "spec.h"
 
+#include <assert.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -277,6 +278,20 @@ bool setting_equal(const struct settings *a, const struct settings *b, const str
 	char x[SETTING_NUMBER_MAX], y[SETTING_NUMBER_MAX];
 
 	return !strcmp(setting_text(a, row, x, sizeof(x)), setting_text(b, row, y, sizeof(y)));
+}
+
+unsigned setting_choice(const struct settings *s, const char *key)
+{
+	const struct setting_row *row = setting_find(key);
+	const char *word = *(const char *const *)member_const(s, row), *choice = row->choices;
+	unsigned n = 0;
+
+	for (size_t len = strcspn(choice, "|"); strncmp(choice, word, len) || word[len];
+		len = strcspn(choice, "|"), n++) {
+		assert(choice[len]); /* what was set is one of them */
+		choice += len + 1;
+	}
+	return n;
 }
 
 bool settings_open_loop(const struct settings *s)

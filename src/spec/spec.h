@@ -88,6 +88,9 @@ int setting_set(struct settings *s, const char *key, const char *value, struct e
 const char *setting_text(const struct settings *s, const struct setting_row *row, char *out, size_t size)
 	__attribute__((warn_unused_result));
 #define SETTING_NUMBER_MAX 32 /* bytes of a value that is no word */
+/* Of a setting with choices: which of them its value is, from 0; choices that begin with '|' have "" first.
+ */
+unsigned setting_choice(const struct settings *s, const char *key);
 bool setting_equal(const struct settings *a, const struct settings *b, const struct setting_row *row);
 /* Fills what follows from the rest (runtime and attachment of a target) and refuses combinations that make no
  * sense. */
@@ -158,6 +161,18 @@ extern const struct profile_row profile_rows[PROFILES_N];
 int profile_find(const char *name); /* an enum profile, or -EINVAL */
 /* Of settings that have been checked. */
 const struct profile_row *profile_of(const struct settings *s);
+
+/* --- knobs in a record -------------------------------------------------------------------------- */
+
+/* Why a knob stands as it does, for programs: the key "why" beside the sentence "reason". */
+enum knob_why {
+	KNOB_WHY_NONE,  /* null: nothing that a program would have to tell apart */
+	KNOB_OTHER_WAY, /* skipped: another way to the same end was taken, so nothing is lost */
+	KNOB_WHYS
+};
+const char *knob_why_name(enum knob_why why); /* NULL for KNOB_WHY_NONE */
+/* KNOB_WHY_NONE for NULL; -ENOENT for a word that is none. */
+int knob_why_find(const char *name, enum knob_why *out);
 
 /* --- the subject: what tuning needs to know of a target ---------------------------------------- */
 

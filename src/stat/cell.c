@@ -12,7 +12,6 @@
 #include "exact.h"
 
 #include <math.h>
-#include <stdio.h>
 
 static bool has(const struct stat_cell *cell, enum stat_metric metric)
 {
@@ -69,9 +68,7 @@ static void check_sd(const struct stat_cell *cell, struct stat_effect *sd)
 	if (same_sign(sd->shift, iqr.shift) || same_sign(sd->shift, tail))
 		return;
 	sd->verdict = STAT_NOT_ASSESSED;
-	snprintf(sd->reason, sizeof(sd->reason), "%s",
-		isnan(iqr.shift) && isnan(tail) ? "neither IQR nor p99 - p50 is there to confirm the SD"
-						: "driven by rare extremes");
+	sd->reason = isnan(iqr.shift) && isnan(tail) ? STAT_REASON_SD_UNCONFIRMED : STAT_REASON_RARE_EXTREMES;
 }
 
 /* Tails without enough behind them: no verdict below the one bound, not even numbers below the other. */
@@ -91,8 +88,8 @@ static void check_tail(const struct stat_cell *cell, struct stat_effect *e)
 		e->primary = primary;
 	}
 	e->verdict = STAT_NOT_ASSESSED;
-	snprintf(e->reason, sizeof(e->reason), "%ju transactions a trial: p%.6g needs %ju",
-		(uintmax_t)cell->transactions, q * 100, (uintmax_t)stat_quantile_least_judgeable(q));
+	e->reason = STAT_REASON_FEW_TRANSACTIONS;
+	e->transactions = cell->transactions;
 }
 
 static bool beyond_emulation(const struct stat_cell *cell, enum stat_metric metric)
@@ -105,8 +102,8 @@ static void check_emulated(const struct stat_cell *cell, struct stat_effect *e)
 	if (!e->primary || !beyond_emulation(cell, e->metric))
 		return;
 	e->verdict = STAT_NOT_ASSESSED;
-	snprintf(e->reason, sizeof(e->reason), "emulated: only %s judged",
-		cell->kind == STAT_STREAM ? "the throughput is" : "median and SD are");
+	e->reason = STAT_REASON_EMULATED;
+	e->kind = cell->kind;
 }
 
 static bool in_family(const struct stat_cell *cell, const struct stat_effect *e)

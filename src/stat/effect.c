@@ -11,7 +11,6 @@
 #include "exact.h"
 
 #include <math.h>
-#include <stdio.h>
 
 struct numbers {
 	double estimate, sd, p;
@@ -177,15 +176,10 @@ void stat_effect_judge(struct stat_effect *e, size_t m)
 
 	e->mde = e->absolute ? detectable : expm1(detectable);
 	e->verdict = STAT_NOT_ASSESSED;
-	e->reason[0] = '\0';
-	if (e->n_blocks < STAT_INTERVAL_BLOCKS)
-		snprintf(e->reason, sizeof(e->reason), "blocks: %zu; an interval needs %d, a verdict %d",
-			e->n_blocks, STAT_INTERVAL_BLOCKS, STAT_VERDICT_BLOCKS);
-	else if (e->n_blocks < STAT_VERDICT_BLOCKS)
-		snprintf(e->reason, sizeof(e->reason), "blocks: %zu; a verdict needs %d", e->n_blocks,
-			STAT_VERDICT_BLOCKS);
-	else if (isnan(e->p_holm))
-		snprintf(e->reason, sizeof(e->reason), "exploratory");
-	else
+	e->reason = e->n_blocks < STAT_INTERVAL_BLOCKS  ? STAT_REASON_FEW_FOR_INTERVAL
+		    : e->n_blocks < STAT_VERDICT_BLOCKS ? STAT_REASON_FEW_FOR_VERDICT
+		    : isnan(e->p_holm)                  ? STAT_REASON_EXPLORATORY
+							: STAT_REASON_NONE;
+	if (e->reason == STAT_REASON_NONE)
 		e->verdict = word(e);
 }

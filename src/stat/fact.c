@@ -7,7 +7,6 @@
 #include "exact.h"
 
 #include <math.h>
-#include <stdio.h>
 
 void stat_effect_fact(enum stat_metric metric, double a, double b, const struct stat_deltas *deltas,
 	struct stat_effect *out)
@@ -16,7 +15,7 @@ void stat_effect_fact(enum stat_metric metric, double a, double b, const struct 
 	if (deltas)
 		out->delta = deltas->of[metric];
 	if (!isfinite(a) || !isfinite(b)) {
-		snprintf(out->reason, sizeof(out->reason), "one of the arms has no value");
+		out->reason = STAT_REASON_NO_VALUE;
 		return;
 	}
 	out->n_blocks = 1;

@@ -174,7 +174,7 @@ bool stat_trials_bimodal(const double *x, size_t n);
  * on either side? */
 bool stat_hist_bimodal(const struct hist *h);
 
-/* --- metrics and verdicts (metric.c, effect.c, cell.c) ----------------------------------------- */
+/* --- metrics and verdicts (metric.c, effect.c, cell.c, reason.c) ------------------------------- */
 
 enum stat_metric {
 	STAT_LATENCY_MEDIAN,
@@ -194,9 +194,13 @@ enum stat_metric {
 
 enum stat_kind { STAT_REQUESTS, STAT_STREAM }; /* RR, CRR and ping; streams */
 
+enum stat_unit { STAT_NS, STAT_BPS, STAT_PER_S, STAT_FRACTION };
+
 struct stat_metric_row {
-	const char *name; /* as in JSON */
+	const char *name;  /* as in JSON */
+	const char *label; /* in a table for people */
 	const char *help;
+	enum stat_unit unit; /* of its values */
 	bool higher_is_better;
 	bool primary[2]; /* by enum stat_kind */
 	double quantile; /* of a tail, bound to stat_quantile_printable(); 0 otherwise */
@@ -234,6 +238,25 @@ enum stat_verdict {
 /* As in JSON: "not_assessed", … */
 const char *stat_verdict_name(enum stat_verdict verdict);
 
+/* Why there is no verdict. */
+enum stat_reason {
+	STAT_REASON_NONE,             /* there is one */
+	STAT_REASON_FEW_FOR_INTERVAL, /* n_blocks is below STAT_INTERVAL_BLOCKS */
+	STAT_REASON_FEW_FOR_VERDICT,  /* n_blocks is below STAT_VERDICT_BLOCKS */
+	STAT_REASON_EXPLORATORY,      /* not in the family that is judged */
+	STAT_REASON_SD_UNCONFIRMED, /* nothing is known of the bulk that could confirm the claim about the SD
+				     */
+	STAT_REASON_RARE_EXTREMES,  /* the bulk did not move as the SD did */
+	STAT_REASON_FEW_TRANSACTIONS, /* too few `transactions` for a tail */
+	STAT_REASON_EMULATED,         /* this metric is not judged on emulated machines; depends on `kind` */
+	STAT_REASON_NO_VALUE,         /* of a fact: one of the values is missing */
+	STAT_REASON_NOT_REPEATABLE,   /* of a fact: the trials of one arm differ */
+	STAT_REASON_ARM_EXACT,        /* one of two arms is on the exact clock, the other is not */
+	STAT_REASON_RUN_EXACT,        /* the same of two runs */
+	STAT_REASON_RATE_MISSED,      /* the schedule was not kept: something else was measured */
+	STAT_REASONS
+};
+
 /*
  * One metric of one arm against the baseline.  On a ratio scale (not `absolute`) estimate and intervals are
  * ratios and δ counts on the log scale, from 1/(1 + δ) to 1 + δ, so that to swap the arms turns every verdict
@@ -257,7 +280,9 @@ struct stat_effect {
 		       */
 	double delta; /* what the verdict was held against */
 	enum stat_verdict verdict;
-	char reason[128];                /* of STAT_NOT_ASSESSED, else "" */
+	enum stat_reason reason;         /* of STAT_NOT_ASSESSED, else STAT_REASON_NONE */
+	enum stat_kind kind;             /* for the reason: of the cell; */
+	uint64_t transactions;           /* the fewest of its trials */
 	double shift, shift_ci90[2], sd; /* on the scale of the test: logarithms or differences */
 };
 
@@ -295,6 +320,14 @@ void stat_effect_measure(
 void stat_effect_measure_unpaired(
 	enum stat_metric metric, const struct stat_cell *cell, struct stat_effect *out);
 void stat_effect_judge(struct stat_effect *effect, size_t m);
+
+#define STAT_REASON_MAX 128 /* bytes, as large as any of these sentences */
+/* The reason as a sentence, "" for STAT_REASON_NONE; returns out. */
+char *stat_effect_reason(const struct stat_effect *effect, char *out, size_t size);
+/* The same, shorter, where what is left out stands above the table or below it. */
+char *stat_effect_reason_note(const struct stat_effect *effect, char *out, size_t size);
+/* Would both give the same sentence (of one cell)?  Tails of different quantiles are taken for the same. */
+bool stat_effect_reason_same(const struct stat_effect *a, const struct stat_effect *b);
 
 /* --- facts (fact.c) ---------------------------------------------------------------------------- */
 

@@ -9,8 +9,8 @@
 
 static int veth_create(struct target *t, struct err *e)
 {
-	int rc = net_veth_create(
-		t->client.netns, LINK_CLIENT, t->server.netns, LINK_SERVER, (unsigned)t->settings.mtu, e);
+	int rc = net_veth_create(t->client.netns, LINK_CLIENT, t->server.netns, LINK_SERVER,
+		(unsigned)t->plan.settings.mtu, e);
 
 	if (rc < 0)
 		return rc;
@@ -21,7 +21,7 @@ static int veth_create(struct target *t, struct err *e)
 
 static int bridge_port(struct target *t, int netns, const char *link, const char *port, struct err *e)
 {
-	int rc = net_veth_create(netns, link, t->bridge_netns, port, (unsigned)t->settings.mtu, e);
+	int rc = net_veth_create(netns, link, t->bridge_netns, port, (unsigned)t->plan.settings.mtu, e);
 
 	if (rc == 0)
 		rc = net_bridge_add(t->bridge_netns, LINK_BRIDGE, port, e);
@@ -35,7 +35,7 @@ static int bridge_port(struct target *t, int netns, const char *link, const char
 /* The server is a virtual machine: its port is a tap. */
 static int bridge_tap(struct target *t, struct err *e)
 {
-	unsigned queues = (unsigned)t->settings.queues, mtu = (unsigned)t->settings.mtu;
+	unsigned queues = (unsigned)t->plan.settings.queues, mtu = (unsigned)t->plan.settings.mtu;
 	int rc = net_tap_create(t->bridge_netns, LINK_TAP, queues, mtu, t->vm.taps, e);
 
 	if (rc == 0)
@@ -50,7 +50,7 @@ static int bridge_create(struct target *t, struct err *e)
 	t->bridge_netns = net_namespace_create(e);
 	if (t->bridge_netns < 0)
 		return t->bridge_netns;
-	int rc = net_bridge_create(t->bridge_netns, LINK_BRIDGE, (unsigned)t->settings.mtu, e);
+	int rc = net_bridge_create(t->bridge_netns, LINK_BRIDGE, (unsigned)t->plan.settings.mtu, e);
 	if (rc < 0)
 		return rc;
 	target_link_add(t, LINK_BRIDGE, t->bridge_netns);

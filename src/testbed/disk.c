@@ -13,28 +13,28 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-static int disk_probe(const struct settings *s, struct err *e)
+static int disk_resolve(struct trial_plan *plan, struct err *e)
 {
 	enum disk_format format;
-	struct kernel k;
-	enum accel accel;
 	char agent[4096];
-	int rc = vm_ground(s, e);
+	int rc = vm_ground(plan, e);
 
 	if (rc == 0)
-		rc = disk_check(s->disk, &format, e);
+		rc = disk_check(plan->settings.disk, &format, e);
 	if (rc == 0)
 		rc = target_agent(agent, sizeof(agent), e);
-	return rc < 0 ? rc : vm_accel(s, kernel_find(&k, "", ERR_IGNORED) == 0 ? &k : NULL, agent, &accel, e);
+	/* KVM is tried with any kernel that is here. */
+	if (rc == 0 && kernel_known(&plan->guest_kernel, "", ERR_IGNORED) < 0)
+		plan->guest_kernel = NULL;
+	return rc < 0 ? rc : vm_accel(plan, agent, e);
 }
 
 static int disk_start(struct target *t, struct err *e)
 {
 	struct machine_options o = {0};
-	struct kernel *tried = &t->vm.kernel;
 	/* From the top: what begins with a word and a colon would be a protocol to QEMU. */
-	AUTO_FREE char *path = realpath(t->settings.disk, NULL);
-	int ends[2], rc = disk_check(t->settings.disk, &o.disk_format, e);
+	AUTO_FREE char *path = realpath(t->plan.settings.disk, NULL);
+	int ends[2], rc = disk_check(t->plan.settings.disk, &o.disk_format, e);
 
 	if (rc < 0)
 		return rc;
@@ -43,7 +43,7 @@ static int disk_start(struct target *t, struct err *e)
 		return err_sys(e, "cannot make a stream for the guest agent");
 	t->login.guest_agent = ends[0];
 	o.guest_agent = ends[1];
-	rc = vm_begin(t, &o, kernel_find(tried, "", ERR_IGNORED) == 0 ? tried : NULL, e);
+	rc = vm_begin(t, &o, e);
 	close(ends[1]);
 	return rc;
 }
@@ -53,7 +53,7 @@ const struct runtime_row runtime_disk = {
 	.help = "a virtual machine by QEMU that boots from a disk image of your own",
 	.targets = "vm with a disk",
 	.boots = true,
-	.probe = disk_probe,
+	.resolve = disk_resolve,
 	.start = disk_start,
 	.enter = foreign_enter,
 	.leave = foreign_leave,

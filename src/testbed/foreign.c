@@ -23,11 +23,11 @@ int foreign_enter(struct target *t, uint64_t deadline_ns, struct err *e)
 	struct login *l = &t->login;
 	bool runs = t->domain.pid > 0;
 
-	l->way = t->settings.login;
+	l->way = t->plan.settings.login;
 	l->program = t->agent;
 	l->mark = undo_mark();
 	l->domain = runs ? &t->domain : NULL;
-	l->ipv6 = t->settings.ipv6;
+	l->ipv6 = t->plan.settings.ipv6;
 	l->pidfd = t->server.machine ? machine_pidfd(t->server.machine) : -1;
 	l->control = &t->server.control;
 	l->theirs = &t->server.theirs;
@@ -35,7 +35,7 @@ int foreign_enter(struct target *t, uint64_t deadline_ns, struct err *e)
 	l->child = &t->server.child;
 	if (!runs) /* nobody else gives its network device an address */
 		snprintf(l->device, sizeof(l->device), VM_MAC " %s %u %llu", target_address(t),
-			target_prefix(t), (unsigned long long)t->settings.mtu);
+			target_prefix(t), (unsigned long long)t->plan.settings.mtu);
 	int rc = login_enter(l, deadline_ns, e);
 	t->server.through = l->through;
 	return rc;
@@ -57,14 +57,15 @@ static int path_check(const struct settings *s, const struct domain *d, struct e
 		d->path[0] ? d->path : "not known", s->path);
 }
 
-static int libvirt_probe(const struct settings *s, struct err *e)
+static int libvirt_resolve(struct trial_plan *plan, struct err *e)
 {
+	const struct settings *s = &plan->settings;
 	struct domain domain;
 	int rc;
 
 	if (!is_privileged())
 		return err_set(e, EPERM, "a running domain needs root: its threads are another user's");
-	rc = domain_find(&domain, settings_domain(s), e);
+	rc = domain_find(&domain, plan->domain, e);
 	if (rc == 0)
 		rc = path_check(s, &domain, e);
 	return rc < 0 ? rc : login_probe(s, e);
@@ -74,7 +75,7 @@ static int libvirt_find(struct target *t, struct err *e)
 {
 	t->server.foreign = true;
 	domain_hypervisor(t->version, sizeof(t->version));
-	return domain_find(&t->domain, settings_domain(&t->settings), e);
+	return domain_find(&t->domain, t->plan.domain, e);
 }
 
 static int libvirt_threads(const struct target *t, struct subject *subject, struct err *e)
@@ -106,7 +107,7 @@ const struct runtime_row runtime_libvirt = {
 	.help = "a libvirt domain that runs already",
 	.targets = "vm:NAME",
 	.find = libvirt_find,
-	.probe = libvirt_probe,
+	.resolve = libvirt_resolve,
 	.enter = foreign_enter,
 	.leave = foreign_leave,
 	.threads = libvirt_threads,

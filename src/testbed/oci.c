@@ -54,6 +54,7 @@ static int oci_ready(struct err *e)
 static int way_try(const struct oci_way *way, struct err *e)
 {
 	struct target *t = NULL;
+	struct trial_plan plan;
 	struct settings s;
 	char said[320];
 
@@ -61,7 +62,11 @@ static int way_try(const struct oci_way *way, struct err *e)
 	s.target = "container";
 	s.runtime = runtime_oci.name;
 	s.attachment = attachment_veth.name;
-	int rc = target_create(&t, &s, e);
+	int rc = plan_make(&plan, &s, e);
+	if (rc == 0)
+		rc = target_resolve(&plan, e);
+	if (rc == 0)
+		rc = target_create(&t, &plan, e);
 	if (rc < 0)
 		return rc;
 	t->oci_way = way;

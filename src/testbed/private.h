@@ -9,6 +9,7 @@
 #pragma once
 
 #include "login/login.h"
+#include "net/net.h"
 #include "testbed.h"
 #include "vm.h"
 
@@ -54,8 +55,11 @@ struct runtime_row {
 	int (*ready)(struct err *e);
 	bool switches; /* switches on controllers of the cgroups above its own */
 	bool boots;    /* starting takes a boot, and the server is on a tap of the bridge */
-	/* Can it be made with these settings?  NULL: making one is quick, so that is tried. */
-	int (*probe)(const struct settings *s, struct err *e);
+	/*
+	 * Finds what it needs for such a trial and puts it into the plan, or says why it cannot be made here.
+	 * NULL: making one is quick, so that is tried.
+	 */
+	int (*resolve)(struct trial_plan *plan, struct err *e);
 	/*
 	 * Finds what is there already and holds the server; it is not ours, so it gets no cgroups and no
 	 * namespaces, and its threads are known from the beginning.  NULL: the server is in what start()
@@ -102,7 +106,7 @@ int rows_find(const struct settings *s, const struct runtime_row **runtime,
 struct oci_way;
 
 struct target {
-	struct settings settings;
+	struct trial_plan plan;
 	const struct runtime_row *runtime;
 	const struct attachment_row *attachment;
 	char agent[4096];              /* path of the program */

@@ -17,13 +17,13 @@ struct answer {
 	char reason[1024];
 };
 
-static int target_try(const struct settings *s, struct err *e)
+static int target_try(const struct trial_plan *plan, struct err *e)
 {
 	struct target *t = NULL;
-	struct settings plain = *s;
+	struct trial_plan plain = *plan;
 	int rc;
 
-	plain.mtu = 0;
+	plain.settings.mtu = 0;
 	if ((rc = target_create(&t, &plain, e)) < 0)
 		return rc;
 	rc = target_start(t, time_now_ns() + TRIAL_NS, e);
@@ -31,43 +31,34 @@ static int target_try(const struct settings *s, struct err *e)
 	return rc < 0 ? rc : down;
 }
 
-static void answer_find(struct answer *a, const struct settings *s)
+static void answer_find(struct answer *a, const struct trial_plan *plan)
 {
 	struct err e = ERR_INIT;
 
-	a->yes = target_try(s, &e) == 0;
+	a->yes = target_try(plan, &e) == 0;
 	err_string(&e, a->reason, sizeof(a->reason));
 	/* What is missing or makes no sense stays so for root. */
 	a->privilege = !a->yes && !is_privileged() && e.code != ENOENT && e.code != EINVAL;
 }
 
-enum target_answer target_probe(const struct settings *s, char *reason, size_t size, bool *privilege)
+enum target_answer target_probe(const struct trial_plan *plan, char *reason, size_t size, bool *privilege)
 {
 	static struct {
 		struct answer rows[ANSWERS_MAX];
 		size_t n;
 	} known;
-	struct answer asked = {.ipv6 = s->ipv6};
+	struct answer asked = {
+		.runtime = plan->runtime, .attachment = plan->attachment, .ipv6 = plan->settings.ipv6};
 	const struct answer *answer = NULL;
-	struct err e = ERR_INIT;
 
-	if (rows_find(s, &asked.runtime, &asked.attachment, &e) < 0) {
-		err_string(&e, reason, size);
-		*privilege = false;
-		return TARGET_NO;
-	}
-	if (asked.runtime->probe) {
-		asked.yes = asked.runtime->probe(s, &e) == 0;
-		err_string(&e, asked.reason, sizeof(asked.reason));
-		asked.privilege = !asked.yes && (e.code == EPERM || e.code == EACCES);
-		answer = &asked;
-	}
+	if (plan->runtime->resolve)
+		return TARGET_YES;
 	for (size_t i = 0; i < known.n && !answer; i++)
 		if (known.rows[i].runtime == asked.runtime && known.rows[i].attachment == asked.attachment &&
 			known.rows[i].ipv6 == asked.ipv6)
 			answer = &known.rows[i];
 	if (!answer) {
-		answer_find(&asked, s);
+		answer_find(&asked, plan);
 		answer = &asked;
 		if (known.n < ANSWERS_MAX && !stop_flag)
 			known.rows[known.n++] = asked;

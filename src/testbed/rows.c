@@ -86,6 +86,13 @@ int rows_find(const struct settings *s, const struct runtime_row **runtime,
 	return rc < 0 ? rc : attachment_find(s, attachment, e);
 }
 
+int target_resolve(struct trial_plan *plan, struct err *e)
+{
+	int rc = rows_find(&plan->settings, &plan->runtime, &plan->attachment, e);
+
+	return rc < 0 || !plan->runtime->resolve ? rc : plan->runtime->resolve(plan, e);
+}
+
 int target_check(const struct settings *s, struct err *e)
 {
 	const struct runtime_row *runtime;

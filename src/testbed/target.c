@@ -35,7 +35,7 @@ void target_link_add(struct target *t, const char *name, int netns)
 
 static int ends_connect(struct target *t, struct err *e)
 {
-	size_t family = t->settings.ipv6 ? 1 : 0;
+	size_t family = t->plan.settings.ipv6 ? 1 : 0;
 	int rc;
 
 	if (!t->attachment->create)
@@ -66,14 +66,16 @@ static int ground_open(struct target *t, struct err *e)
 	return rc < 0 ? rc : 0;
 }
 
-int target_create(struct target **out, const struct settings *s, struct err *e)
+int target_create(struct target **out, const struct trial_plan *plan, struct err *e)
 {
 	const struct endpoint nothing = {
 		.child = CHILD_NONE, .control = -1, .theirs = -1, .said = -1, .netns = -1};
 	struct target *t = mem_alloc(sizeof(*t));
-	int rc;
+	int rc = 0;
 
-	t->settings = *s;
+	t->plan = *plan;
+	t->runtime = plan->runtime;
+	t->attachment = plan->attachment;
 	t->client = t->server = nothing;
 	t->client.name = "taut-client";
 	t->server.name = "taut-server";
@@ -81,8 +83,7 @@ int target_create(struct target **out, const struct settings *s, struct err *e)
 	t->host = UNDO_HOST_NONE;
 	t->bridge_netns = t->login.guest_agent = -1;
 	memset(t->vm.taps, -1, sizeof(t->vm.taps));
-	rc = rows_find(s, &t->runtime, &t->attachment, e);
-	if (rc == 0 && t->runtime->ready)
+	if (t->runtime->ready)
 		rc = t->runtime->ready(e);
 	if (rc == 0)
 		rc = target_agent(t->agent, sizeof(t->agent), e);
@@ -149,21 +150,19 @@ int target_control(const struct target *t, bool server)
 
 const char *target_address(const struct target *t)
 {
-	return t->login.address[0] ? t->login.address : addresses[t->settings.ipv6 ? 1 : 0].server;
+	return t->login.address[0] ? t->login.address : addresses[t->plan.settings.ipv6 ? 1 : 0].server;
 }
 
 unsigned target_prefix(const struct target *t)
 {
-	return addresses[t->settings.ipv6 ? 1 : 0].prefix;
+	return addresses[t->plan.settings.ipv6 ? 1 : 0].prefix;
 }
 
-uint64_t target_patience_ns(const struct settings *s, uint64_t ns)
+uint64_t target_patience_ns(const struct trial_plan *plan, uint64_t ns)
 {
-	uint64_t boot_ns = settings_domain(s) || !target_of(s)->machine ? 0
-			   : s->disk[0]                                 ? DISK_BOOT_NS
-									: BOOT_NS;
+	static const uint64_t boot_ns[TARGETS_N] = {[TARGET_VM] = BOOT_NS, [TARGET_DISK] = DISK_BOOT_NS};
 
-	return boot_patience_ns(MAX(ns, boot_ns));
+	return boot_patience_ns(MAX(ns, boot_ns[plan->target]));
 }
 
 bool target_guest(struct target *t, struct kernel_facts *facts, uint64_t *started_ns)
@@ -176,7 +175,7 @@ bool target_guest(struct target *t, struct kernel_facts *facts, uint64_t *starte
 	}
 	if (!t || !t->server.machine)
 		return false;
-	str_copy(facts->accel, sizeof(facts->accel), accel_name(t->vm.accel));
+	str_copy(facts->accel, sizeof(facts->accel), accel_name(t->plan.kvm ? ACCEL_KVM : ACCEL_TCG));
 	str_copy(facts->program, sizeof(facts->program), t->version);
 	*started_ns = machine_started_ns(t->server.machine);
 	return true;

@@ -12,21 +12,25 @@
  */
 #pragma once
 
-#include "net/net.h"
-#include "sys/sys.h"
+#include "spec/plan.h"
 #include "undo/undo.h"
 #include "wire/wire.h"
 
 struct target;
 
-enum target_answer { TARGET_NO, TARGET_YES };
 /*
- * Can this target be made here?  Tried for real, once per process: made, started, taken down.  TARGET_NO
- * with the reason in words; `privilege` is set when more privilege would help.
+ * Adds to the plan what the target needs and this machine has: runtime, attachment, the guest's kernel, the
+ * accelerator.  An error says why it cannot be made here; EXIT_USAGE when it cannot be made anywhere.
  */
-enum target_answer target_probe(const struct settings *s, char *reason, size_t size, bool *privilege);
+int target_resolve(struct trial_plan *plan, struct err *e);
+/*
+ * Can this target be made here?  Tried for real, once per process: made, started, taken down; but what takes
+ * a boot is possible when it could be resolved.  TARGET_NO with the reason in words; `privilege` is set when
+ * more privilege would help.
+ */
+enum target_answer target_probe(const struct trial_plan *plan, char *reason, size_t size, bool *privilege);
 /* Can virtual machines be made here at all, whatever their kernel? */
-bool target_makes_machines(const struct settings *s);
+bool target_makes_machines(const struct trial_plan *plan);
 /* Are target, runtime and attachment known to this build, and do they go together?  EXIT_USAGE. */
 int target_check(const struct settings *s, struct err *e);
 /*
@@ -37,7 +41,8 @@ pid_t target_running(struct settings *s);
 void target_runtimes_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
 void target_attachments_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
 
-int target_create(struct target **out, const struct settings *s, struct err *e);
+/* Of a plan that has been resolved. */
+int target_create(struct target **out, const struct trial_plan *plan, struct err *e);
 /* Cgroup root ("/taut-…" or "") and links; threads and cgroups only once it has started, but for the threads
  * of what runs already. */
 int target_subject(struct target *t, struct subject *subject, struct err *e);
@@ -50,7 +55,7 @@ void target_ended(struct target *t, char *out, size_t size);
 /* Everything is taken down and freed, in whatever state; problems are reported together.  NULL is allowed. */
 int target_destroy(struct target *t, struct err *e);
 /* A deadline for starting such a target: at least `ns`, longer where something must boot. */
-uint64_t target_patience_ns(const struct settings *s, uint64_t ns);
+uint64_t target_patience_ns(const struct trial_plan *plan, uint64_t ns);
 /* Of a server in a virtual machine: accelerator, program, and when it was started (0: not by us); false: it
  * is in none. */
 bool target_guest(struct target *t, struct kernel_facts *facts, uint64_t *started_ns);

@@ -25,14 +25,21 @@
 
 /* --- what it needs ----------------------------------------------------------------------------- */
 
-static int vm_kernel(const struct settings *s, struct kernel *k, struct err *e)
+static int vm_kernel(struct trial_plan *plan, struct err *e)
 {
-	int rc = kernel_find(k, s->kernel, e);
+	const struct kernel *k = NULL;
+	int rc = kernel_known(&k, plan->settings.kernel, e);
 
-	if (rc == 0 && k->configured && !k->can[KERNEL_VIRTIO])
+	if (rc == -ENOENT)
+		snprintf(
+			e->advice, sizeof(e->advice), "taut run vm, which fetches one, or taut kernel fetch");
+	if (rc < 0)
+		return rc;
+	if (k->configured && !k->can[KERNEL_VIRTIO])
 		return err_set(
 			e, ENOTSUP, "kernel %s cannot be a guest: it has no virtio devices", k->release);
-	return rc;
+	plan->guest_kernel = k;
+	return 0;
 }
 
 static int vhost_open(struct err *e)
@@ -48,26 +55,26 @@ static int vhost_open(struct err *e)
 	return err_sys(e, "cannot open " VHOST_PATH);
 }
 
-int vm_accel(
-	const struct settings *s, const struct kernel *k, const char *agent, enum accel *out, struct err *e)
+int vm_accel(struct trial_plan *plan, const char *agent, struct err *e)
 {
+	const struct kernel *k = plan->guest_kernel;
 	char why[512] = "there is no kernel to try it with";
-	bool works = strcmp(s->accel, "tcg") && k && kvm_works(k, agent, undo_mark(), why, sizeof(why));
+	bool works = plan->accel != ACCEL_WISH_TCG && k && kvm_works(k, agent, undo_mark(), why, sizeof(why));
 
-	if (!strcmp(s->accel, "kvm") && !works) {
+	if (plan->accel == ACCEL_WISH_KVM && !works) {
 		err_set(e, ENOTSUP, "KVM does not work here: %s", why);
 		return err_try(e, WITHOUT_KVM);
 	}
-	*out = works ? ACCEL_KVM : ACCEL_TCG;
+	plan->kvm = works;
 	return 0;
 }
 
-int vm_ground(const struct settings *s, struct err *e)
+int vm_ground(const struct trial_plan *plan, struct err *e)
 {
 	struct qemu q;
 	int rc = qemu_find(&q, e);
 
-	if (rc == 0 && !strcmp(s->accel, "kvm") && access("/dev/kvm", R_OK | W_OK) < 0) {
+	if (rc == 0 && plan->accel == ACCEL_WISH_KVM && access("/dev/kvm", R_OK | W_OK) < 0) {
 		err_sys(e, "KVM does not work here: cannot open /dev/kvm");
 		return err_try(e, WITHOUT_KVM);
 	}
@@ -76,32 +83,29 @@ int vm_ground(const struct settings *s, struct err *e)
 		err_sys(e, "cannot open /dev/net/tun");
 		return err_try(e, absent ? "modprobe tun" : "the same as root, or site lab");
 	}
-	if (rc == 0 && !strcmp(s->path, "vhost")) {
+	if (rc == 0 && plan->path == VM_PATH_VHOST) {
 		AUTO_CLOSE int vhost = vhost_open(e);
 		rc = vhost < 0 ? vhost : 0;
 	}
 	return rc;
 }
 
-bool target_makes_machines(const struct settings *s)
+bool target_makes_machines(const struct trial_plan *plan)
 {
-	return vm_ground(s, ERR_IGNORED) == 0;
+	return vm_ground(plan, ERR_IGNORED) == 0;
 }
 
 /* Everything but booting: that is what the trial itself does, and it takes seconds. */
-static int vm_probe(const struct settings *s, struct err *e)
+static int vm_resolve(struct trial_plan *plan, struct err *e)
 {
-	struct kernel k;
-	enum accel accel;
 	char agent[4096];
-	int rc = vm_ground(s, e);
+	int rc = vm_ground(plan, e);
 
-	if (rc == 0 && (rc = vm_kernel(s, &k, e)) == -ENOENT)
-		snprintf(
-			e->advice, sizeof(e->advice), "taut run vm, which fetches one, or taut kernel fetch");
+	if (rc == 0)
+		rc = vm_kernel(plan, e);
 	if (rc == 0)
 		rc = target_agent(agent, sizeof(agent), e);
-	return rc < 0 ? rc : vm_accel(s, &k, agent, &accel, e);
+	return rc < 0 ? rc : vm_accel(plan, agent, e);
 }
 
 /* --- start ------------------------------------------------------------------------------------- */
@@ -123,28 +127,32 @@ static bool may_lock(uint64_t mib)
 	       (getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur >= (mib + QEMU_MIB) << 20);
 }
 
-static int vm_backing(const struct settings *s, struct machine_options *o, struct err *e)
+static int vm_backing(const struct trial_plan *plan, struct machine_options *o, struct err *e)
 {
-	bool tuned = profile_of(s)->locks_memory, whole = o->memory_mib % HUGEPAGES_MIB == 0;
-	bool free = whole && hugepages_free(o->memory_mib);
+	const struct tuning *t = &plan->tuning;
+	bool whole = o->memory_mib % HUGEPAGES_MIB == 0, free = whole && hugepages_free(o->memory_mib);
+	bool tuned = t->backing == BACKING_BY_PROFILE && profile_rows[t->profile].locks_memory;
 
-	if (!strcmp(s->backing, "hugepages") && !whole)
+	if (t->backing == BACKING_HUGEPAGES && !whole)
 		return err_set(e, EINVAL, "cannot put %u MiB of guest memory on huge pages of %d MiB",
 			o->memory_mib, HUGEPAGES_MIB);
-	if (!strcmp(s->backing, "hugepages") && !free)
+	if (t->backing == BACKING_HUGEPAGES && !free)
 		return err_set(e, ENOMEM,
 			"cannot put %u MiB of guest memory on huge pages: not enough of them are free (try: "
 			"more vm.nr_hugepages)",
 			o->memory_mib);
-	o->hugepages = !strcmp(s->backing, "hugepages") || (!*s->backing && tuned && free);
-	o->lock_memory = !strcmp(s->backing, "locked") || (!*s->backing && tuned && may_lock(o->memory_mib));
+	o->hugepages = t->backing == BACKING_HUGEPAGES || (tuned && free);
+	o->lock_memory = t->backing == BACKING_LOCKED || (tuned && may_lock(o->memory_mib));
 	return 0;
 }
 
-static json_t *vm_document(const struct target *t)
+static struct boot_document vm_document(const struct target *t)
 {
-	return json_pack("{s:s, s:s, s:i, s:I}", "role", "guest", "address", target_address(t), "prefix",
-		(int)target_prefix(t), "mtu", (json_int_t)t->settings.mtu);
+	struct boot_document d = {
+		.role = BOOT_GUEST, .prefix = target_prefix(t), .mtu = t->plan.settings.mtu};
+
+	str_copy(d.address, sizeof(d.address), target_address(t));
+	return d;
 }
 
 static int vm_launch(struct target *t, struct machine_options *o, struct err *e)
@@ -166,9 +174,9 @@ static int vm_launch(struct target *t, struct machine_options *o, struct err *e)
 		      : undo_groups_enter(&t->groups, &t->host, "server", machine_pid(t->server.machine), e);
 }
 
-int vm_begin(struct target *t, struct machine_options *o, const struct kernel *tried, struct err *e)
+int vm_begin(struct target *t, struct machine_options *o, struct err *e)
 {
-	const struct settings *s = &t->settings;
+	const struct settings *s = &t->plan.settings;
 	struct qemu q;
 	int rc = qemu_find(&q, e);
 
@@ -179,37 +187,31 @@ int vm_begin(struct target *t, struct machine_options *o, const struct kernel *t
 	o->memory_mib = (unsigned)(s->memory_bytes >> 20);
 	o->queues = (unsigned)s->queues;
 	o->cpu_model = s->cpu_model;
-	o->vhost = !strcmp(s->path, "vhost");
+	o->vhost = t->plan.path == VM_PATH_VHOST;
+	o->accel = t->plan.kvm ? ACCEL_KVM : ACCEL_TCG;
 	o->mac = VM_MAC;
 	memset(o->vhosts, -1, sizeof(o->vhosts));
 	memcpy(o->taps, t->vm.taps, sizeof(o->taps));
 	if (rc == 0)
-		rc = vm_accel(s, tried, t->agent, &o->accel, e);
-	if (rc == 0)
-		rc = vm_backing(s, o, e);
+		rc = vm_backing(&t->plan, o, e);
 	if (rc < 0)
 		return rc;
-	t->vm.accel = o->accel;
 	snprintf(t->version, sizeof(t->version), "QEMU %s", q.version);
 	return vm_launch(t, o, e);
 }
 
 static int vm_start(struct target *t, struct err *e)
 {
-	struct kernel *kernel = &t->vm.kernel;
-	struct machine_options o = {.kernel = kernel, .append = t->settings.boot};
+	const struct kernel *kernel = t->plan.guest_kernel;
+	struct machine_options o = {.kernel = kernel, .append = t->plan.settings.boot};
 	char image[1024];
-	int rc = vm_kernel(&t->settings, kernel, e);
-
-	if (rc == 0)
-		rc = image_guest(kernel, t->agent, image, sizeof(image), e);
+	int rc = image_guest(kernel, t->agent, image, sizeof(image), e);
 	if (rc < 0)
 		return rc;
 	o.image = image;
-	o.document = vm_document(t);
-	rc = vm_begin(t, &o, kernel, e);
-	json_decref(o.document);
-	return rc;
+	const struct boot_document document = vm_document(t);
+	o.document = &document;
+	return vm_begin(t, &o, e);
 }
 
 void vm_stop(struct target *t, struct buf *problems)
@@ -236,7 +238,7 @@ const struct runtime_row runtime_vm = {
 	.help = "a virtual machine by QEMU, with KVM where it works",
 	.targets = "vm",
 	.boots = true,
-	.probe = vm_probe,
+	.resolve = vm_resolve,
 	.start = vm_start,
 	.threads = vm_server_threads,
 	.stop = vm_stop,

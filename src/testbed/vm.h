@@ -3,24 +3,22 @@
 #pragma once
 
 #include "boot/boot.h"
+#include "spec/plan.h"
 
 #define VM_MAC "52:54:00:74:61:75" /* of the network device of every machine of ours */
 
 struct vm {
-	struct kernel kernel;
-	enum accel accel;
 	int taps[MACHINE_QUEUES_MAX]; /* one for each queue; −1: none */
 };
 
 struct target;
 
 /* Is what every machine needs there, but for what it boots?  Cheap. */
-int vm_ground(const struct settings *s, struct err *e);
-/* Starts the machine of a target: `o` has what it boots, the rest follows from the settings. */
-int vm_begin(struct target *t, struct machine_options *o, const struct kernel *tried, struct err *e);
+int vm_ground(const struct trial_plan *plan, struct err *e);
+/* Starts the machine of a target: `o` has what it boots, the rest follows from the plan. */
+int vm_begin(struct target *t, struct machine_options *o, struct err *e);
 /* Hooks of a runtime. */
 int vm_server_threads(const struct target *t, struct subject *subject, struct err *e);
 void vm_stop(struct target *t, struct buf *problems);
-/* Which accelerator is it to be?  KVM is tried with that kernel; NULL: there is none to try it with. */
-int vm_accel(
-	const struct settings *s, const struct kernel *k, const char *agent, enum accel *out, struct err *e);
+/* Which accelerator is it to be?  KVM is tried with the plan's kernel, where there is one. */
+int vm_accel(struct trial_plan *plan, const char *agent, struct err *e);

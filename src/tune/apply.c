@@ -133,8 +133,10 @@ static void skip_other_choices(struct undo_list *plan, unsigned choice)
 {
 	for (size_t i = 0; i < plan->n; i++) {
 		struct undo_entry *entry = &plan->entries[i];
-		if (entry->choice && entry->choice != choice && entry->status == UNDO_PLANNED)
-			undo_entry_stand(entry, UNDO_SKIPPED, "not needed: another way holds");
+		if (!entry->choice || entry->choice == choice || entry->status != UNDO_PLANNED)
+			continue;
+		undo_entry_stand(entry, UNDO_SKIPPED, "not needed: another way holds");
+		entry->why = KNOB_OTHER_WAY;
 	}
 }
 

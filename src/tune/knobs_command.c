@@ -4,12 +4,12 @@
 
 static int plan_command(struct planning *p, const struct knob *knob, struct err *e)
 {
-	if (!*p->settings->apply || !*p->settings->revert)
+	if (!*p->tuning->apply || !*p->tuning->revert)
 		return err_usage(e, "cannot use the profile command without %s",
-			*p->settings->apply ? "revert: the shell command that undoes it"
-					    : "apply: the shell command that tunes");
+			*p->tuning->apply ? "revert: the shell command that undoes it"
+					  : "apply: the shell command that tunes");
 	struct undo_entry *entry = undo_entry_add(p->host, p->plan, knob->id, "command", knob->object);
-	undo_entry_values(entry, p->settings->revert, p->settings->apply);
+	undo_entry_values(entry, p->tuning->revert, p->tuning->apply);
 	return 0;
 }
 

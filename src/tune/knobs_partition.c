@@ -72,10 +72,10 @@ static const char *subject_root(const struct planning *p)
 static void subject_cpus(const struct planning *p, cpus *out)
 {
 	*out = p->isolated;
-	if (p->settings->client_cpu >= 0)
-		CPU_SET((size_t)p->settings->client_cpu, out);
-	if (p->settings->server_cpu >= 0)
-		CPU_SET((size_t)p->settings->server_cpu, out);
+	if (p->tuning->client_cpu >= 0)
+		CPU_SET((size_t)p->tuning->client_cpu, out);
+	if (p->tuning->server_cpu >= 0)
+		CPU_SET((size_t)p->tuning->server_cpu, out);
 }
 
 /* --- cgroup v2 --------------------------------------------------------------------------------- */

@@ -87,15 +87,15 @@ static enum answer group_budget(const struct asked *asked, char *out, size_t siz
  */
 static enum answer endpoint_rttime(const struct asked *asked, char *out, size_t size)
 {
-	const struct settings *s = asked->p->settings;
+	const struct tuning *t = asked->p->tuning;
 	bool vcpu = asked->thread->role == ROLE_VCPU;
-	uint64_t grace_ns = vcpu ? 60 * NS_PER_S + 2 * s->timeout_ns : 5 * NS_PER_S;
-	uint64_t most_ns = s->warmup_ns + MAX(s->duration_ns, s->max_duration_ns) + grace_ns, now_us;
+	uint64_t grace_ns = vcpu ? 60 * NS_PER_S + 2 * t->timeout_ns : 5 * NS_PER_S;
+	uint64_t most_ns = t->longest_ns + grace_ns, now_us;
 	int policy, priority;
 
 	if (!tune_sched_wanted(asked->p, &policy, &priority) || policy != SCHED_FIFO)
 		return ANSWER_NONE;
-	if (vcpu && !target_of(s)->made) {
+	if (vcpu && t->machine && !t->made) {
 		str_copy(out, size, "it is your own machine: the limit would end it");
 		return ANSWER_SKIP;
 	}

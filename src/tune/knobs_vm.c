@@ -82,15 +82,15 @@ static enum answer vcpu_sched(const struct asked *asked, char *out, size_t size)
 
 /* --- memory ------------------------------------------------------------------------------------ */
 
-enum tune_backing tune_wants_backing(const struct settings *settings)
+enum tune_backing tune_wants_backing(const struct tuning *t)
 {
-	if (!strcmp(settings->backing, "hugepages"))
-		return TUNE_BACKING_HUGEPAGES;
-	if (!strcmp(settings->backing, "locked"))
-		return TUNE_BACKING_LOCKED;
-	if (!strcmp(settings->backing, "ram") || !profile_of(settings)->locks_memory)
-		return TUNE_BACKING_RAM;
-	return TUNE_BACKING_BEST;
+	static const enum tune_backing asked[] = {[BACKING_RAM] = TUNE_BACKING_RAM,
+		[BACKING_LOCKED] = TUNE_BACKING_LOCKED,
+		[BACKING_HUGEPAGES] = TUNE_BACKING_HUGEPAGES};
+
+	if (t->backing != BACKING_BY_PROFILE)
+		return asked[t->backing];
+	return profile_rows[t->profile].locks_memory ? TUNE_BACKING_BEST : TUNE_BACKING_RAM;
 }
 
 /* A line of /proc/meminfo. */
@@ -121,11 +121,11 @@ static enum answer pool_size(const struct planning *p, const char *before, char 
 		str_copy(out, size, "this machine has no huge pages");
 		return ANSWER_SKIP;
 	}
-	if (p->settings->memory_bytes % page) {
+	if (p->tuning->memory_bytes % page) {
 		str_copy(out, size, "the machine's memory is no whole number of huge pages");
 		return ANSWER_SKIP;
 	}
-	uint64_t needed_n = p->settings->memory_bytes / page;
+	uint64_t needed_n = p->tuning->memory_bytes / page;
 	uint64_t lacking_n = needed_n > idle_n ? needed_n - idle_n : 0;
 	if (lacking_n * page_kib > available_kib / 4 * 3) {
 		snprintf(out, size, "%llu MiB of huge pages do not fit into %llu MiB of available memory",
@@ -140,12 +140,12 @@ static enum answer pool_size(const struct planning *p, const char *before, char 
 /* Of a machine that is going to be made, and only there: its absence is no news elsewhere. */
 static int plan_hugepages(struct planning *p, const struct knob *knob, struct err *e)
 {
-	enum tune_backing backing = tune_wants_backing(p->settings);
+	enum tune_backing backing = tune_wants_backing(p->tuning);
 	AUTO_FREE char *before = NULL;
 	char text[256];
 
 	(void)e;
-	if (!target_of(p->settings)->machine || !target_of(p->settings)->made ||
+	if (!p->tuning->machine || !p->tuning->made ||
 		(backing != TUNE_BACKING_BEST && backing != TUNE_BACKING_HUGEPAGES))
 		return 0;
 	struct undo_entry *entry = undo_entry_add(p->host, p->plan, knob->id, knob->executor, knob->object);

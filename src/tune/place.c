@@ -53,9 +53,9 @@ static cpus spare(const struct planning *p)
 	size_t runners = MAX(count_role(p, ROLE_VCPU), 1);
 	cpus left = p->isolated;
 
-	if (p->settings->server_cpu >= 0)
-		CPU_CLR((size_t)p->settings->server_cpu, &left);
-	for (size_t i = 0; p->settings->server_cpu < 0 && i < runners; i++)
+	if (p->tuning->server_cpu >= 0)
+		CPU_CLR((size_t)p->tuning->server_cpu, &left);
+	for (size_t i = 0; p->tuning->server_cpu < 0 && i < runners; i++)
 		CPU_CLR((size_t)cpu_at(&p->isolated, i), &left);
 	if (CPU_COUNT(&left) == 0)
 		CPU_SET((size_t)cpus_first(&p->isolated), &left);
@@ -77,7 +77,7 @@ bool tune_vcpus_share(const struct planning *p)
 	size_t vcpus = count_role(p, ROLE_VCPU);
 	const cpus *set = CPU_COUNT(&p->isolated) ? &p->isolated : &p->host->online;
 
-	return vcpus > 1 && (p->settings->server_cpu >= 0 || vcpus > (size_t)CPU_COUNT(set));
+	return vcpus > 1 && (p->tuning->server_cpu >= 0 || vcpus > (size_t)CPU_COUNT(set));
 }
 
 /* The CPU that the settings or the profile want; −1: none can be had. */
@@ -88,10 +88,10 @@ static int wanted(const struct asked *asked)
 	bool runner = role == ROLE_SERVER || role == ROLE_VCPU;
 	size_t turn = 0;
 
-	if (runner && p->settings->server_cpu >= 0)
-		return (int)p->settings->server_cpu;
-	if (role == ROLE_CLIENT && p->settings->client_cpu >= 0)
-		return (int)p->settings->client_cpu;
+	if (runner && p->tuning->server_cpu >= 0)
+		return (int)p->tuning->server_cpu;
+	if (role == ROLE_CLIENT && p->tuning->client_cpu >= 0)
+		return (int)p->tuning->client_cpu;
 	if (CPU_COUNT(&p->isolated) == 0)
 		return -1;
 	if (runner)
@@ -107,8 +107,8 @@ static int wanted(const struct asked *asked)
 enum answer tune_value_place(const struct asked *asked, char *out, size_t size)
 {
 	const struct planning *p = asked->p;
-	bool placed = asked->thread->role == ROLE_CLIENT ? p->settings->client_cpu >= 0
-							 : p->settings->server_cpu >= 0;
+	bool placed =
+		asked->thread->role == ROLE_CLIENT ? p->tuning->client_cpu >= 0 : p->tuning->server_cpu >= 0;
 	bool endpoint = ROLE_BIT(asked->thread->role) & ENDPOINTS;
 	int cpu = wanted(asked);
 	char list[1024];

@@ -292,27 +292,23 @@ static int check_cpu(const struct undo_host *host, const char *key, int64_t cpu,
 
 static int prepare(struct planning *p, struct err *e)
 {
-	int rc = profile_find(p->settings->profile), policy, priority;
+	const struct tuning *t = p->tuning;
+	int rc;
 
-	if (rc < 0)
-		return err_usage(e, "cannot tune by '%s': no such profile", p->settings->profile);
-	p->profile = (enum profile)rc;
-	if ((rc = check_cpu(p->host, "client_cpu", p->settings->client_cpu, e)) < 0 ||
-		(rc = check_cpu(p->host, "server_cpu", p->settings->server_cpu, e)) < 0)
-		return rc;
-	if (*p->settings->sched && (rc = sched_parse(p->settings->sched, &policy, &priority, e)) < 0)
+	p->profile = t->profile;
+	if ((rc = check_cpu(p->host, "client_cpu", t->client_cpu, e)) < 0 ||
+		(rc = check_cpu(p->host, "server_cpu", t->server_cpu, e)) < 0)
 		return rc;
 	p->housekeeping = p->host->online;
-	if (!profile_rows[p->profile].isolates ||
-		(CPU_COUNT(&p->host->online) == 1 && !*p->settings->isolate))
+	if (!profile_rows[p->profile].isolates || (CPU_COUNT(&p->host->online) == 1 && !*t->isolate))
 		return 0;
-	return tune_partition(p->host, p->settings->isolate, &p->isolated, &p->housekeeping, e);
+	return tune_partition(p->host, t->isolate, &p->isolated, &p->housekeeping, e);
 }
 
 int tune_plan_make(struct undo_list **out, const struct undo_host *host, enum tune_stage stage,
-	const struct settings *settings, const struct subject *subject, struct err *e)
+	const struct tuning *tuning, const struct subject *subject, struct err *e)
 {
-	struct planning p = {.host = host, .settings = settings, .subject = subject, .stage = stage};
+	struct planning p = {.host = host, .tuning = tuning, .subject = subject, .stage = stage};
 	struct expanding expanding = {&p, e};
 	int rc = prepare(&p, e);
 

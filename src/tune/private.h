@@ -33,7 +33,7 @@ int tune_join_revert(const struct undo_host *host, struct undo_entry *entry, str
 
 struct planning {
 	const struct undo_host *host;
-	const struct settings *settings;
+	const struct tuning *tuning;
 	const struct subject *subject; /* NULL: none yet */
 	enum tune_stage stage;
 	enum profile profile;
@@ -139,7 +139,7 @@ enum tune_backing {
 	TUNE_BACKING_HUGEPAGES, /* the user wants them: without enough of them there is no machine */
 	TUNE_BACKING_BEST,      /* huge pages if enough are free once TUNE_HOST is applied, else locked */
 };
-enum tune_backing tune_wants_backing(const struct settings *settings);
+enum tune_backing tune_wants_backing(const struct tuning *tuning);
 
 /* Does the process live in somebody's container? */
 bool tune_is_contained(const struct undo_host *host, pid_t pid);

@@ -9,9 +9,9 @@
  */
 #pragma once
 
+#include "spec/plan.h"
 #include "sys/sys.h"
 #include "undo/undo.h"
-#include "wire/wire.h"
 
 enum tune_stage {
 	TUNE_HOST, /* before the target has endpoints: partition, IRQs, workqueues, … */
@@ -45,11 +45,11 @@ int tune_allowed(const struct undo_host *host, pid_t but, bool yes, struct err *
 /*
  * At TUNE_HOST only cgroup_root of the subject counts, and threads that are there already, which are not
  * moved with the rest (NULL: none); at TUNE_LIVE all of it does, and its netns fds must be open during the
- * call. A profile "stock" gives an empty plan unless the settings place or
+ * call. A profile "stock" gives an empty plan unless the tuning places or
  * schedule the endpoints.  On one CPU there is nothing to isolate: those knobs are skipped.
  */
 int tune_plan_make(struct undo_list **out, const struct undo_host *host, enum tune_stage stage,
-	const struct settings *settings, const struct subject *subject, struct err *e);
+	const struct tuning *tuning, const struct subject *subject, struct err *e);
 
 /* `host` is borrowed and must live as long. */
 int tune_open(struct tune **out, const struct undo_host *host, struct err *e);

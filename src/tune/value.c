@@ -35,8 +35,11 @@ enum answer tune_value_off_isolated(const struct asked *asked, char *out, size_t
 
 bool tune_sched_wanted(const struct planning *p, int *policy, int *priority)
 {
-	if (*p->settings->sched)
-		return sched_parse(p->settings->sched, policy, priority, ERR_IGNORED) == 0;
+	if (p->tuning->sched_wanted) {
+		*policy = p->tuning->policy;
+		*priority = p->tuning->priority;
+		return true;
+	}
 	*policy = SCHED_FIFO;
 	*priority = FIFO_PRIORITY;
 	return profile_rows[p->profile].realtime;
@@ -67,7 +70,7 @@ enum answer tune_value_sched(const struct asked *asked, int rank, char *out, siz
 		str_copy(out, size, "there is no priority below that of the client");
 		return ANSWER_SKIP;
 	}
-	if (!*p->settings->sched && !allowed) {
+	if (!p->tuning->sched_wanted && !allowed) {
 		str_copy(out, size, "needs root");
 		return ANSWER_SKIP;
 	}

@@ -82,6 +82,7 @@ void undo_entry_stand(struct undo_entry *entry, enum undo_status status, const c
 	va_list args;
 
 	entry->status = status;
+	entry->why = KNOB_WHY_NONE;
 	if (format) {
 		va_start(args, format);
 		if (vasprintf(&text, format, args) < 0)
@@ -127,9 +128,10 @@ json_t *undo_list_json(const struct undo_list *list)
 	for (size_t i = 0; i < list->n; i++) {
 		const struct undo_entry *entry = &list->entries[i];
 		json_array_append_new(
-			array, json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:s?}", "id", entry->knob, "object",
-				       entry->object, "before", entry->before, "value", entry->after,
-				       "status", undo_status_name(entry->status), "reason", entry->reason));
+			array, json_pack("{s:s, s:s, s:s?, s:s?, s:s, s:s?, s:s?}", "id", entry->knob,
+				       "object", entry->object, "before", entry->before, "value",
+				       entry->after, "status", undo_status_name(entry->status), "reason",
+				       entry->reason, "why", knob_why_name(entry->why)));
 	}
 	return array;
 }

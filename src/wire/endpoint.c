@@ -1,58 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What an endpoint is told and what it saw, as JSON.  The record comes from a process in a container or a
+ * What an endpoint saw, as JSON.  The record comes from a process in a container or a
  * guest, so everything in it is bounded and checked for sense before anyone computes with it.
  */
 #include "record.h"
 #include "base64.h"
 
 #include <stdio.h>
-
-/* --- plan -------------------------------------------------------------------------------------- */
-
-static const struct field plan_fields[] = {
-	FIELD(FIELD_BOOL, struct endpoint_plan, server),
-	FIELD(FIELD_BOOL, struct endpoint_plan, lock_memory),
-	FIELD(FIELD_TEXT, struct endpoint_plan, address),
-	FIELD(FIELD_TEXT, struct endpoint_plan, token),
-};
-
-json_t *endpoint_plan_json(const struct endpoint_plan *p)
-{
-	json_t *object = json_object(), *ports = json_array();
-
-	fields_to_json(plan_fields, ARRAY_LEN(plan_fields), p, object);
-	for (size_t i = 0; i < p->settings.flows; i++)
-		json_array_append_new(ports, json_integer(p->ports[i]));
-	json_object_set_new(object, "ports", ports);
-	json_object_set_new(object, "settings", settings_json(&p->settings));
-	return object;
-}
-
-int endpoint_plan_from_json(struct endpoint_plan *p, const json_t *object, struct err *e)
-{
-	struct endpoint_plan made = {0};
-	int rc = fields_from_json(
-		plan_fields, ARRAY_LEN(plan_fields), &made, object, "ports|settings", READ_STREAM, e);
-	const json_t *ports = json_object_get(object, "ports");
-
-	if (rc == 0)
-		rc = settings_from_json(&made.settings, json_object_get(object, "settings"), READ_STREAM, e);
-	if (rc == 0 && (!json_is_array(ports) || json_array_size(ports) != made.settings.flows))
-		rc = err_set(e, EINVAL, "'ports' does not have one port for each flow");
-	for (size_t i = 0; rc == 0 && i < made.settings.flows; i++) {
-		const json_t *port = json_array_get(ports, i);
-		if (!json_is_integer(port) || json_integer_value(port) < 0 ||
-			json_integer_value(port) > 65535)
-			rc = err_set(e, EINVAL, "'ports' holds something that is no port");
-		else
-			made.ports[i] = (uint16_t)json_integer_value(port);
-	}
-	if (rc < 0)
-		return err_wrap(e, "endpoint plan");
-	*p = made;
-	return 0;
-}
 
 /* --- record ------------------------------------------------------------------------------------ */
 

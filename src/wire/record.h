@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "spec/plan.h"
 #include "stat/hist.h"
 #include "wire.h"
 
@@ -51,11 +52,11 @@ json_t *endpoint_record_json(const struct endpoint_record *r);
 int endpoint_record_from_json(
 	struct endpoint_record *r, const json_t *object, enum reading how, struct err *e);
 /*
- * Can the record be true of a trial with these settings, of which `most_ns` is all the time that there was
- * for it?  -EINVAL names what cannot.
+ * Can the record be true of an end with this job, of which `most_ns` is all the time that there was for it?
+ * -EINVAL names what cannot.
  */
-int endpoint_record_check(const struct endpoint_record *r, const struct settings *s, bool server,
-	uint64_t most_ns, struct err *e);
+int endpoint_record_check(
+	const struct endpoint_record *r, const struct endpoint_job *job, uint64_t most_ns, struct err *e);
 
 /* --- the record of a trial: immutable and complete --------------------------------------------- */
 

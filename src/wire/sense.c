@@ -55,26 +55,26 @@ static int check_worst(const struct endpoint_record *r, uint64_t most_ns, struct
 }
 
 /* What the plan says about who measures what. */
-static int check_kind(const struct endpoint_record *r, const struct settings *s, bool server, struct err *e)
+static int check_kind(const struct endpoint_record *r, const struct endpoint_job *job, struct err *e)
 {
-	const struct workload_row *w = workload_find(s->workload);
-	bool stream = w && w->kind == WORKLOAD_STREAM, receives = stream && server != w->reverse;
-	bool clocks = !stream && !server, open = clocks && settings_open_loop(s);
+	const struct workload_row *w = job->workload;
+	bool stream = w->kind == WORKLOAD_STREAM, receives = stream && job->server != w->reverse;
+	bool clocks = !stream && !job->server, open = clocks && job_open_loop(job);
 
 	if (r->receiver != receives)
 		return err_set(e, EINVAL, "'receiver' is %s for this end of %s",
-			r->receiver ? "true" : "false", s->workload);
+			r->receiver ? "true" : "false", w->name);
 	if (r->has_service != clocks)
 		return err_set(e, EINVAL, "'service' is %s, at this end of %s",
-			clocks ? "missing" : "not to be expected", s->workload);
+			clocks ? "missing" : "not to be expected", w->name);
 	if (r->has_lateness != open)
 		return err_set(e, EINVAL, "'lateness' is %s", open ? "missing" : "not to be expected");
 	if (r->worst_n && !clocks)
-		return err_set(e, EINVAL, "'worst' is not to be expected, at this end of %s", s->workload);
+		return err_set(e, EINVAL, "'worst' is not to be expected, at this end of %s", w->name);
 	return 0;
 }
 
-static int check_counts(const struct endpoint_record *r, const struct settings *s, struct err *e)
+static int check_counts(const struct endpoint_record *r, const struct endpoint_job *job, struct err *e)
 {
 	uint64_t in_windows = 0;
 
@@ -83,9 +83,9 @@ static int check_counts(const struct endpoint_record *r, const struct settings *
 	if (r->transactions > r->sent)
 		return err_set(e, EINVAL, "%llu transactions of %llu requests",
 			(unsigned long long)r->transactions, (unsigned long long)r->sent);
-	if (s->transactions && r->transactions > s->transactions)
+	if (job->transactions && r->transactions > job->transactions)
 		return err_set(e, EINVAL, "%llu transactions, and the plan has %llu",
-			(unsigned long long)r->transactions, (unsigned long long)s->transactions);
+			(unsigned long long)r->transactions, (unsigned long long)job->transactions);
 	for (size_t i = 0; i < r->windows_n; i++) {
 		if (r->windows[i].count > r->transactions - in_windows)
 			return err_set(e, EINVAL, "'windows' hold more than the %llu transactions",
@@ -95,16 +95,16 @@ static int check_counts(const struct endpoint_record *r, const struct settings *
 	return 0;
 }
 
-int endpoint_record_check(const struct endpoint_record *r, const struct settings *s, bool server,
-	uint64_t most_ns, struct err *e)
+int endpoint_record_check(
+	const struct endpoint_record *r, const struct endpoint_job *job, uint64_t most_ns, struct err *e)
 {
-	int rc = check_kind(r, s, server, e);
+	int rc = check_kind(r, job, e);
 
 	if (rc == 0)
 		rc = check_times(r, most_ns, e);
 	if (rc == 0)
 		rc = check_worst(r, most_ns, e);
 	if (rc == 0)
-		rc = check_counts(r, s, e);
+		rc = check_counts(r, job, e);
 	return rc < 0 ? err_wrap(e, "a record that cannot be true") : 0;
 }

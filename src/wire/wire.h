@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * wire: what crosses a stream: the frames, and what an endpoint is told.  What endpoints and trials send back
- * is in record.h.
+ * wire: what crosses a stream.  Frames are here; what an endpoint is told is in job.h, and what endpoints and
+ * trials send back in record.h.
  *
  * Values travel as JSON objects in length-prefixed frames.  Whoever reads one checks everything: unknown
  * keys, wrong types, numbers out of range and texts too long are errors, since the other end may be a guest
@@ -44,13 +44,13 @@ int fields_from_json(const struct field *fields, size_t n, void *value, const js
 
 enum frame_type {
 	FRAME_HELLO = 1, /* agent → site: {"version", "kernel", "kernel_version", "init_ns", "uptime_ns"} */
-	FRAME_PLAN,      /* site → agent: an endpoint plan */
+	FRAME_PLAN,      /* site → agent: the job of an end */
 	FRAME_READY,     /* agent → site: {"ports": […]} */
 	FRAME_GO,        /* site → agent: {} */
 	FRAME_STOP,      /* site → agent: {} : finish and report now */
 	FRAME_RECORD,    /* agent → site: an endpoint record */
 	FRAME_ERROR,     /* either way: {"text": …, "advice": …} */
-	/* site → agent in a guest: {"settings", "stage"} : plan and apply the guest's half of "host" or
+	/* site → agent in a guest: {"tuning", "stage"} : plan and apply the guest's half of "host" or
 	 * "live"; {"stage": "revert"} : put everything back */
 	FRAME_TUNE,
 	FRAME_TUNED,        /* agent → site: {"knobs": […]} as tune_effective_json() */
@@ -75,19 +75,6 @@ int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e);
 void frame_clean(char *text, size_t len);
 /* frame_recv() that wants one type; a FRAME_ERROR becomes that error. */
 int frame_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e);
-
-/* --- what an endpoint is told ------------------------------------------------------------------ */
-
-struct endpoint_plan {
-	bool server;
-	bool lock_memory;
-	struct settings settings;
-	char address[64];          /* numeric; the one the server binds and the client connects to */
-	uint16_t ports[FLOWS_MAX]; /* client: where each flow's server listens; server: ignored */
-	char token[33];
-};
-json_t *endpoint_plan_json(const struct endpoint_plan *p);
-int endpoint_plan_from_json(struct endpoint_plan *p, const json_t *object, struct err *e);
 
 /* --- who speaks ------------------------------------------------------------------------------- */
 

@@ -11,6 +11,7 @@
 #include "site/guest.h"
 #include "login/domain.h"
 #include "login/qga.h"
+#include "wire/job.h"
 #include "wire/record.h"
 
 #include <assert.h>
@@ -75,11 +76,11 @@ static inline void fuzz_trial(const uint8_t *data, size_t size)
 /* What a site sends. */
 static inline void fuzz_plan(const uint8_t *data, size_t size)
 {
-	struct endpoint_plan plan;
+	struct endpoint_job job;
 	json_t *object = json_loadb((const char *)data, size, JSON_REJECT_DUPLICATES, NULL);
 
 	if (object)
-		endpoint_plan_from_json(&plan, object, ERR_IGNORED);
+		job_from_json(&job, object, ERR_IGNORED);
 	json_decref(object);
 }
 

@@ -32,6 +32,11 @@ def frame_recv(stream):
     return kind, json.loads(_bytes(stream, length - 1))
 
 
+# What an end is told of the settings.
+JOB = ("workload", "flows", "burst", "rate", "transactions", "port", "busy_poll", "request", "reply", "size", "warmup",
+       "duration", "max_duration", "timeout", "nodelay", "congestion")
+
+
 class Agent:
     def __init__(self, role, path, prefix=(), preexec=None, environment=None):
         self.stream, theirs = socket.socketpair()
@@ -69,7 +74,7 @@ class Pair:
 
     def __init__(self, path, settings, address="127.0.0.1", prefix=((), ()), preexec=None, environment=None):
         plan = {"server": True, "lock_memory": False, "address": address, "token": "0123456789abcdef" * 2,
-                "ports": [0] * settings["flows"], "settings": settings}
+                "ports": [0] * settings["flows"], **{key: settings[key] for key in JOB}}
         self.server = Agent("taut-server", path, prefix[0], preexec, environment)
         self.client = Agent("taut-client", path, prefix[1], preexec, environment)
         self.server.expect(HELLO)

@@ -54,7 +54,7 @@ class Between:
     def from_agent(self, kind, body):
         fault = self.fault
         if fault["do"] == "relay" and kind == agent.READY:
-            datagrams = self.plan["settings"]["workload"].startswith("udp")
+            datagrams = self.plan["workload"].startswith("udp")
             body["ports"] = [start_relay(fault["options"], self.plan["address"], p, datagrams)
                              for p in body["ports"]]
         if fault["do"] == "rewrite" and kind == fault["type"]:

@@ -298,17 +298,6 @@ def paths_in_contributing_are_there():
     assert not missing, f"there is no {missing}"
 
 
-def arrows_in_contributing_are_those_of_the_layers_test():
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    shown = {room: set(below.replace("–", "").split()) for room, below in
-             re.findall(r"^src/(\w+)/ .*► ([\w ]+)$", text, flags=re.M)}
-    layers = (ROOT / "tests/layers.py").read_text(encoding="utf-8")
-    arrows = {room: set(re.findall(r'"(\w+)"', below))
-              for room, below in re.findall(r'^    "(\w+)": \[(.*)\],$', layers, flags=re.M)}
-    shown.setdefault("base", set())
-    assert shown == arrows, f"differ: {sorted(r for r in set(shown) | set(arrows) if shown.get(r) != arrows.get(r))}"
-
-
 TESTS = [
     pages_render_without_warnings,
     every_verb_is_in_taut_1,
@@ -330,7 +319,6 @@ TESTS = [
     commands_in_the_readme_are_commands,
     links_of_the_readme_are_there,
     paths_in_contributing_are_there,
-    arrows_in_contributing_are_those_of_the_layers_test,
 ]
 
 

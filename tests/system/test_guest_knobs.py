@@ -40,7 +40,7 @@ def kernels():
 
 class Guest:
     def __init__(self, taut, kernel, cpus):
-        self.settings = taut.run("measure", "tcp_rr", "--dry-run", "--json").wants(0).json["settings"]
+        self.settings = taut.run("measure", "tcp_rr", "--dry-run", "--json").wants(0).json["cells"][0]["settings"]["stock"]
         self.agent = agent.Agent("taut-server", str(AGENT), (str(BUILD / "tests/taut-guest"), kernel, str(cpus)),
                                  environment=taut.environment)
         self.agent.expect(HELLO, BOOT_S)

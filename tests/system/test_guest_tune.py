@@ -16,7 +16,7 @@ from tap import AGENT, Taut, check, check_equal, check_in, main, need_root, skip
 
 def settings(taut):
     plan = taut.run("measure", "tcp_rr", "--duration", "200ms", "--warmup", "20ms", "--dry-run", "--json")
-    return plan.wants(0).json["settings"]
+    return plan.wants(0).json["cells"][0]["settings"]["stock"]
 
 
 def need_two_cpus():

@@ -19,7 +19,7 @@ CLOCKS = ("tsc", "kvm-clock", "hyperv_clocksource_tsc_page")  # read without a s
 
 def settings(**changes):
     with Taut() as taut:
-        found = taut.run("measure", "tcp_rr", "--dry-run", "--json").wants(0).json["settings"]
+        found = taut.run("measure", "tcp_rr", "--dry-run", "--json").wants(0).json["cells"][0]["settings"]["stock"]
     unknown = changes.keys() - found.keys()
     check(not unknown, f"no such settings: {unknown} among {sorted(found)}")
     return {**found, **changes}

@@ -29,6 +29,8 @@ METRICS = {f"latency_{m}" for m in ("median", "mean", "sd", "iqr", "p90", "p99",
 TRIAL = {"pacing", "offered_per_s", "achieved_per_s", "service_ns", "response_ns", "lateness_ns", "lost", "timeouts",
          "reordered", "dead_flows", "retransmits", "cpu_ns", "steal_ns", "context_switches", "worst", "windows",
          "effective_knobs"}
+PLAN = {"schema", "name", "refused", "cells", "skipped", "arms", "seed", "blocks", "trials", "duration_s", "order",
+        "tuning", "fetched_first"}
 
 
 def has(keys, got, what):
@@ -93,9 +95,21 @@ def _():
         for part in ("native/veth/tcp_rr", "block 1", "block 2", "arm stock: writes nothing", "about"):
             check_in(part, text, "dry run")
         document = taut.run("run", spec, "--dry-run", "--seed", "3", "--json").wants(0).json
-        has({"schema", "cells", "skipped", "order", "duration_s", "knobs", "seed", "blocks"}, document, "dry run")
-        check_equal(document["schema"], "taut.plan/1", "schema")
+        has(PLAN, document, "dry run")
+        check_equal(document["schema"], "taut.plan/2", "schema")
         check_equal(len(document["order"]), 2 * TINY_TRIALS, "trials in the order")
+        check_equal(document["trials"], len(document["order"]), "trials")
+        check_equal(document["refused"], None, "refused")
+        check_equal([c["cell"] for c in document["cells"]], ["native/veth/tcp_rr", "native/veth/udp_rr"], "cells")
+        check_equal([t["arm"] for t in document["tuning"]], document["arms"], "arms with tuning")
+        for cell in document["cells"]:
+            check_equal(list(cell["settings"]), document["arms"], f"arms with settings in {cell['cell']}")
+        one = taut.run("measure", "tcp_rr", "--rate", "500", "--dry-run").wants(0).json
+        check_equal(set(one), set(document), "keys of both verbs")
+        check_equal((one["schema"], one["name"], one["trials"], one["arms"]), ("taut.plan/2", None, 1, ["stock"]),
+                    "a trial's plan")
+        check_equal(one["order"], [[0, "native/veth/tcp_rr@500", "stock"]], "a trial's order")
+        check_equal(one["cells"][0]["settings"]["stock"]["rate"], 500, "a trial's settings")
         check_equal(picture.differences(before, picture.take()), [], "differences of the machine")
         check(not (taut.folder / "runs.db").exists(), "a dry run has made a database")
 

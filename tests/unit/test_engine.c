@@ -22,25 +22,28 @@
 #define DEADLINE_NS (60 * NS_PER_S)
 
 struct pair {
-	struct endpoint_plan server_plan, client_plan;
+	struct endpoint_job server_job, client_job;
 	struct engine *server, *client;
 	struct endpoint_record *server_record, *client_record;
 };
 
 static void pair_init(struct pair *p, const char *workload)
 {
-	struct settings *s = &p->server_plan.settings;
+	struct endpoint_job *s = &p->server_job;
+
+	struct settings settings;
 
 	memset(p, 0, sizeof(*p));
-	settings_init(s);
-	s->workload = workload;
+	settings_init(&settings);
+	settings.workload = workload;
+	assert_int_equal(job_make(s, &settings, true, ERR_IGNORED), 0);
 	s->transactions = 2000;
 	s->warmup_ns = 20 * NS_PER_MS;
 	s->max_duration_ns = 20 * NS_PER_S;
 	s->duration_ns = 300 * NS_PER_MS;
-	p->server_plan.server = true;
-	strcpy(p->server_plan.address, "127.0.0.1");
-	strcpy(p->server_plan.token, "00112233445566778899aabbccddeeff");
+	p->server_job.server = true;
+	strcpy(p->server_job.address, "127.0.0.1");
+	strcpy(p->server_job.token, "00112233445566778899aabbccddeeff");
 	p->server_record = mem_alloc(sizeof(*p->server_record));
 	p->client_record = mem_alloc(sizeof(*p->client_record));
 }
@@ -70,17 +73,17 @@ static void start_server(struct pair *p)
 {
 	struct err e = ERR_INIT;
 
-	must(engine_prepare(&p->server, &p->server_plan, time_now_ns() + DEADLINE_NS, &e), &e);
-	p->client_plan = p->server_plan;
-	p->client_plan.server = false;
-	memcpy(p->client_plan.ports, engine_ports(p->server), sizeof(p->client_plan.ports));
+	must(engine_prepare(&p->server, &p->server_job, time_now_ns() + DEADLINE_NS, &e), &e);
+	p->client_job = p->server_job;
+	p->client_job.server = false;
+	memcpy(p->client_job.ports, engine_ports(p->server), sizeof(p->client_job.ports));
 }
 
 static void start_client(struct pair *p)
 {
 	struct err e = ERR_INIT;
 
-	must(engine_prepare(&p->client, &p->client_plan, time_now_ns() + DEADLINE_NS, &e), &e);
+	must(engine_prepare(&p->client, &p->client_job, time_now_ns() + DEADLINE_NS, &e), &e);
 }
 
 static void go(struct pair *p)
@@ -176,7 +179,7 @@ static void test_rr_measures_as_many_as_asked(void **state)
 		struct pair p;
 
 		pair_init(&p, rows[i].workload);
-		struct settings *s = &p.server_plan.settings;
+		struct endpoint_job *s = &p.server_job;
 		s->transactions = rows[i].transactions;
 		s->flows = rows[i].flows;
 		s->burst = rows[i].burst;
@@ -216,10 +219,10 @@ static void test_rr_ends_by_time(void **state)
 		struct pair p;
 
 		pair_init(&p, rows[i].workload);
-		p.server_plan.settings.transactions = rows[i].transactions;
-		p.server_plan.settings.rate = rows[i].rate;
-		p.server_plan.settings.max_duration_ns = 200 * NS_PER_MS;
-		p.server_plan.settings.duration_ns = 200 * NS_PER_MS;
+		p.server_job.transactions = rows[i].transactions;
+		p.server_job.rate = rows[i].rate;
+		p.server_job.max_duration_ns = 200 * NS_PER_MS;
+		p.server_job.duration_ns = 200 * NS_PER_MS;
 		run(&p);
 		const struct endpoint_record *r = p.client_record;
 		assert_clean(r);
@@ -301,13 +304,13 @@ static void test_open_loop_shows_a_stall(void **state)
 
 	(void)state;
 	pair_init(&p, "tcp_rr");
-	p.client_plan = p.server_plan;
-	p.client_plan.server = false;
-	p.client_plan.settings.transactions = 0;
-	p.client_plan.settings.rate = 2000;
-	p.client_plan.settings.duration_ns = NS_PER_S;
-	p.client_plan.settings.warmup_ns = 0;
-	server.fd = listen_anywhere(&p.client_plan.ports[0]);
+	p.client_job = p.server_job;
+	p.client_job.server = false;
+	p.client_job.transactions = 0;
+	p.client_job.rate = 2000;
+	p.client_job.duration_ns = NS_PER_S;
+	p.client_job.warmup_ns = 0;
+	server.fd = listen_anywhere(&p.client_job.ports[0]);
 	assert_int_equal(pthread_create(&thread, NULL, slow_server_main, &server), 0);
 	start_client(&p);
 	engine_go(p.client);
@@ -338,13 +341,13 @@ static void test_closed_loop_waits_for_the_last_reply(void **state)
 
 	(void)state;
 	pair_init(&p, "tcp_rr");
-	p.client_plan = p.server_plan;
-	p.client_plan.server = false;
-	p.client_plan.settings.transactions = 0;
-	p.client_plan.settings.warmup_ns = 0;
-	p.client_plan.settings.duration_ns = 200 * NS_PER_MS;
-	p.client_plan.settings.timeout_ns = 30 * NS_PER_S;
-	server.fd = listen_anywhere(&p.client_plan.ports[0]);
+	p.client_job = p.server_job;
+	p.client_job.server = false;
+	p.client_job.transactions = 0;
+	p.client_job.warmup_ns = 0;
+	p.client_job.duration_ns = 200 * NS_PER_MS;
+	p.client_job.timeout_ns = 30 * NS_PER_S;
+	server.fd = listen_anywhere(&p.client_job.ports[0]);
 	assert_int_equal(pthread_create(&thread, NULL, slow_server_main, &server), 0);
 	start_client(&p);
 	engine_go(p.client);
@@ -367,12 +370,12 @@ static void test_tcp_flow_dies_at_its_deadline(void **state)
 
 	(void)state;
 	pair_init(&p, "tcp_rr");
-	p.client_plan = p.server_plan;
-	p.client_plan.server = false;
-	p.client_plan.settings.transactions = 0;
-	p.client_plan.settings.duration_ns = 100 * NS_PER_MS;
-	p.client_plan.settings.timeout_ns = 200 * NS_PER_MS;
-	server.fd = listen_anywhere(&p.client_plan.ports[0]);
+	p.client_job = p.server_job;
+	p.client_job.server = false;
+	p.client_job.transactions = 0;
+	p.client_job.duration_ns = 100 * NS_PER_MS;
+	p.client_job.timeout_ns = 200 * NS_PER_MS;
+	server.fd = listen_anywhere(&p.client_job.ports[0]);
 	assert_int_equal(pthread_create(&thread, NULL, slow_server_main, &server), 0);
 	start_client(&p);
 	engine_go(p.client);
@@ -457,9 +460,9 @@ static void test_lost_datagrams_are_counted(void **state)
 		pthread_t thread;
 
 		pair_init(&p, "udp_rr");
-		p.client_plan = p.server_plan;
-		p.client_plan.server = false;
-		struct settings *s = &p.client_plan.settings;
+		p.client_job = p.server_job;
+		p.client_job.server = false;
+		struct endpoint_job *s = &p.client_job;
 		s->warmup_ns = 0;
 		s->transactions = 1000;
 		s->request_bytes = s->reply_bytes = rows[i].request;
@@ -469,7 +472,7 @@ static void test_lost_datagrams_are_counted(void **state)
 		server.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		assert_int_equal(bind(server.fd, (struct sockaddr *)&a, sizeof(a)), 0);
 		assert_int_equal(getsockname(server.fd, (struct sockaddr *)&a, &len), 0);
-		p.client_plan.ports[0] = ntohs(a.sin_port);
+		p.client_job.ports[0] = ntohs(a.sin_port);
 		assert_int_equal(pthread_create(&thread, NULL, lossy_server_main, &server), 0);
 		start_client(&p);
 		engine_go(p.client);
@@ -528,8 +531,8 @@ static void test_streams_are_measured_by_their_receiver(void **state)
 		struct pair p;
 
 		pair_init(&p, rows[i].workload);
-		p.server_plan.settings.flows = rows[i].flows;
-		p.server_plan.settings.size_bytes = rows[i].size;
+		p.server_job.flows = rows[i].flows;
+		p.server_job.size_bytes = rows[i].size;
 		run(&p);
 		bool reverse = p.server->row->reverse;
 		const struct endpoint_record *r = reverse ? p.client_record : p.server_record;
@@ -627,11 +630,11 @@ static void test_udp_hello_is_answered_again(void **state)
 
 	(void)state;
 	pair_init(&p, "udp_rr");
-	p.server_plan.settings.request_bytes = HELLO_BYTES;
+	p.server_job.request_bytes = HELLO_BYTES;
 	start_server(&p);
 	start_client(&p);
 	for (int i = 0; i < 3; i++)
-		must(hello_ask(&p.client_plan, p.client->flows[0].fd, true, 0, time_now_ns() + NS_PER_S, &e),
+		must(hello_ask(&p.client_job, p.client->flows[0].fd, true, 0, time_now_ns() + NS_PER_S, &e),
 			&e);
 	hello_send(&p.client->flows[0], p.client->flows[0].fd,
 		HELLO_ASK); /* its answer comes among the replies */
@@ -651,27 +654,26 @@ static void test_errors_name_what_is_wrong(void **state)
 
 	(void)state;
 	pair_init(&p, "tcp_rr");
-	int taken = listen_anywhere(&p.client_plan.ports[0]);
-	p.server_plan.settings.port = p.client_plan.ports[0];
-	assert_int_equal(engine_prepare(&engine, &p.server_plan, time_now_ns() + NS_PER_S, &e), -EADDRINUSE);
+	int taken = listen_anywhere(&p.client_job.ports[0]);
+	p.server_job.port = p.client_job.ports[0];
+	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -EADDRINUSE);
 	assert_non_null(strstr(e.text, "cannot bind 127.0.0.1 port"));
 	close(taken);
 
-	p.server_plan.settings.port = 0;
-	p.server_plan.settings.congestion = "nonesuch";
-	assert_int_equal(engine_prepare(&engine, &p.server_plan, time_now_ns() + NS_PER_S, &e), -ENOENT);
+	p.server_job.port = 0;
+	strcpy(p.server_job.congestion, "nonesuch");
+	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -ENOENT);
 	assert_non_null(strstr(e.text, "'nonesuch'"));
 	assert_non_null(strstr(e.advice, "cubic"));
 
-	p.server_plan.settings.congestion = "";
-	strcpy(p.server_plan.address, "localhost");
-	assert_int_equal(engine_prepare(&engine, &p.server_plan, time_now_ns() + NS_PER_S, &e), -EINVAL);
+	p.server_job.congestion[0] = 0;
+	strcpy(p.server_job.address, "localhost");
+	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -EINVAL);
 
-	strcpy(p.server_plan.address, "127.0.0.1");
-	p.server_plan.server = false;
-	p.server_plan.ports[0] = p.client_plan.ports[0]; /* closed again */
-	assert_int_equal(
-		engine_prepare(&engine, &p.server_plan, time_now_ns() + NS_PER_S, &e), -ECONNREFUSED);
+	strcpy(p.server_job.address, "127.0.0.1");
+	p.server_job.server = false;
+	p.server_job.ports[0] = p.client_job.ports[0]; /* closed again */
+	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -ECONNREFUSED);
 	pair_free(&p);
 }
 
@@ -685,7 +687,7 @@ static void test_server_without_client_ends_at_its_deadline(void **state)
 		struct pair p;
 
 		pair_init(&p, workloads[i]);
-		must(engine_prepare(&p.server, &p.server_plan, time_now_ns() + 100 * NS_PER_MS, &e), &e);
+		must(engine_prepare(&p.server, &p.server_job, time_now_ns() + 100 * NS_PER_MS, &e), &e);
 		assert_true(wait_done(p.server, 5000));
 		engine_collect(p.server, p.server_record);
 		assert_int_equal(p.server_record->dead_flows, 1);
@@ -709,9 +711,9 @@ static void test_stop_ends_everything_at_once(void **state)
 		struct pair p;
 
 		pair_init(&p, rows[i].workload);
-		p.server_plan.settings.transactions = 0;
-		p.server_plan.settings.duration_ns = 100 * NS_PER_S;
-		p.server_plan.settings.rate = rows[i].rate;
+		p.server_job.transactions = 0;
+		p.server_job.duration_ns = 100 * NS_PER_S;
+		p.server_job.rate = rows[i].rate;
 		start_server(&p);
 		start_client(&p);
 		if (rows[i].gone)
@@ -738,9 +740,9 @@ static void test_settings_are_read_back(void **state)
 
 	(void)state;
 	pair_init(&p, "tcp_rr");
-	p.server_plan.settings.congestion = "reno";
-	p.server_plan.settings.transactions = 100;
-	p.server_plan.settings.rate = 1000;
+	strcpy(p.server_job.congestion, "reno");
+	p.server_job.transactions = 100;
+	p.server_job.rate = 1000;
 	run(&p);
 	assert_string_equal(p.client_record->congestion, "reno");
 	assert_string_equal(p.server_record->congestion, "reno");

@@ -75,6 +75,11 @@ static void what_a_guest_says_is_checked(void **state)
 		{"{'knobs':[{'id':'a','object':'o\\u0000x','status':'skipped'}]}", "'object'"},
 		{"{'knobs':[{'id':'a','object':'o','status':'splendid'}]}", "status that is none"},
 		{"{'knobs':[{'id':'a','object':'o','status':'skipped','reason':[]}]}", "'reason'"},
+		{"{'knobs':[{'id':'a','object':'o','status':'skipped','why':'other-way'}]}", NULL},
+		{"{'knobs':[{'id':'a','object':'o','status':'skipped','why':null}]}", NULL},
+		{"{'knobs':[{'id':'a','object':'o','status':'skipped','why':'moon'}]}", "'why' that is none"},
+		{"{'knobs':[{'id':'a','object':'o','status':'skipped','why':''}]}", "'why' that is none"},
+		{"{'knobs':[{'id':'a','object':'o','status':'skipped','why':7}]}", "'why'"},
 	};
 
 	(void)state;
@@ -135,7 +140,9 @@ static void what_could_drive_a_terminal_is_replaced_and_the_place_is_ours(void *
 
 static void a_guest_is_told_nothing_of_the_host(void **state)
 {
-	struct settings s, inside;
+	struct tuning tuning, inside;
+	struct err e = ERR_INIT;
+	struct settings s;
 
 	(void)state;
 	settings_init(&s);
@@ -147,20 +154,30 @@ static void a_guest_is_told_nothing_of_the_host(void **state)
 	s.client_cpu = 1;
 	s.server_cpu = 3;
 	s.max_duration_ns = 5;
-	guest_settings(&s, &inside);
-	assert_string_equal(inside.profile, "low-latency");
-	assert_string_equal(inside.sched, "fifo:7");
-	assert_int_equal(inside.max_duration_ns, 5);
-	assert_string_equal(inside.target, "native");
+	assert_int_equal(tuning_make(&tuning, &s, &e), 0);
+	json_t *told = guest_tuning_json(&tuning);
+	assert_int_equal(guest_tuning_from_json(&inside, told, &e), 0);
+	json_decref(told);
+	assert_int_equal(inside.profile, PROFILE_LOW_LATENCY);
+	assert_true(inside.sched_wanted);
+	assert_int_equal(inside.policy, SCHED_FIFO);
+	assert_int_equal(inside.priority, 7);
+	assert_int_equal(inside.longest_ns, tuning.longest_ns);
 	assert_string_equal(inside.isolate, "");
-	assert_string_equal(inside.backing, "");
+	assert_int_equal(inside.backing, BACKING_BY_PROFILE);
 	assert_int_equal(inside.client_cpu, -1);
 	assert_int_equal(inside.server_cpu, -1);
+	assert_false(inside.machine);
 	s.profile = "command";
 	s.apply = "rm -rf /";
-	guest_settings(&s, &inside);
-	assert_string_equal(inside.profile, "stock");
+	assert_int_equal(tuning_make(&tuning, &s, &e), 0);
+	told = guest_tuning_json(&tuning);
+	assert_int_equal(guest_tuning_from_json(&inside, told, &e), 0);
+	assert_int_equal(inside.profile, PROFILE_STOCK);
 	assert_string_equal(inside.apply, "");
+	json_object_set_new(told, "apply", json_string("rm -rf /"));
+	assert_int_equal(guest_tuning_from_json(&inside, told, &e), -EPROTO);
+	json_decref(told);
 }
 
 /* The guest's words are there before the question: the order of the stream is all that counts. */
@@ -169,15 +186,14 @@ static void the_answer_is_taken_from_the_stream(void **state)
 	json_t *knobs = NULL, *body = NULL;
 	uint64_t soon = time_now_ns() + 5 * NS_PER_S;
 	struct err e = ERR_INIT;
-	struct settings s;
+	struct tuning tuning = {.client_cpu = -1, .server_cpu = -1, .isolate = "", .apply = "", .revert = ""};
 	bool all = true;
 	int ends[2];
 
 	(void)state;
-	settings_init(&s);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 	assert_int_equal(frame_send(ends[1], FRAME_TUNED, parse("{'knobs':[" GOOD "]}"), soon, &e), 0);
-	assert_int_equal(guest_tune(ends[0], &s, TUNE_LIVE, soon, &knobs, &e), 0);
+	assert_int_equal(guest_tune(ends[0], &tuning, TUNE_LIVE, soon, &knobs, &e), 0);
 	assert_int_equal(json_array_size(knobs), 1);
 	assert_int_equal(frame_expect(ends[1], FRAME_TUNE, &body, soon, &e), 0);
 	assert_string_equal(json_string_value(json_object_get(body, "stage")), "live");
@@ -190,7 +206,7 @@ static void the_answer_is_taken_from_the_stream(void **state)
 	assert_int_equal(frame_send(ends[1], FRAME_VERIFIED, parse("{'all':1,'knobs':[]}"), soon, &e), 0);
 	assert_int_equal(guest_verify(ends[0], soon, &all, &knobs, &e), -EPROTO);
 	assert_int_equal(frame_send(ends[1], FRAME_ERROR, parse("{'text':'cannot'}"), soon, &e), 0);
-	assert_int_equal(guest_tune(ends[0], &s, TUNE_HOST, soon, &knobs, &e), -EREMOTEIO);
+	assert_int_equal(guest_tune(ends[0], &tuning, TUNE_HOST, soon, &knobs, &e), -EREMOTEIO);
 	assert_int_equal(guest_verify(ends[0], time_now_ns() + NS_PER_MS, &all, &knobs, &e), -ETIMEDOUT);
 	assert_int_equal(frame_send(ends[1], FRAME_TUNED, parse("{'knobs':[]}"), soon, &e), 0);
 	assert_int_equal(guest_untune(ends[0], soon, &e), 0);

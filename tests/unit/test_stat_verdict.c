@@ -85,6 +85,7 @@ static void every_verdict_is_reached(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		double a[BLOCKS_MOST], b[BLOCKS_MOST];
+		char reason[STAT_REASON_MAX];
 
 		fill(a, b, rows[i].blocks, rows[i].ratio, rows[i].noise);
 		struct stat_effect e = compare_one(rows[i].metric, rows[i].kind, a, b, rows[i].blocks);
@@ -93,10 +94,12 @@ static void every_verdict_is_reached(void **state)
 		if (strcmp(got, rows[i].verdict))
 			fail_msg(
 				"row %zu (%s): got %s (%s; ratio %g, p_holm %g, 90 %% %g to %g), expected %s",
-				i, stat_metrics[rows[i].metric].name, got, e.reason, e.ratio, e.p_holm,
-				e.ci90[0], e.ci90[1], rows[i].verdict);
-		if ((e.verdict == STAT_NOT_ASSESSED) != (e.reason[0] != '\0'))
-			fail_msg("row %zu: verdict %s with reason '%s'", i, got, e.reason);
+				i, stat_metrics[rows[i].metric].name, got,
+				stat_effect_reason(&e, reason, sizeof(reason)), e.ratio, e.p_holm, e.ci90[0],
+				e.ci90[1], rows[i].verdict);
+		if ((e.verdict == STAT_NOT_ASSESSED) != (e.reason != STAT_REASON_NONE))
+			fail_msg("row %zu: verdict %s with reason '%s'", i, got,
+				stat_effect_reason(&e, reason, sizeof(reason)));
 	}
 }
 
@@ -255,6 +258,30 @@ static const struct stat_effect *find(const struct stat_effect *effects, size_t 
 	return NULL;
 }
 
+static void every_reason_has_a_sentence_of_its_own(void **state)
+{
+	struct stat_effect e = {.metric = STAT_LATENCY_P999, .n_blocks = 3, .transactions = 20000};
+	char text[STAT_REASONS][STAT_REASON_MAX], note[STAT_REASON_MAX];
+
+	(void)state;
+	for (int r = 0; r < STAT_REASONS; r++) {
+		e.reason = (enum stat_reason)r;
+		stat_effect_reason(&e, text[r], sizeof(text[r]));
+		stat_effect_reason_note(&e, note, sizeof(note));
+		if ((r == STAT_REASON_NONE) != !text[r][0] || !text[r][0] != !note[0])
+			fail_msg("reason %d: '%s', note '%s'", r, text[r], note);
+		if (strlen(text[r]) + 1 >= sizeof(text[r]) || strlen(note) > strlen(text[r]))
+			fail_msg("reason %d: '%s' is too long, or its note '%s'", r, text[r], note);
+		for (int other = 0; other < r; other++)
+			if (!strcmp(text[r], text[other]))
+				fail_msg("reasons %d and %d are both '%s'", other, r, text[r]);
+	}
+	assert_string_equal(
+		text[STAT_REASON_FEW_TRANSACTIONS], "20000 transactions a trial: p99.9 needs 100000");
+	assert_string_equal(
+		text[STAT_REASON_FEW_FOR_INTERVAL], "blocks: 3; an interval needs 6, a verdict 8");
+}
+
 static void a_claim_about_the_sd_needs_the_bulk_to_agree(void **state)
 {
 	static const struct {
@@ -276,11 +303,12 @@ static void a_claim_about_the_sd_needs_the_bulk_to_agree(void **state)
 		make_cell(&c, 100000, rows[i].sd, rows[i].iqr, rows[i].p99);
 		size_t n = stat_cell_compare(&c.cell, NULL, effects);
 		const struct stat_effect *sd = find(effects, n, STAT_LATENCY_SD);
-		const char *reason = rows[i].claimed ? "" : "driven by rare extremes";
+		enum stat_reason reason = rows[i].claimed ? STAT_REASON_NONE : STAT_REASON_RARE_EXTREMES;
 
-		if ((sd->verdict != STAT_NOT_ASSESSED) != rows[i].claimed || strcmp(sd->reason, reason))
-			fail_msg("row %zu: got %s (%s), expected %s", i, stat_verdict_name(sd->verdict),
-				sd->reason, rows[i].claimed ? "a claim" : reason);
+		if ((sd->verdict != STAT_NOT_ASSESSED) != rows[i].claimed || sd->reason != reason)
+			fail_msg("row %zu: got %s (reason %d), expected %s (reason %d)", i,
+				stat_verdict_name(sd->verdict), sd->reason,
+				rows[i].claimed ? "a claim" : "none", reason);
 	}
 	make_cell(&c, 100000, 0.5, 0.8, 0.8);
 	c.cell.a[STAT_LATENCY_IQR] = c.cell.a[STAT_LATENCY_P99] = NULL;
@@ -458,6 +486,7 @@ int main(void)
 		cmocka_unit_test(a_missing_value_drops_its_block_for_that_metric),
 		cmocka_unit_test(loss_is_judged_by_its_difference_and_may_be_zero),
 		cmocka_unit_test(a_zero_among_latencies_falls_back_to_differences),
+		cmocka_unit_test(every_reason_has_a_sentence_of_its_own),
 		cmocka_unit_test(a_claim_about_the_sd_needs_the_bulk_to_agree),
 		cmocka_unit_test(tails_join_the_family_by_their_transactions),
 		cmocka_unit_test(thresholds_are_the_callers),

@@ -5,6 +5,8 @@
  * root of a user namespace first.  What cannot run here is skipped with its reason, or fails when TAUT_MUST
  * names it (netns, oci).
  */
+#include "sys/sys.h"
+#include "net/net.h"
 #include "testbed/testbed.h"
 
 #include <dirent.h>
@@ -59,16 +61,34 @@ static void settings_make(struct settings *s, const struct kind *k)
 	s->mtu = k->mtu;
 }
 
+static void plan_resolve(struct trial_plan *plan, const struct settings *s)
+{
+	struct err e = ERR_INIT;
+
+	if (plan_make(plan, s, &e) < 0 || target_resolve(plan, &e) < 0)
+		fail_msg("%s", e.text);
+}
+
+static int make_target(struct target **out, const struct settings *s, struct err *e)
+{
+	struct trial_plan plan;
+
+	plan_resolve(&plan, s);
+	return target_create(out, &plan, e);
+}
+
 static bool possible(const struct kind *k)
 {
 	const char *must = getenv("TAUT_MUST"), *what = strcmp(k->runtime, "oci") ? "netns" : "oci";
 	char reason[1024];
 	bool privilege;
+	struct trial_plan plan;
 	struct settings s;
 
 	settings_make(&s, k);
+	plan_resolve(&plan, &s);
 	snprintf(reason, sizeof(reason), "%s", skip_reason);
-	if (!reason[0] && target_probe(&s, reason, sizeof(reason), &privilege) == TARGET_YES)
+	if (!reason[0] && target_probe(&plan, reason, sizeof(reason), &privilege) == TARGET_YES)
 		return true;
 	if (must && strstr(must, what))
 		fail_msg("%s: %s", what, reason);
@@ -205,7 +225,7 @@ static void one_kind_comes_and_goes(const struct kind *k)
 
 	settings_make(&s, k);
 	uint64_t begin = time_now_ns();
-	ok(target_create(&t, &s, &e));
+	ok(make_target(&t, &s, &e));
 	uint64_t made = time_now_ns();
 	ok(target_start(t, made + START_NS, &e));
 	uint64_t started = time_now_ns();
@@ -242,7 +262,7 @@ static void a_target_that_never_started_goes_too(void **state)
 	if (!possible(&kinds[1]))
 		skip();
 	settings_make(&s, &kinds[1]);
-	ok(target_create(&t, &s, &e));
+	ok(make_target(&t, &s, &e));
 	ok(target_destroy(t, &e));
 	assert_nothing_marked(getpid());
 	assert_int_equal(fds_open(), fds);
@@ -259,8 +279,8 @@ static void targets_stand_side_by_side(void **state)
 	if (!possible(&kinds[0]))
 		skip();
 	settings_make(&s, &kinds[0]);
-	ok(target_create(&a, &s, &e));
-	ok(target_create(&b, &s, &e));
+	ok(make_target(&a, &s, &e));
+	ok(make_target(&b, &s, &e));
 	ok(target_start(b, time_now_ns() + START_NS, &e));
 	ok(target_start(a, time_now_ns() + START_NS, &e));
 	ok(target_destroy(a, &e));
@@ -284,7 +304,7 @@ static void endpoints_inherit_what_tuning_wrote_before(void **state)
 		if (!possible(&kinds[i]))
 			continue;
 		settings_make(&s, &kinds[i]);
-		ok(target_create(&t, &s, &e));
+		ok(make_target(&t, &s, &e));
 		ok(target_subject(t, subject, &e));
 		assert_int_equal(subject->threads_n, 0);
 		AUTO_FREE char *file = str_format("%s%s/cpuset.cpus", where.cpuset, subject->cgroup_root);
@@ -318,7 +338,7 @@ static void the_end_of_an_agent_is_told(void **state)
 	if (!possible(&kinds[0]))
 		skip();
 	settings_make(&s, &kinds[0]);
-	ok(target_create(&t, &s, &e));
+	ok(make_target(&t, &s, &e));
 	ok(target_start(t, time_now_ns() + START_NS, &e));
 	ok(target_subject(t, subject, &e));
 	for (size_t i = 0; i < subject->threads_n; i++)
@@ -352,7 +372,7 @@ static void an_agent_that_cannot_start_is_told(void **state)
 		struct err e = ERR_INIT;
 		settings_make(&s, &kinds[0]);
 		setenv("TAUT_AGENT", rows[i].agent, 1);
-		int rc = target_create(&t, &s, &e);
+		int rc = make_target(&t, &s, &e);
 		if (rc == 0)
 			rc = target_start(t, time_now_ns() + START_NS, &e);
 		assert_true(rc < 0);
@@ -425,7 +445,7 @@ static pid_t holder_start(const struct kind *k)
 		struct target *t = NULL;
 		struct err e = ERR_INIT;
 		settings_make(&s, k);
-		if (target_create(&t, &s, &e) == 0 && target_start(t, time_now_ns() + START_NS, &e) == 0)
+		if (make_target(&t, &s, &e) == 0 && target_start(t, time_now_ns() + START_NS, &e) == 0)
 			byte = 'y';
 		else
 			fprintf(stderr, "%s\n", e.text);
@@ -452,7 +472,7 @@ static void a_killed_taut_leaves_nothing_behind_a_sweep(void **state)
 		if (!possible(&kinds[i]))
 			continue;
 		settings_make(&s, &kinds[i]);
-		ok(target_create(&mine, &s, &e));
+		ok(make_target(&mine, &s, &e));
 		ok(target_start(mine, time_now_ns() + START_NS, &e));
 		pid_t holder = holder_start(&kinds[i]);
 		marked(getpid(), &before);
@@ -488,7 +508,7 @@ static void a_taut_killed_at_any_moment_leaves_nothing_behind_a_sweep(void **sta
 					struct settings s;
 					struct target *t = NULL;
 					settings_make(&s, &kinds[i]);
-					if (target_create(&t, &s, ERR_IGNORED) == 0)
+					if (make_target(&t, &s, ERR_IGNORED) == 0)
 						target_start(t, time_now_ns() + START_NS, ERR_IGNORED);
 					target_destroy(t, ERR_IGNORED);
 				}

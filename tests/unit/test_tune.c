@@ -28,7 +28,7 @@ static int apply_both(struct world *w, struct tune *tune, const struct settings 
 {
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
 		struct undo_list *plan;
-		int rc = tune_plan_make(&plan, &w->host, (enum tune_stage)stage, s, subject, e);
+		int rc = world_plan(&plan, &w->host, (enum tune_stage)stage, s, subject, e);
 		if (rc == 0)
 			rc = tune_apply(tune, plan, e);
 		if (rc < 0)
@@ -37,7 +37,7 @@ static int apply_both(struct world *w, struct tune *tune, const struct settings 
 	return 0;
 }
 
-/* "status" or "status: reason" of the n-th entry of a knob; "none". */
+/* "status", "status: reason" or "status: reason (why)" of the n-th entry of a knob; "none". */
 static char *standing(const struct tune *tune, const char *knob, int nth)
 {
 	json_t *all = tune_effective_json(tune), *entry;
@@ -47,9 +47,11 @@ static char *standing(const struct tune *tune, const char *knob, int nth)
 	json_array_foreach (all, i, entry) {
 		if (strcmp(json_string_value(json_object_get(entry, "id")), knob) || nth-- > 0)
 			continue;
-		const char *why = json_string_value(json_object_get(entry, "reason"));
-		text = str_format("%s%s%s", json_string_value(json_object_get(entry, "status")),
-			why ? ": " : "", why ? why : "");
+		const char *reason = json_string_value(json_object_get(entry, "reason"));
+		const char *why = json_string_value(json_object_get(entry, "why"));
+		text = str_format("%s%s%s%s%s%s", json_string_value(json_object_get(entry, "status")),
+			reason ? ": " : "", reason ? reason : "", why ? " (" : "", why ? why : "",
+			why ? ")" : "");
 		break;
 	}
 	json_decref(all);
@@ -181,7 +183,8 @@ static void low_latency_on_cgroup_v1(void **state)
 	assert_text(world_get(&w, "/sys/class/net/veth0/queues/rx-1/rps_cpus"), "1");
 	assert_text(
 		standing(tune, "partition-cgroup2", 0), "skipped: the cpuset controller is not in cgroup v2");
-	assert_text(standing(tune, "partition-affinity", 0), "skipped: not needed: another way holds");
+	assert_text(standing(tune, "partition-affinity", 0),
+		"skipped: not needed: another way holds (other-way)");
 	assert_text(standing(tune, "link-rps", 0), "unchanged");
 	assert_text(standing(tune, "net-rps-default", 0), "unchanged");
 	assert_text(standing(tune, "net-busy-read", 0),
@@ -468,7 +471,7 @@ static void a_mandatory_knob_that_is_refused_undoes_its_plan(void **state)
 	world_subject(&w, &subject);
 	AUTO_FREE char *before = world_picture(&w);
 	must(tune_open(&tune, &w.host, &e), &e);
-	must(tune_plan_make(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), &e);
+	must(world_plan(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), &e);
 	assert_int_equal(tune_apply(tune, plan, &e), -EPERM);
 	assert_non_null(strstr(e.text, "cannot schedule task 5000501"));
 	assert_text(world_picture(&w), before);
@@ -490,18 +493,18 @@ static void stock_writes_nothing_but_what_the_user_places(void **state)
 	world_enter(&w);
 	world_subject(&w, &subject);
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
-		must(tune_plan_make(&plan, &w.host, (enum tune_stage)stage, &s, &subject, &e), &e);
+		must(world_plan(&plan, &w.host, (enum tune_stage)stage, &s, &subject, &e), &e);
 		assert_int_equal(plan->n, 0);
 		undo_list_free(plan);
 	}
 	s.server_cpu = 0;
-	must(tune_plan_make(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), &e);
+	must(world_plan(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), &e);
 	assert_int_equal(plan->n, 1);
 	assert_string_equal(plan->entries[0].object, "tid 5000502 start 1502");
 	assert_string_equal(plan->entries[0].after, "0");
 	undo_list_free(plan);
 	s.server_cpu = 7;
-	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), -EINVAL);
+	assert_int_equal(world_plan(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), -EINVAL);
 	assert_int_equal(e.exit, EXIT_USAGE);
 	world_end(&w);
 }
@@ -541,20 +544,20 @@ static void the_users_commands_are_run_and_undone(void **state)
 	(void)state;
 	world_make(&w, WORLD_NONE, 2);
 	world_enter(&w);
-	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, NULL, &e), -EINVAL);
+	assert_int_equal(world_plan(&plan, &w.host, TUNE_HOST, &s, NULL, &e), -EINVAL);
 	AUTO_FREE char *apply = str_format("echo on > %s/theirs; sleep 100 &", w.path);
 	s.apply = str_keep(apply);
 	AUTO_FREE char *revert = str_format("rm %s/theirs", w.path);
 	s.revert = str_keep(revert);
 	must(tune_open(&tune, &w.host, &e), &e);
-	must(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, NULL, &e), &e);
+	must(world_plan(&plan, &w.host, TUNE_HOST, &s, NULL, &e), &e);
 	must(tune_apply(tune, plan, &e), &e);
 	assert_text(world_get(&w, "/theirs"), "on");
 	must(tune_revert(tune, &e), &e);
 	assert_text(world_get(&w, "/theirs"), "absent");
 	s.apply = "echo no such profile; exit 3";
 	s.revert = "true";
-	must(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, NULL, &e), &e);
+	must(world_plan(&plan, &w.host, TUNE_HOST, &s, NULL, &e), &e);
 	assert_true(tune_apply(tune, plan, &e) < 0);
 	assert_non_null(strstr(e.text, "exit status 3: no such profile"));
 	tune_free(tune);

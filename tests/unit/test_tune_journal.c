@@ -39,7 +39,7 @@ static int live(struct world *w, const char *profile, const struct subject *subj
 		return 1;
 	for (int stage = TUNE_HOST; stage <= TUNE_LIVE; stage++) {
 		struct undo_list *plan;
-		if (tune_plan_make(&plan, &w->host, (enum tune_stage)stage, &s, subject, ERR_IGNORED) < 0 ||
+		if (world_plan(&plan, &w->host, (enum tune_stage)stage, &s, subject, ERR_IGNORED) < 0 ||
 			tune_apply(tune, plan, ERR_IGNORED) < 0)
 			return 2;
 	}
@@ -288,7 +288,7 @@ static void what_the_journal_cannot_hold_is_not_done(void **state)
 	s.apply = str_keep(apply);
 	s.revert = "true";
 	assert_int_equal(tune_open(&tune, &w.host, &e), 0);
-	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &nobody, &e), 0);
+	assert_int_equal(world_plan(&plan, &w.host, TUNE_HOST, &s, &nobody, &e), 0);
 	assert_int_equal(tune_apply(tune, plan, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "not UTF-8"));
 	assert_false(root_exists(w.host.root, "/theirs"));
@@ -333,8 +333,7 @@ static int apply_command(
 	s.apply = apply_there;
 	s.revert = revert_there;
 	assert_int_equal(tune_open(tune, &w->host, ERR_IGNORED), 0);
-	assert_int_equal(
-		tune_plan_make(&plan, &w->host, TUNE_HOST, &s, &(struct subject){0}, ERR_IGNORED), 0);
+	assert_int_equal(world_plan(&plan, &w->host, TUNE_HOST, &s, &(struct subject){0}, ERR_IGNORED), 0);
 	return tune_apply(*tune, plan, e);
 }
 
@@ -452,7 +451,7 @@ static void a_cpu_that_goes_offline_during_a_trial_is_told_and_owed(void **state
 	settings_init(&s);
 	s.profile = "low-latency";
 	assert_int_equal(tune_open(&tune, &w.host, ERR_IGNORED), 0);
-	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, ERR_IGNORED), 0);
+	assert_int_equal(world_plan(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, ERR_IGNORED), 0);
 	assert_int_equal(tune_apply(tune, plan, ERR_IGNORED), 0);
 	world_put(&w, ONLINE, "0\n");
 	assert_int_equal(tune_verify(tune, &all, ERR_IGNORED), 0);
@@ -515,7 +514,7 @@ static void nothing_is_applied_to_a_cpu_that_is_offline(void **state)
 	settings_init(&s);
 	s.profile = "low-latency";
 	assert_int_equal(tune_open(&tune, &w.host, ERR_IGNORED), 0);
-	assert_int_equal(tune_plan_make(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, ERR_IGNORED), 0);
+	assert_int_equal(world_plan(&plan, &w.host, TUNE_HOST, &s, &(struct subject){0}, ERR_IGNORED), 0);
 	world_put(&w, ONLINE, "0\n");
 	assert_int_equal(tune_apply(tune, plan, ERR_IGNORED), 0);
 	assert_int_equal(w.panics, 0);

@@ -316,6 +316,15 @@ static void machine_close(struct machine *m)
 
 /* --- the tests --------------------------------------------------------------------------------- */
 
+static int plan_of(struct undo_list **out, const struct undo_host *host, enum tune_stage stage,
+	const struct settings *s, const struct subject *subject, struct err *e)
+{
+	struct tuning tuning;
+	int rc = tuning_make(&tuning, s, e);
+
+	return rc < 0 ? rc : tune_plan_make(out, host, stage, &tuning, subject, e);
+}
+
 static void apply_stage(struct machine *m, struct tune *tune, enum tune_stage stage)
 {
 	struct err e = ERR_INIT;
@@ -324,7 +333,7 @@ static void apply_stage(struct machine *m, struct tune *tune, enum tune_stage st
 
 	settings_init(&s);
 	s.profile = "low-latency";
-	must(tune_plan_make(&plan, &m->host, stage, &s, &m->subject, &e), &e);
+	must(plan_of(&plan, &m->host, stage, &s, &m->subject, &e), &e);
 	must(tune_apply(tune, plan, &e), &e);
 }
 
@@ -538,7 +547,7 @@ static void a_link_in_a_namespace_is_reached(void **state)
 	s.profile = "low-latency";
 	s.isolate = "1";
 	must(tune_open(&tune, &m.host, &e), &e);
-	must(tune_plan_make(&plan, &m.host, TUNE_LIVE, &s, &m.subject, &e), &e);
+	must(plan_of(&plan, &m.host, TUNE_LIVE, &s, &m.subject, &e), &e);
 	must(tune_apply(tune, plan, &e), &e);
 	must(tune_verify(tune, &all, &e), &e);
 	assert_true(all);

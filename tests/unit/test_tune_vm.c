@@ -30,7 +30,7 @@ static void apply(struct world *w, struct tune *tune, enum tune_stage stage, con
 	struct err e = ERR_INIT;
 	struct undo_list *plan;
 
-	must(tune_plan_make(&plan, &w->host, stage, s, subject, &e), &e);
+	must(world_plan(&plan, &w->host, stage, s, subject, &e), &e);
 	must(tune_apply(tune, plan, &e), &e);
 }
 
@@ -292,9 +292,11 @@ static void the_backing_follows_profile_and_wish(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct settings s = settings_of(rows[i].profile);
 		s.backing = rows[i].backing;
-		if (tune_wants_backing(&s) != rows[i].want)
+		struct tuning tuning;
+		assert_int_equal(tuning_make(&tuning, &s, ERR_IGNORED), 0);
+		if (tune_wants_backing(&tuning) != rows[i].want)
 			fail_msg("%s with backing '%s': %d, not %d", rows[i].profile, rows[i].backing,
-				tune_wants_backing(&s), rows[i].want);
+				tune_wants_backing(&tuning), rows[i].want);
 	}
 }
 

@@ -525,3 +525,12 @@ char *world_picture(const struct world *w)
 	picture(w, "", &out);
 	return out.data;
 }
+
+int world_plan(struct undo_list **out, const struct undo_host *host, enum tune_stage stage,
+	const struct settings *s, const struct subject *subject, struct err *e)
+{
+	struct tuning tuning;
+	int rc = tuning_make(&tuning, s, e);
+
+	return rc < 0 ? rc : tune_plan_make(out, host, stage, &tuning, subject, e);
+}

@@ -44,5 +44,8 @@ void world_subject(const struct world *w, struct subject *subject);
 /* The same with a machine instead of the server, in the target's cgroup: QEMU (TID 5000600), its disk thread
  * (5000601), vCPUs (from 5000610 on) and vhost workers (from 5000630 on). */
 void world_machine(const struct world *w, struct subject *subject, int vcpus, int vhosts);
+/* tune_plan_make() of what these settings ask for. */
+int world_plan(struct undo_list **out, const struct undo_host *host, enum tune_stage stage,
+	const struct settings *s, const struct subject *subject, struct err *e);
 /* The whole tree as one text. */
 char *world_picture(const struct world *w);

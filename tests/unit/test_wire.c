@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* wire: what comes from an agent is harmless to a terminal, and a record that cannot be true is refused. */
+#include "wire/job.h"
 #include "wire/record.h"
 
 #include <math.h>
@@ -195,13 +196,15 @@ static void what_cannot_be_true_is_refused(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		AUTO_FREE struct endpoint_record *r = true_record();
 		struct err e = ERR_INIT;
+		struct endpoint_job job;
 		struct settings s;
 
 		settings_init(&s);
 		assert_int_equal(setting_set(&s, "workload", rows[i].workload, &e), 0);
 		assert_int_equal(setting_set(&s, "transactions", rows[i].transactions, &e), 0);
+		assert_int_equal(job_make(&job, &s, rows[i].server, &e), 0);
 		rows[i].lie(r);
-		int rc = endpoint_record_check(r, &s, rows[i].server, 10 * NS_PER_S, &e);
+		int rc = endpoint_record_check(r, &job, 10 * NS_PER_S, &e);
 		if (rc != (rows[i].says ? -EINVAL : 0) || (rows[i].says && !strstr(e.text, rows[i].says)))
 			fail_msg("row %zu: %d, '%s', expected '%s'", i, rc, e.text,
 				rows[i].says ? rows[i].says : "");
@@ -212,15 +215,17 @@ static void an_open_loop_has_lateness(void **state)
 {
 	AUTO_FREE struct endpoint_record *r = true_record();
 	struct err e = ERR_INIT;
+	struct endpoint_job job;
 	struct settings s;
 
 	(void)state;
 	settings_init(&s);
 	s.rate = 100;
-	assert_int_equal(endpoint_record_check(r, &s, false, 10 * NS_PER_S, &e), -EINVAL);
+	assert_int_equal(job_make(&job, &s, false, &e), 0);
+	assert_int_equal(endpoint_record_check(r, &job, 10 * NS_PER_S, &e), -EINVAL);
 	assert_non_null(strstr(e.text, "'lateness' is missing"));
 	r->has_lateness = true;
-	assert_int_equal(endpoint_record_check(r, &s, false, 10 * NS_PER_S, &e), 0);
+	assert_int_equal(endpoint_record_check(r, &job, 10 * NS_PER_S, &e), 0);
 }
 
 /* Warm-up 1 s, stretch 2 s and 0.5 s more of sending: 700 000 answered in 3.5 s, of which 79 had been due
@@ -244,9 +249,93 @@ static void the_rate_of_a_late_open_loop_is_what_was_answered(void **state)
 	assert_true(isnan(trial_rate_per_s(r)));
 }
 
+/* --- jobs -------------------------------------------------------------------------------------- */
+
+static void job_of(struct endpoint_job *job, bool server)
+{
+	struct settings s;
+	struct err e = ERR_INIT;
+
+	settings_init(&s);
+	s.workload = "udp_rr";
+	s.rate = 500;
+	s.flows = 2;
+	s.congestion = "cubic";
+	s.profile = "low-latency";
+	assert_int_equal(job_make(job, &s, server, &e), 0);
+	strcpy(job->address, "10.87.0.2");
+	strcpy(job->token, "00112233445566778899aabbccddeeff");
+	job->ports[0] = 1;
+	job->ports[1] = 65535;
+}
+
+static void a_job_comes_back_as_it_was_sent(void **state)
+{
+	struct endpoint_job job, again;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (int server = 0; server < 2; server++) {
+		job_of(&job, server);
+		json_t *object = job_json(&job);
+		if (job_from_json(&again, object, &e) < 0)
+			fail_msg("%s", e.text);
+		json_t *written = job_json(&again);
+		assert_true(json_equal(object, written));
+		assert_true(again.lock_memory);
+		assert_ptr_equal(again.workload, workload_find("udp_rr"));
+		assert_int_equal(again.ports[1], 65535);
+		json_decref(object);
+		json_decref(written);
+	}
+}
+
+static void an_end_is_told_nothing_that_it_does_not_need(void **state)
+{
+	static const char *const secrets[] = {
+		"settings", "apply", "revert", "disk", "login", "kernel", "isolate"};
+	struct endpoint_job job;
+
+	(void)state;
+	job_of(&job, true);
+	json_t *object = job_json(&job);
+	for (size_t i = 0; i < ARRAY_LEN(secrets); i++)
+		if (json_object_get(object, secrets[i]))
+			fail_msg("a job holds '%s'", secrets[i]);
+	json_decref(object);
+}
+
+static void a_job_out_of_bounds_is_refused(void **state)
+{
+	static const struct {
+		const char *key;
+		json_int_t value;
+	} rows[] = {{"flows", 0}, {"flows", FLOWS_MAX + 1}, {"burst", 0}, {"request", 0}, {"size", 1 << 30},
+		{"port", 65536}, {"timeout", 0}, {"rate", -1}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct endpoint_job job, again = {0};
+		struct err e = ERR_INIT;
+
+		job_of(&job, false);
+		json_t *object = job_json(&job);
+		json_object_set_new(object, rows[i].key, json_integer(rows[i].value));
+		int rc = job_from_json(&again, object, &e);
+		if (rc >= 0)
+			fail_msg("%s %lld was taken", rows[i].key, (long long)rows[i].value);
+		json_object_del(object, rows[i].key);
+		assert_true(job_from_json(&again, object, &e) < 0);
+		json_decref(object);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_job_comes_back_as_it_was_sent),
+		cmocka_unit_test(an_end_is_told_nothing_that_it_does_not_need),
+		cmocka_unit_test(a_job_out_of_bounds_is_refused),
 		cmocka_unit_test(control_characters_do_not_come_through),
 		cmocka_unit_test(an_error_of_an_agent_is_harmless),
 		cmocka_unit_test(what_cannot_be_true_is_refused),

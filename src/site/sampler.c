@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * How it works.  A sample is a handful of counters: the time the hypervisor took and the time in interrupts
+ * on the CPUs that the endpoints may use, their run-queue wait and involuntary switches, their cgroups'
+ * throttled time.  Samples lie in one array in order of time, at most SAMPLES_MAX; when it is full every
+ * second one goes and the period doubles, so a trial of a day takes no more memory than one of a minute.
+ *
+ * Limits.  Steal and interrupt time have the 10 ms grain of /proc/stat; run-queue wait is exact to the
+ * nanosecond (/proc/PID/task/TID/schedstat).
+ */
+#include "sampler.h"
+
+#include <ctype.h>
+#include <sched.h>
+#include <stdio.h>
+
+#define SAMPLES_MAX 4096
+#define SWITCHES    "\nnonvoluntary_ctxt_switches:"
+#define TICK_NS     10000000ull /* USER_HZ is 100 on x86-64 */
+
+struct sampler {
+	int root;
+	struct subject subject;
+	struct cgroups cgroups;
+	cpus involved;
+	bool fifo; /* every endpoint thread that measures is SCHED_FIFO */
+	int64_t rt_runtime_us;
+	/* What each thread and cgroup showed last: one that has ended keeps its figures. */
+	uint64_t waited_ns[SUBJECT_THREADS_MAX], involuntary[SUBJECT_THREADS_MAX];
+	uint64_t throttled_ns[SUBJECT_CGROUPS_MAX];
+	size_t n, skip, skipped; /* samples; one of `skip` calls makes one */
+	struct sample samples[SAMPLES_MAX];
+};
+
+/* --- reading ----------------------------------------------------------------------------------- */
+
+static void read_stat(struct sampler *sampler, struct sample *s)
+{
+	AUTO_FREE char *text = NULL;
+	unsigned long long user, nice, system, idle, iowait, irq, softirq, steal;
+	unsigned cpu;
+
+	if (root_read_all(sampler->root, "/proc/stat", &text, NULL, ERR_IGNORED) < 0)
+		return;
+	for (char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+		/* "cpu  …" is the sum of all, and to %u its first figure would be a CPU. */
+		if (str_starts(line, "cpu") && isdigit((unsigned char)line[3]) &&
+			sscanf(line, "cpu%u %llu %llu %llu %llu %llu %llu %llu %llu", &cpu, &user, &nice,
+				&system, &idle, &iowait, &irq, &softirq, &steal) == 9) {
+			if (cpu >= CPU_SETSIZE || !CPU_ISSET(cpu, &sampler->involved))
+				continue;
+			s->steal_ns += steal * TICK_NS;
+			s->irq_ns += (irq + softirq) * TICK_NS;
+			s->busy_ns += (user + nice + system + irq + softirq) * TICK_NS;
+		} else if (str_starts(line, "intr ")) {
+			s->interrupts = strtoull(line + 5, NULL, 10);
+		} else if (str_starts(line, "ctxt ")) {
+			s->context_switches = strtoull(line + 5, NULL, 10);
+		} else if (str_starts(line, "softirq ")) {
+			s->softirqs = strtoull(line + 8, NULL, 10);
+		}
+	}
+}
+
+static void read_threads(struct sampler *sampler, struct sample *s)
+{
+	for (size_t i = 0; i < sampler->subject.threads_n; i++) {
+		const struct subject_thread *t = &sampler->subject.threads[i];
+		char path[80], text[4096];
+		unsigned long long ran, waited;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", t->pid, t->tid);
+		if (root_read(sampler->root, path, text, sizeof(text), ERR_IGNORED) > 0 &&
+			sscanf(text, "%llu %llu", &ran, &waited) == 2)
+			sampler->waited_ns[i] = waited;
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/status", t->pid, t->tid);
+		const char *line = root_read(sampler->root, path, text, sizeof(text), ERR_IGNORED) < 0
+					   ? NULL
+					   : strstr(text, SWITCHES);
+		if (line)
+			sampler->involuntary[i] = strtoull(line + strlen(SWITCHES), NULL, 10);
+		s->run_queue_wait_ns += sampler->waited_ns[i];
+		s->involuntary_switches += sampler->involuntary[i];
+	}
+}
+
+/* v1 says throttled_time in ns, v2 throttled_usec. */
+static void read_cgroups(struct sampler *sampler, struct sample *s)
+{
+	for (size_t i = 0; sampler->cgroups.cpu[0] && i < sampler->subject.cgroups_n; i++) {
+		AUTO_FREE char *path =
+			str_format("%s%s/cpu.stat", sampler->cgroups.cpu, sampler->subject.cgroups[i]);
+		char text[2048];
+		const char *line;
+
+		if (root_read(sampler->root, path, text, sizeof(text), ERR_IGNORED) < 0)
+			text[0] = 0;
+		if ((line = strstr(text, "throttled_time ")))
+			sampler->throttled_ns[i] = strtoull(line + strlen("throttled_time "), NULL, 10);
+		else if ((line = strstr(text, "throttled_usec ")))
+			sampler->throttled_ns[i] =
+				strtoull(line + strlen("throttled_usec "), NULL, 10) * NS_PER_US;
+		s->throttled_ns += sampler->throttled_ns[i];
+	}
+}
+
+static void thin_out(struct sampler *sampler)
+{
+	for (size_t i = 0; i < SAMPLES_MAX / 2; i++)
+		sampler->samples[i] = sampler->samples[2 * i];
+	sampler->n = SAMPLES_MAX / 2;
+	sampler->skip *= 2;
+}
+
+/* --- sampling ---------------------------------------------------------------------------------- */
+
+void sampler_sample(struct sampler *sampler)
+{
+	struct sample s = {0};
+
+	if (++sampler->skipped < sampler->skip)
+		return;
+	sampler->skipped = 0;
+	if (sampler->n == SAMPLES_MAX)
+		thin_out(sampler);
+	s.at_ns = time_now_ns();
+	read_stat(sampler, &s);
+	read_threads(sampler, &s);
+	read_cgroups(sampler, &s);
+	sampler->samples[sampler->n++] = s;
+}
+
+int sampler_start(struct sampler **out, int root, const struct subject *subject,
+	const struct cgroups *cgroups, struct err *e)
+{
+	struct sampler *sampler = mem_alloc(sizeof(*sampler));
+	char text[32];
+
+	*sampler = (struct sampler){
+		.root = root, .subject = *subject, .cgroups = *cgroups, .skip = 1, .fifo = true};
+	CPU_ZERO(&sampler->involved);
+	for (size_t i = 0; i < subject->threads_n; i++) {
+		struct task task;
+		const struct subject_thread *t = &subject->threads[i];
+		int rc = task_read(root, t->pid, t->tid, &task, e);
+
+		if (rc < 0) {
+			free(sampler);
+			return err_wrap(e, "%s endpoint", role_name(t->role));
+		}
+		CPU_OR(&sampler->involved, &sampler->involved, &task.affinity);
+		sampler->fifo = sampler->fifo && task.policy == SCHED_FIFO;
+	}
+	sampler->rt_runtime_us = -1;
+	if (root_read(root, "/proc/sys/kernel/sched_rt_runtime_us", text, sizeof(text), ERR_IGNORED) > 0)
+		sampler->rt_runtime_us = strtoll(text, NULL, 10);
+	sampler->skipped = sampler->skip;
+	sampler_sample(sampler);
+	*out = sampler;
+	return 0;
+}
+
+struct samples sampler_samples(const struct sampler *sampler)
+{
+	return (struct samples){.at = sampler->samples,
+		.n = sampler->n,
+		.fifo = sampler->fifo,
+		.rt_runtime_us = sampler->rt_runtime_us};
+}
+
+void sampler_free(struct sampler *sampler)
+{
+	free(sampler);
+}

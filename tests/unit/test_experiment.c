@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Experiments as they are read: where from, what is wrong with them and where that is said, what comes out.
+ */
+#include "run/run.h"
+#include "sys/sys.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+#define HEAD  "name: x\n"
+#define ARM   "arms: { a: {} }\n"
+#define CELLS "cells: [{ target: native, workload: tcp_rr }]\n"
+
+/* Text, and what the message must hold. */
+static const struct {
+	const char *text, *where, *what;
+} wrong[] = {
+	{"a: b: c\n", "test:1", ""},
+	{"- a\n", "test:1", "an experiment must be a mapping"},
+	{CELLS ARM, "test:1", "'name' is missing"},
+	{HEAD ARM, "test:1", "'cells' is missing"},
+	{HEAD CELLS, "test:1", "'arms' is missing"},
+	{HEAD HEAD CELLS ARM, "test:2", "'name' stands here twice"},
+	{HEAD "? [a]\n: 1\n" CELLS ARM, "test:2", "a key must be a word"},
+	{"name: last\n" CELLS ARM, "test:1", "neither a number nor 'last'"},
+	{"name: 12\n" CELLS ARM, "test:1", "neither a number nor 'last'"},
+	{"name: a b\n" CELLS ARM, "test:1", "must be a word"},
+	{HEAD "blocks: 0\n" CELLS ARM, "test:2", "from 1 to 1000, not 0"},
+	{HEAD "blocks: []\n" CELLS ARM, "test:2", "from 1 to 1000"},
+	{HEAD "seed: x\n" CELLS ARM, "test:2", "whole number"},
+	{HEAD "trial: 5\n" CELLS ARM, "test:2", "trial must be a mapping"},
+	{HEAD "block: 5\n" CELLS ARM, "test:2", "'block' is not known here"},
+	{HEAD "zzzzzzzz: 5\n" CELLS ARM, "test:2", "'zzzzzzzz' is not known here"},
+	{HEAD "trial: { request: x }\n" CELLS ARM, "test:2", "request"},
+	{HEAD "trial:\n  nosuch: 1\n" CELLS ARM, "test:3", "nosuch"},
+	{HEAD "request: [1]\n" CELLS ARM, "test:2", "request must be a single value"},
+	{HEAD "cells: 5\n" ARM, "test:2", "cells must be a list"},
+	{HEAD "cells: []\n" ARM, "test:2", "1 to 500 cells, not 0"},
+	{HEAD "cells: [5]\n" ARM, "test:2", "a cell must be a mapping"},
+	{HEAD "cells: [{ workload: [] }]\n" ARM, "test:2", "the list of workload is empty"},
+	{HEAD "cells:\n  - { workload: tcp_rr }\n  - { workload: tcp_rr }\n" ARM, "test:4", "is there twice"},
+	{HEAD "cells: [{ workload: [tcp_rr, nosuch] }]\n" ARM, "test:2", "nosuch"},
+	{HEAD CELLS "arms: 5\n", "test:3", "arms must be a mapping"},
+	{HEAD CELLS "arms: {}\n", "test:3", "at least one arm"},
+	{HEAD CELLS "arms: { a: 5 }\n", "test:3", "an arm must be a mapping"},
+	{HEAD CELLS "arms: { a: { nosuch: 1 } }\n", "test:3", "nosuch"},
+	{HEAD CELLS "arms: { a: {}, b: { target: moon } }\n", "test:2", "arm b"},
+};
+
+static void what_is_wrong_is_said_with_its_line(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		struct experiment x = {.blocks = 77};
+		struct err e = ERR_INIT;
+		int rc = experiment_parse(&x, "test", wrong[i].text, strlen(wrong[i].text), NULL, 0, &e);
+		if (rc != -EINVAL || e.exit != EXIT_USAGE || !str_starts(e.text, wrong[i].where) ||
+			!strstr(e.text, wrong[i].what))
+			fail_msg("%s\ngives %d, '%s'; wanted '%s' and '%s'", wrong[i].text, rc, e.text,
+				wrong[i].where, wrong[i].what);
+		assert_int_equal(x.blocks, 77); /* left as it was */
+	}
+}
+
+static void there_may_be_just_so_many_arms_and_cells(void **state)
+{
+	AUTO(buf_free) struct buf arms = {0}, cells = {0};
+	struct experiment x;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	buf_add(&arms, "%s%sarms:\n", HEAD, CELLS);
+	for (int i = 0; i < 17; i++)
+		buf_add(&arms, "  a%d: {}\n", i);
+	assert_int_equal(experiment_parse(&x, "test", arms.data, arms.len, NULL, 0, &e), -EINVAL);
+	assert_string_equal(e.text, "test:20: more than 16 arms");
+	buf_add(&cells, "%s%scells: [{ workload: tcp_rr, mtu: [", HEAD, ARM);
+	for (int i = 0; i < 501; i++)
+		buf_add(&cells, "%s%d", i ? ", " : "", 1000 + i);
+	buf_add(&cells, "] }]\n");
+	assert_int_equal(experiment_parse(&x, "test", cells.data, cells.len, NULL, 0, &e), -EINVAL);
+	assert_string_equal(e.text, "test:3: more than 500 cells");
+	AUTO_FREE char *name = str_format("%s%sarms: { %080d: {} }\n", HEAD, CELLS, 7);
+	assert_int_equal(experiment_parse(&x, "test", name, strlen(name), NULL, 0, &e), -EINVAL);
+	assert_string_equal(e.text, "test:3: the name of an arm has at most 63 characters");
+}
+
+/* Defaults, the top, the cell, the arm, --set: the later one counts. */
+static void values_are_layered(void **state)
+{
+	static const char text[] =
+		"name: layers\nrequest: 2\nreply: 2\ntrial: { size: 4K }\n"
+		"cells: [{ target: native, workload: udp_rr, reply: 3, rate: 50, mtu: 1400 }]\n"
+		"arms: { a: ~, b: { mtu: 1300, nodelay: no } }\n";
+	const struct setting_override set = {"port", "7000"}, bad = {"port", "x"};
+	struct experiment x;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(experiment_parse(&x, "test", text, strlen(text), &bad, 1, &e), -EINVAL);
+	if (experiment_parse(&x, "test", text, strlen(text), &set, 1, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(x.cells_n, 1);
+	assert_int_equal(x.arms_n, 2);
+	assert_string_equal(x.cells[0].name, "native/veth/udp_rr@50/reply=3/mtu=1400");
+	const struct settings *a = &x.cells[0].settings[0], *b = &x.cells[0].settings[1];
+	assert_int_equal(a->request_bytes, 2);
+	assert_int_equal(a->reply_bytes, 3);
+	assert_int_equal(a->size_bytes, 4096);
+	assert_int_equal(a->mtu, 1400);
+	assert_int_equal(b->mtu, 1300);
+	assert_int_equal(a->port, 7000);
+	assert_int_equal(b->port, 7000);
+	json_t *document = experiment_json(&x);
+	assert_int_equal(json_array_size(json_object_get(document, "cells")), 1);
+	assert_int_equal(json_array_size(json_object_get(document, "arms")), 2);
+	json_decref(document);
+	experiment_free(&x);
+}
+
+/* --- where they come from ---------------------------------------------------------------------- */
+
+static void load_builtin(const char *name, const char *help, void *arg)
+{
+	struct experiment x;
+	struct err e = ERR_INIT;
+
+	assert_true(*help);
+	if (experiment_load(&x, name, NULL, 0, &e) < 0)
+		fail_msg("%s: %s", name, e.text);
+	assert_true(x.cells_n > 0 && x.arms_n > 0);
+	assert_string_equal(x.name, name);
+	experiment_free(&x);
+	++*(size_t *)arg;
+}
+
+static void every_built_in_experiment_can_be_read(void **state)
+{
+	size_t n = 0;
+
+	(void)state;
+	experiments_each(load_builtin, &n);
+	assert_true(n >= 5);
+}
+
+static void a_name_that_is_none_is_answered_with_the_closest(void **state)
+{
+	struct experiment x;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(experiment_load(&x, "quik", NULL, 0, &e), -EINVAL);
+	assert_int_equal(e.exit, EXIT_USAGE);
+	assert_string_equal(e.advice, "taut run quick");
+	e = (struct err)ERR_INIT;
+	assert_int_equal(experiment_load(&x, "xylophone", NULL, 0, &e), -EINVAL);
+	assert_string_equal(e.advice, "taut list experiments");
+}
+
+static void a_file_is_read_when_it_is_one_and_nobody_else_can_write_it(void **state)
+{
+	static const char text[] = HEAD CELLS ARM;
+	char path[] = "/tmp/taut-experiment-XXXXXX";
+	struct experiment x;
+	struct err e = ERR_INIT;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	if (experiment_load(&x, path, NULL, 0, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_string_equal(x.name, "x");
+	experiment_free(&x);
+	assert_int_equal(fchmod(fd, 0666), 0);
+	int rc = experiment_load(&x, path, NULL, 0, &e);
+	if (is_privileged()) {
+		assert_int_equal(rc, -EPERM);
+		assert_int_equal(e.exit, EXIT_REFUSED);
+		assert_non_null(strstr(e.text, "others can write it"));
+	} else {
+		assert_int_equal(rc, 0);
+		experiment_free(&x);
+	}
+	assert_int_equal(fchmod(fd, 0600), 0);
+	assert_int_equal(ftruncate(fd, (1 << 20) + 1), 0);
+	assert_int_equal(experiment_load(&x, path, NULL, 0, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "larger than"));
+	if (is_privileged()) {
+		assert_int_equal(fchown(fd, 12345, 12345), 0);
+		assert_int_equal(experiment_load(&x, path, NULL, 0, &e), -EPERM);
+		assert_non_null(strstr(e.text, "belongs to user 12345"));
+	}
+	close(fd);
+	unlink(path);
+	assert_int_equal(experiment_load(&x, path, NULL, 0, &e), -ENOENT);
+	assert_int_equal(e.exit, EXIT_USAGE);
+	assert_int_equal(experiment_load(&x, "/tmp/", NULL, 0, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "it is not a file"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_wrong_is_said_with_its_line),
+		cmocka_unit_test(there_may_be_just_so_many_arms_and_cells),
+		cmocka_unit_test(values_are_layered),
+		cmocka_unit_test(every_built_in_experiment_can_be_read),
+		cmocka_unit_test(a_name_that_is_none_is_answered_with_the_closest),
+		cmocka_unit_test(a_file_is_read_when_it_is_one_and_nobody_else_can_write_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
