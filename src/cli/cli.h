@@ -9,6 +9,7 @@
 #include "boot/boot.h"
 #include "report/report.h"
 #include "run/run.h"
+#include "undo/undo.h"
 #include "sys/sys.h"
 
 #include <argp.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Where things are kept, with which rights, and what an earlier taut has left behind. */
-#include "boot/boot.h"
 #include "cli.h"
 
+#include "boot/boot.h"
 #include "testbed/testbed.h"
 #include "tune/tune.h"
 
@@ -83,6 +83,7 @@ size_t machine_sweep_rows(const struct undo_sweep_row *rows[SWEEP_ROWS_MAX])
 	return n + 1;
 }
 
+/* Warns about what a killed taut has left on this machine. */
 static void leftovers_warn(void)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);

@@ -2,9 +2,6 @@
 /* taut tune and taut lab: what an earlier taut has left on this machine, and how it is put right. */
 #include "cli.h"
 
-#include "testbed/testbed.h"
-#include "tune/tune.h"
-
 #include <stdio.h>
 
 static int say_lines(const struct buf *b, const char *nothing)
