@@ -269,23 +269,6 @@ static void a_task_that_got_the_number_of_another_is_left_alone(void **state)
 	left_end(&left);
 }
 
-static void a_journal_that_others_can_write_is_not_trusted(void **state)
-{
-	struct err e = ERR_INIT;
-	struct world w;
-
-	(void)state;
-	world_make(&w, WORLD_NONE, 2);
-	AUTO_FREE char *path = str_format("%s/journal-1-1.json", w.host.state);
-	assert_int_equal(file_write_synced(path, "{}", 2, 0600, ERR_IGNORED), 0);
-	assert_int_equal(undo_revert_leftover(&w.host, NULL, &e), -EIO);
-	assert_int_equal(e.exit, EXIT_PARTLY_APPLIED);
-	assert_int_equal(chmod(path, 0666), 0);
-	assert_int_equal(undo_revert_leftover(&w.host, NULL, &e), -EIO);
-	assert_non_null(strstr(e.text, "somebody else may have written it"));
-	world_end(&w);
-}
-
 /* What cannot be written down could not be undone by anybody else, so it is not begun. */
 static void what_the_journal_cannot_hold_is_not_done(void **state)
 {
@@ -542,27 +525,6 @@ static void nothing_is_applied_to_a_cpu_that_is_offline(void **state)
 	world_end(&w);
 }
 
-/* A taut that is killed while it writes has changed nothing yet, and what it wrote is litter. */
-static void a_journal_that_was_never_complete_is_removed(void **state)
-{
-	struct world w;
-
-	(void)state;
-	world_make(&w, WORLD_NONE, 2);
-	AUTO_FREE char *dead = str_format("%s/journal-999999999-1.json.new", w.host.state);
-	AUTO_FREE char *strange = str_format("%s/journal-x.json.new", w.host.state);
-	AUTO_FREE char *living = str_format("%s/journal-4242-7.json.new", w.host.state);
-	const char *const paths[] = {dead, strange, living};
-	world_task(&w, 4242, "taut", 0, "3");
-	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
-		assert_int_equal(file_write_synced(paths[i], "{", 1, 0600, ERR_IGNORED), 0);
-	assert_int_equal(undo_revert_leftover(&w.host, NULL, ERR_IGNORED), 0);
-	assert_int_equal(access(dead, F_OK), -1);
-	assert_int_equal(access(strange, F_OK), 0);
-	assert_int_equal(access(living, F_OK), 0);
-	world_end(&w);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -572,10 +534,8 @@ int main(void)
 		cmocka_unit_test(a_journal_of_another_boot_is_void),
 		cmocka_unit_test(a_living_owner_keeps_his_journal),
 		cmocka_unit_test(a_task_that_got_the_number_of_another_is_left_alone),
-		cmocka_unit_test(a_journal_that_others_can_write_is_not_trusted),
 		cmocka_unit_test(what_the_journal_cannot_hold_is_not_done),
 		cmocka_unit_test(what_cannot_be_put_back_keeps_its_journal),
-		cmocka_unit_test(a_journal_that_was_never_complete_is_removed),
 		cmocka_unit_test(a_command_that_cannot_be_run_leaves_nothing_owed),
 		cmocka_unit_test(a_command_and_its_undoing_that_fail_are_both_told_and_run_once),
 		cmocka_unit_test(what_belongs_to_a_cpu_that_is_offline_stays_owed),

@@ -254,7 +254,7 @@ static int fake_mkdir(void *arg, int root, const char *path)
 {
 	struct world *w = arg;
 	AUTO_FREE char *whole = full(w, path);
-	const char *const files[] = {"tasks", "cpuset.cpus", "cpuset.mems"};
+	const char *const files[] = {"tasks", "cgroup.procs", "cpuset.cpus", "cpuset.mems"};
 
 	(void)root;
 	before_call(w);
