@@ -216,6 +216,33 @@ int undo_groups_enter(
 	return rc;
 }
 
+/* --- whose it is ------------------------------------------------------------------------------- */
+
+bool undo_cgroup_of_dead(const struct undo_host *host, const char *name, bool *alive)
+{
+	struct undo_owner owner;
+	char base[160];
+
+	*alive = false;
+	undo_base(base, sizeof(base));
+	if (!str_starts(name, "taut-") || !undo_owner_of_name(base, name, &owner))
+		return false;
+	*alive = undo_owner_alive(host->root, &owner);
+	return !*alive;
+}
+
+bool undo_cgroup_left(const struct undo_host *host, const char *path)
+{
+	const char *at = strstr(path, "/taut-");
+	bool alive;
+	char name[64];
+
+	if (!at)
+		return false;
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(at + 1, "/"), at + 1);
+	return undo_cgroup_of_dead(host, name, &alive);
+}
+
 /* --- removing ---------------------------------------------------------------------------------- */
 
 static pid_t first_task(const struct undo_host *host, const char *group)

@@ -6,6 +6,9 @@
  * needs nothing (we were stopped before the write, or an earlier revert got this far); anything else was set
  * by somebody after us and is theirs.  An object that has gone has nothing to put back.
  *
+ * The cpuset of a cgroup in which something lives cannot be emptied (ENOSPC).  When a dead taut left that
+ * cgroup, its value is of no more concern: the sweep removes the cgroup.
+ *
  * Nothing is written that belongs to a CPU that is offline: a write to the fair server of such a CPU divides
  * by zero in the kernel and ends the machine (seen with Linux 6.12).  So each write is preceded by a look at
  * which CPUs are online at that moment.  A CPU that goes offline between the look and the write cannot be
@@ -249,6 +252,11 @@ int undo_three_way(const struct undo_host *host, struct undo_entry *entry, struc
 	if (undo_entry_away(host, entry, entry->before))
 		return 0;
 	rc = entry->row->write(host, entry, entry->before, e);
+	if (rc == -ENOSPC && undo_cgroup_left(host, entry->object)) {
+		*e = ERR_INIT;
+		undo_entry_stand(entry, UNDO_REVERTED, "it goes with the cgroup of the taut that was killed");
+		return 0;
+	}
 	if (rc < 0 && !is_gone(rc))
 		return rc;
 	undo_entry_stand(entry, UNDO_REVERTED, NULL);

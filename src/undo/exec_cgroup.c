@@ -222,19 +222,13 @@ static int stop_handing(const char *name, void *arg)
 	AUTO_FREE char *child = str_format("%s/%s", h->group, name);
 	AUTO_FREE char *control = str_format("%s/cgroup.subtree_control", child);
 	struct handing below = {h->host, child, h->value, true, false};
-	struct undo_owner owner;
-	char base[160];
+	bool living = false;
 
 	if (!root_exists(h->host->root, control))
 		return 0;
-	if (!h->dead) {
-		undo_base(base, sizeof(base));
-		if (!str_starts(name, "taut-") || !undo_owner_of_name(base, name, &owner))
-			return 0;
-		if (undo_owner_alive(h->host->root, &owner)) {
-			h->living = true;
-			return 0;
-		}
+	if (!h->dead && !undo_cgroup_of_dead(h->host, name, &living)) {
+		h->living |= living;
+		return 0;
 	}
 	root_each(h->host->root, child, stop_handing, &below, ERR_IGNORED);
 	h->host->calls->write_file(h->host->calls_arg, h->host->root, control, h->value);

@@ -73,6 +73,10 @@ bool undo_is_real_root(int root); /* "/", and not a fixture tree */
 
 /* --- cgroups ----------------------------------------------------------------------------------- */
 
+/* Is the name of a cgroup ("taut-123-1") that of a taut that is dead?  *alive: of one that lives. */
+bool undo_cgroup_of_dead(const struct undo_host *host, const char *name, bool *alive);
+/* Does the path lead into such a cgroup? */
+bool undo_cgroup_left(const struct undo_host *host, const char *path);
 /* Calls fn with the mount of every cgroup hierarchy. */
 int undo_cgroup_mounts_each(
 	const struct undo_host *host, int (*fn)(const char *mount, void *arg), void *arg, struct err *e);

@@ -176,6 +176,31 @@ static void a_controller_that_others_use_now_is_left_and_named(void **state)
 	world_end(&w);
 }
 
+/* A container of a killed taut still lives in it; the sweep ends that, and removes the cgroup. */
+static void the_cpuset_of_a_dead_trial_is_not_owed_and_that_of_others_is(void **state)
+{
+	static const struct {
+		const char *path;
+		int rc;
+	} rows[] = {{TOP "/taut-9-1/cpuset.cpus", 0}, {TOP "/theirs/cpuset.cpus", -ENOSPC}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct world w;
+		world_make(&w, WORLD_V2, 2);
+		world_put(&w, rows[i].path, "1\n");
+		struct undo_list *list = mem_alloc(sizeof(*list));
+		struct undo_entry *entry = undo_entry_add(&w.host, list, "k", "file-list", rows[i].path);
+		undo_entry_values(entry, "", "1");
+		entry->written = true;
+		w.refuse = "cpuset.cpus";
+		w.refuse_with = ENOSPC;
+		assert_int_equal(undo_list_undo(&w.host, list, 0, ERR_IGNORED), rows[i].rc);
+		undo_list_free(list);
+		world_end(&w);
+	}
+}
+
 /* Each cgroup v1 that children go into has CPUs before they do. */
 static void children_of_a_cpuset_have_what_the_root_has(void **state)
 {
@@ -221,6 +246,7 @@ int main(void)
 		cmocka_unit_test(controllers_of_a_killed_taut_are_switched_off_by_the_next),
 		cmocka_unit_test(what_cannot_be_journalled_is_not_switched_on),
 		cmocka_unit_test(a_controller_that_others_use_now_is_left_and_named),
+		cmocka_unit_test(the_cpuset_of_a_dead_trial_is_not_owed_and_that_of_others_is),
 		cmocka_unit_test(children_of_a_cpuset_have_what_the_root_has),
 		cmocka_unit_test(cgroups_that_were_never_made_are_not_removed),
 	};
