@@ -83,6 +83,7 @@ size_t machine_sweep_rows(const struct undo_sweep_row *rows[SWEEP_ROWS_MAX])
 	return n + 1;
 }
 
+/* Warns about what a killed taut has left on this machine. */
 static void leftovers_warn(void)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);

@@ -166,7 +166,8 @@ int undo_three_way(const struct undo_host *host, struct undo_entry *entry, struc
 /* Undoes every written entry (of `choice`; 0: all) from the last to the first, past errors; the first error
  * is returned. */
 int undo_list_undo(const struct undo_host *host, struct undo_list *list, unsigned choice, struct err *e);
-/* Array of {"id","object","before","value","status","reason"}. */
+/* Array of {"id","object","before","value","status","reason","why"}; why is a word of enum knob_why or null.
+ */
 json_t *undo_list_json(const struct undo_list *list);
 void undo_list_free(struct undo_list *list);
 
