@@ -37,7 +37,7 @@ static int refuse_leftover(struct site *site, struct err *e)
 		"cannot measure: "
 		"%d changes of an earlier taut are still in force on this machine, so `stock` would be a lie",
 		n);
-	return err_try(e, "taut tune revert");
+	return err_try(e, "taut clean");
 }
 
 int site_open(struct site **out, const struct site_options *options, struct err *e)

@@ -74,10 +74,10 @@ def _():
         wait_until(lambda: list((taut.folder / "state").glob("journal-*.json")), 20, "a journal")
         running.process.send_signal(signal.SIGKILL)
         running.process.wait()
-        taut.run("measure", "tcp_rr", *QUICK).wants(5, "taut tune revert")
-        taut.run("run", spec, "--dry-run").wants(0, "would be refused: cannot measure", "taut tune revert", "block 1")
+        taut.run("measure", "tcp_rr", *QUICK).wants(5, "taut clean")
+        taut.run("run", spec, "--dry-run").wants(0, "would be refused: cannot measure", "taut clean", "block 1")
         plan = taut.run("measure", "tcp_rr", *QUICK, "--dry-run").wants(0).json
-        check("taut tune revert" in plan["refused"] and plan["order"], f"a plan beside a refusal: {plan}")
+        check("taut clean" in plan["refused"] and plan["order"], f"a plan beside a refusal: {plan}")
         taut.run("tune", "revert").wants(0)
         taut.run("lab", "clean").wants(0)
         taut.run("tune", "status").wants(0, "no tuning")

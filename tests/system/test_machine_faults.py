@@ -83,7 +83,7 @@ def _():
                 left += 1
                 check("left over" in said.err and "taut clean" in said.err, f"{what}: {said}\n{cleaned}")
             if "nothing to revert" not in reverted.out:
-                check("taut tune revert" in (said.json["refused"] or ""), f"{what}: {said}\n{reverted}")
+                check("taut clean" in (said.json["refused"] or ""), f"{what}: {said}\n{reverted}")
             same_machine(before, f"{what} ({reverted.out.strip()}; {cleaned.out.strip()})")
             taut.run("lab", "clean").wants(0, "nothing to clean")
     check(left > 0, "no kill left anything")
