@@ -18,22 +18,22 @@ PUBLIC = {"stat": {"hist.h"}, "spec": {"plan.h"},
           "wire": {"base64.h", "boot_document.h", "job.h", "lines.h", "record.h"}}
 
 ARROW_LINE = re.compile(r"^src/(\w+)/\s.*?►\s*([\w ]+)$")
-ROOM_LINE = re.compile(r"^src/(\w+)/\s")
+MODULE_LINE = re.compile(r"^src/(\w+)/\s")
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 
 
 def arrows_read(text):
     arrows = {}
     for line in text.splitlines():
-        if ROOM_LINE.match(line):
+        if MODULE_LINE.match(line):
             drawn = ARROW_LINE.match(line)
-            arrows[ROOM_LINE.match(line)[1]] = set(drawn[2].split()) if drawn else set()
+            arrows[MODULE_LINE.match(line)[1]] = set(drawn[2].split()) if drawn else set()
     return arrows
 
 
-def below(arrows, room):
+def below(arrows, module):
     seen = set()
-    todo = list(arrows[room])
+    todo = list(arrows[module])
     while todo:
         other = todo.pop()
         if other not in seen:
@@ -46,7 +46,7 @@ class Tree:
     def __init__(self, src, arrows):
         self.src = src
         self.arrows = arrows
-        self.may = {room: arrows[room] | (OPEN & below(arrows, room)) for room in arrows}
+        self.may = {module: arrows[module] | (OPEN & below(arrows, module)) for module in arrows}
         self.bad = []
         self.checked = 0
         self.seen = {}
@@ -54,7 +54,7 @@ class Tree:
     def includes(self, path):
         """The headers of the tree that a file names, in order."""
         if path not in self.seen:
-            places = [path.parent, self.src] + [self.src / room for room in sorted(OPEN | {"stat", "sys", "wire"})]
+            places = [path.parent, self.src] + [self.src / module for module in sorted(OPEN | {"stat", "sys", "wire"})]
             found = []
             for name in INCLUDE.findall(path.read_text(encoding="utf-8")):
                 header = next((place / name for place in places if (place / name).is_file()), None)
@@ -64,9 +64,9 @@ class Tree:
         return self.seen[path]
 
     def check(self, path):
-        room = path.parent.name
-        if room not in self.arrows:
-            self.bad.append(f"{path}: the diagram has no line for src/{room}/")
+        module = path.parent.name
+        if module not in self.arrows:
+            self.bad.append(f"{path}: the diagram has no line for src/{module}/")
             return
         told = set()
         todo = [(header, []) for header in self.includes(path)]
@@ -80,11 +80,11 @@ class Tree:
             through = "".join(f" (through {step.parent.name}/{step.name})" for step in way[-1:])
             if not way:
                 self.checked += 1
-                if other != room and header.name != f"{other}.h" and header.name not in PUBLIC.get(other, ()):
+                if other != module and header.name != f"{other}.h" and header.name not in PUBLIC.get(other, ()):
                     self.bad.append(f"{path}: {other}/{header.name} is private")
-            if other != room and other not in self.may[room] and other not in told:
+            if other != module and other not in self.may[module] and other not in told:
                 told.add(other)
-                self.bad.append(f"{path}: {room} has no arrow to {other}: {header.name}{through}")
+                self.bad.append(f"{path}: {module} has no arrow to {other}: {header.name}{through}")
             todo += [(further, way + [header]) for further in self.includes(header)]
 
 
@@ -93,10 +93,10 @@ def main():
     src = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else here / "src").resolve()
     drawing = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else here / "CONTRIBUTING.md")
     arrows = arrows_read(drawing.read_text(encoding="utf-8"))
-    bad = [f"{drawing}: {room} has an arrow to {other}, which has no line" for room in arrows
-           for other in sorted(arrows[room] - set(arrows))]
-    bad += [f"{drawing}: the arrows lead from {room} back to it" for room in arrows if room in below(arrows, room)]
-    bad += [f"{drawing}: there is no folder src/{room}/" for room in arrows if not (src / room).is_dir()]
+    bad = [f"{drawing}: {module} has an arrow to {other}, which has no line" for module in arrows
+           for other in sorted(arrows[module] - set(arrows))]
+    bad += [f"{drawing}: the arrows lead from {module} back to it" for module in arrows if module in below(arrows, module)]
+    bad += [f"{drawing}: there is no folder src/{module}/" for module in arrows if not (src / module).is_dir()]
     tree = Tree(src, arrows)
     for path in sorted(src.glob("*/*.[ch]")):
         tree.check(path)

@@ -4,7 +4,7 @@
  *
  *   agent                       site
  *   HELLO {"version", …} ──►
- *                        ◄──    PLAN
+ *                        ◄──    JOB
  *   READY {"ports"}      ──►    (threads exist now, and can be placed)
  *                        ◄──    TUNE, for each stage, when this machine is a guest
  *   TUNED {"knobs"}      ──►
@@ -143,7 +143,7 @@ static int lock_memory(struct agent *a, struct err *e)
 static int receive_job(struct agent *a, struct err *e)
 {
 	json_t *body = NULL;
-	int rc = frame_expect(a->control, FRAME_PLAN, &body, time_now_ns() + FRAME_NS, e);
+	int rc = frame_expect(a->control, FRAME_JOB, &body, time_now_ns() + FRAME_NS, e);
 
 	if (rc)
 		return rc;

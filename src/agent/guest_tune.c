@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The guest's half of tuning: the rows of the tune room, planned and applied on the machine that the agent
+ * The guest's half of tuning: the rows of the tune module, planned and applied on the machine that the agent
  * runs on, with the agent's own threads as the subject.
  *
  * On cgroup v2 the agent first moves into a cgroup of its own, /taut/server, so that the CPUs of the server

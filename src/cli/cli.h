@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * cli: the verbs, one file each; the only room that prints or exits.
+ * cli: the verbs, one file each; the only module that prints or exits.
  *
  * stdout is data, stderr is messages and progress; progress is shown only where stderr is a terminal.
  */
@@ -131,5 +131,5 @@ void measuring_close(struct measuring *m);
 /* The machine with all that this program can undo on it, as undo_open(). */
 int machine_open(struct undo_host *host, int root, struct err *e);
 #define SWEEP_ROWS_MAX 16
-/* What other rooms leave when taut is killed, for undo_sweep(); returns how many. */
+/* What other modules leave when taut is killed, for undo_sweep(); returns how many. */
 size_t machine_sweep_rows(const struct undo_sweep_row *rows[SWEEP_ROWS_MAX]);

@@ -121,7 +121,7 @@ static int prepare_endpoint(struct session *s, const struct endpoint_job *job, u
 		guest->init_ns = guest->ready_ns = 0;
 	json_decref(body);
 	if (rc == 0)
-		rc = frame_send(fd, FRAME_PLAN, job_json(job), deadline, e);
+		rc = frame_send(fd, FRAME_JOB, job_json(job), deadline, e);
 	if (rc == 0)
 		rc = control_expect(fd, FRAME_READY, &body, deadline, e);
 	if (rc < 0 || !job->server) {

@@ -6,7 +6,7 @@
  * enums and rows, kernels are found, the accelerator is known, and each end has a job that holds just what
  * that end needs.  Probe, dry run and trial take the plan, and nothing after it interprets a word again.
  *
- * plan_make() does what needs no look at the machine; the rooms above add what they have found: the testbed
+ * plan_make() does what needs no look at the machine; the modules above add what they have found: the testbed
  * its rows, the site the kernels.
  */
 #pragma once

@@ -3,7 +3,7 @@
  * spec: what a trial is asked to be.  Settings are the words that a user writes, one row each; workloads are
  * rows as well; the subject is what tuning has to know of a target that stands.
  *
- * Plain values, open to every room.  Nothing here looks at the machine.
+ * Plain values, open to every module.  Nothing here looks at the machine.
  */
 #pragma once
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the files of this room share: sorting, midranks, exact null distributions, effects. */
+/* What the files of this module share: sorting, midranks, exact null distributions, effects. */
 #pragma once
 
 #include "stat.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The parts of a target; private to the room.
+ * The parts of a target; private to the module.
  *
  * A target is a runtime (what holds the server) on an attachment (how it reaches the client): a row each.  A
  * new one is a file with its functions and a row in rows.c.  Everything else is common: the owner

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* vm: what a target that is a virtual machine has besides; private to the room. */
+/* vm: what a target that is a virtual machine has besides; private to the module. */
 #pragma once
 
 #include "boot/boot.h"

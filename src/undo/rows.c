@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The rows of this room, by the name that stands in the journal; a name, once used, keeps its meaning. */
+/* The rows of this module, by the name that stands in the journal; a name, once used, keeps its meaning. */
 #include "private.h"
 
 static const struct undo_row rows[] = {

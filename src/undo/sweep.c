@@ -80,7 +80,7 @@ static int look_at_process(const char *name, void *arg)
 	return 0;
 }
 
-/* --- rows of other rooms, cgroups, records ----------------------------------------------------- */
+/* --- rows of other modules, cgroups, records --------------------------------------------------- */
 
 static bool is_dead(const struct sweep *s, const char *name)
 {

@@ -10,7 +10,7 @@
  * Putting back is three-way: what still holds our value gets the old one, what holds the old one is left, and
  * what holds a third was set by somebody else, and is left and named.
  *
- * A room that changes objects of a kind of its own brings a table of rows.  The name of a row stands in
+ * A module that changes objects of a kind of its own brings a table of rows.  The name of a row stands in
  * journals, so it keeps its meaning for ever.  Every change reaches the machine through struct undo_calls,
  * which is therefore the complete list of what taut does to it by entries, and where tests stand in for the
  * kernel or stop the program.
@@ -50,14 +50,14 @@ struct undo_host {
 			not allowed */
 	const struct undo_calls *calls;
 	void *calls_arg;
-	const struct undo_table *const *tables; /* the rows of other rooms; borrowed */
+	const struct undo_table *const *tables; /* the rows of other modules; borrowed */
 	size_t tables_n;
 };
 #define UNDO_HOST_NONE ((struct undo_host){.root = -1, .debugfs = -1})
 
 /*
  * Makes the state folder too.  `root` and `tables` are borrowed; undo_close() gives back the rest.  The rows
- * of this room are always there; the tables are those of other rooms.
+ * of this module are always there; the tables are those of other modules.
  */
 int undo_open(struct undo_host *host, int root, const struct undo_table *const *tables, size_t tables_n,
 	struct err *e);
@@ -120,7 +120,7 @@ bool undo_status_known(const char *name); /* is it one that undo_list_json() giv
 struct undo_entry {
 	const struct undo_row *row; /* NULL: no table has it; only in what was read from a journal */
 	char *row_name;             /* of such a row; else NULL */
-	char *knob;           /* what the change is for: id of a row of tune, or a word of another room */
+	char *knob;           /* what the change is for: id of a row of tune, or a word of another module */
 	char *object;         /* a path, or "tid 123 start 456" */
 	char *before, *after; /* NULL when unknown (skipped) */
 	char *detail;         /* what the row needs besides, e.g. the tasks of a bulk move; else NULL */
@@ -198,7 +198,7 @@ int undo_revert_leftover(const struct undo_host *host, struct buf *said, struct 
  * it. EXIT_USAGE: there is no such journal; EXIT_REFUSED: its owner is alive. */
 int undo_forget(const struct undo_host *host, const char *id, struct buf *said, struct err *e);
 
-/* --- for the rows of other rooms --------------------------------------------------------------- */
+/* --- for the rows of other modules ------------------------------------------------------------- */
 
 /* What the entry of a task says besides, malloc'd. */
 char *undo_task_detail(const struct undo_host *host, pid_t pid);
@@ -271,7 +271,7 @@ int undo_groups_remove(struct undo_groups *g, const struct undo_host *host, cons
 /* --- sweep: what dead tauts left, but for the journal ------------------------------------------ */
 
 /*
- * A kind of things that outlive a killed taut and that only another room knows.  (Processes, cgroups and
+ * A kind of things that outlive a killed taut and that only another module knows.  (Processes, cgroups and
  * owner records are known here.)
  */
 struct undo_sweep_row {

@@ -85,7 +85,7 @@ static int check_counts(const struct endpoint_record *r, const struct endpoint_j
 		return err_set(e, EINVAL, "%llu transactions of %llu requests",
 			(unsigned long long)r->transactions, (unsigned long long)r->sent);
 	if (job->transactions && r->transactions > job->transactions)
-		return err_set(e, EINVAL, "%llu transactions, and the plan has %llu",
+		return err_set(e, EINVAL, "%llu transactions, and the job has %llu",
 			(unsigned long long)r->transactions, (unsigned long long)job->transactions);
 	for (size_t i = 0; i < r->windows_n; i++) {
 		if (r->windows[i].count > r->transactions - in_windows)

@@ -44,7 +44,7 @@ int fields_from_json(const struct field *fields, size_t n, void *value, const js
 
 enum frame_type {
 	FRAME_HELLO = 1, /* agent → site: {"version", "kernel", "kernel_version", "init_ns", "uptime_ns"} */
-	FRAME_PLAN,      /* site → agent: the job of an end */
+	FRAME_JOB,       /* site → agent: the job of an end */
 	FRAME_READY,     /* agent → site: {"ports": […]} */
 	FRAME_GO,        /* site → agent: {} */
 	FRAME_STOP,      /* site → agent: {} : finish and report now */

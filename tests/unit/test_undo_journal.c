@@ -277,7 +277,7 @@ static struct undo_list *begun(const struct world *w, const char *after)
 	return list;
 }
 
-/* Two rooms of one taut journal without knowing of one another. */
+/* Two modules of one taut journal without knowing of one another. */
 static void the_last_change_of_a_dead_taut_is_the_first_that_is_undone(void **state)
 {
 	struct world w;

@@ -170,7 +170,7 @@ static void what_cannot_be_true_is_refused(void **state)
 	} rows[] = {
 		{lie_nothing, "tcp_rr", "100", false, NULL},
 		{lie_nothing, "udp_rr", "0", false, NULL},
-		{lie_nothing, "tcp_rr", "99", false, "the plan has 99"},
+		{lie_nothing, "tcp_rr", "99", false, "the job has 99"},
 		{lie_nothing, "tcp_rr", "0", true, "'service' is not to be expected"},
 		{lie_nothing, "tcp_stream", "0", false, "'service' is not to be expected"},
 		{true_server, "tcp_rr", "0", true, NULL},
