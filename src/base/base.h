@@ -175,6 +175,8 @@ bool str_in(const char *text, const char *list); /* is text one of the words of 
 char *str_printable(char *text); /* in place: control characters, which drive terminals, become '?' */
 char *str_trim(char *text);      /* in place: without leading and trailing white space */
 /* The closest of `words` (by edit distance, at most 3) to what was typed, or NULL: for "did you mean". */
+/* "a, b or c" with `last` before the last word; malloc'd, "" for none. */
+char *str_list(const char *const *words, size_t n, const char *last);
 const char *str_closest(const char *typed, const char *const *words, size_t n);
 /* Whole-string parsing; -EINVAL or -ERANGE, *out untouched then. */
 int str_u64(const char *text, uint64_t *out);

@@ -133,6 +133,16 @@ static int edit_distance(const char *a, const char *b)
 	return row[lb];
 }
 
+char *str_list(const char *const *words, size_t n, const char *last)
+{
+	struct buf list = {0};
+
+	buf_add(&list, "%s", n ? words[0] : "");
+	for (size_t i = 1; i < n; i++)
+		buf_add(&list, "%s%s %s", i + 1 < n ? "," : " ", i + 1 < n ? "" : last, words[i]);
+	return list.data;
+}
+
 const char *str_closest(const char *typed, const char *const *words, size_t n)
 {
 	const char *best = NULL;

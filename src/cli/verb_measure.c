@@ -105,6 +105,11 @@ int verb_measure(int argc, char **argv)
 	struct measure_verb v = {0};
 	struct argp_option options[ROWS_MAX] = {{0}};
 	char names[ROWS_MAX][32] = {{0}};
+	const char *workloads[WORKLOADS_MAX];
+	for (size_t i = 0; i < workload_rows_n; i++)
+		workloads[i] = workload_rows[i].name;
+	AUTO_FREE char *known = str_list(workloads, workload_rows_n, "or");
+	AUTO_FREE char *doc = str_format("Measure one workload once: %s.", known);
 	const struct command_line line = {.args_doc = "WORKLOAD",
 		.args_min = 1,
 		.args_max = 1,
@@ -113,7 +118,7 @@ int verb_measure(int argc, char **argv)
 		.verb = &v,
 		.stoppable = true,
 		.takes = COMMON_JSON | COMMON_QUIET | COMMON_YES | COMMON_PLAN,
-		.doc = "Measure one workload once: tcp_rr, udp_rr, tcp_stream or tcp_maerts."};
+		.doc = doc};
 	const char *workload = NULL;
 	int code;
 

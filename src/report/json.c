@@ -37,16 +37,11 @@ static json_t *arm_settings(const struct report_cell *cell, const struct report_
 
 static json_t *arm_latency(const struct report_arm *arm)
 {
-	static const struct {
-		const char *key;
-		enum stat_metric metric;
-	} figures[] = {{"mean", STAT_LATENCY_MEAN}, {"median", STAT_LATENCY_MEDIAN}, {"sd", STAT_LATENCY_SD},
-		{"iqr", STAT_LATENCY_IQR}, {"p90", STAT_LATENCY_P90}, {"p99", STAT_LATENCY_P99},
-		{"p99.9", STAT_LATENCY_P999}, {"p99.99", STAT_LATENCY_P9999}};
 	json_t *o = json_object();
 
-	for (size_t i = 0; i < ARRAY_LEN(figures); i++)
-		json_object_set_new(o, figures[i].key, report_number(arm->figure[figures[i].metric]));
+	for (size_t m = 0; m < STAT_METRICS; m++)
+		if (stat_metrics[m].latency)
+			json_object_set_new(o, stat_metrics[m].latency, report_number(arm->figure[m]));
 	json_object_set_new(o, "min", report_number(arm->min_ns));
 	json_object_set_new(o, "max", report_number(arm->max_ns));
 	return o;

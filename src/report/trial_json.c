@@ -5,29 +5,6 @@
 #include <math.h>
 #include <stddef.h>
 
-static const struct field during_fields[] = {
-	FIELD(FIELD_U64, struct during, window_ns),
-	FIELD(FIELD_U64, struct during, steal_ns),
-	FIELD(FIELD_U64, struct during, run_queue_wait_ns),
-	FIELD(FIELD_U64, struct during, interrupts),
-	FIELD(FIELD_U64, struct during, softirqs),
-	FIELD(FIELD_U64, struct during, throttled_ns),
-	FIELD(FIELD_U64, struct during, involuntary_switches),
-	FIELD(FIELD_TEXT, struct during, owner),
-	FIELD(FIELD_TEXT, struct during, evidence),
-};
-
-static const struct field kernel_fields[] = {
-	FIELD(FIELD_TEXT, struct kernel_facts, kernel),
-	FIELD(FIELD_TEXT, struct kernel_facts, version),
-	FIELD(FIELD_TEXT, struct kernel_facts, accel),
-	FIELD(FIELD_TEXT, struct kernel_facts, program),
-	FIELD(FIELD_U64, struct kernel_facts, boot_ns),
-	FIELD(FIELD_U64, struct kernel_facts, first_ns),
-	FIELD(FIELD_U64, struct kernel_facts, init_ns),
-	FIELD(FIELD_U64, struct kernel_facts, ready_ns),
-};
-
 /* What a kernel said of itself; what is empty or 0 was not said and is null. */
 static json_t *kernel_json(const struct kernel_facts *k)
 {
@@ -36,8 +13,7 @@ static json_t *kernel_json(const struct kernel_facts *k)
 
 	if (!k->kernel[0])
 		return json_null();
-	o = json_object();
-	fields_to_json(kernel_fields, ARRAY_LEN(kernel_fields), k, o);
+	o = kernel_facts_json(k);
 	json_object_foreach (o, key, value)
 		if (json_is_string(value) ? !json_string_length(value) : !json_integer_value(value))
 			json_object_set_new(o, key, json_null());
@@ -50,13 +26,12 @@ static json_t *worst_json(const struct trial_record *r)
 
 	for (size_t i = 0; i < r->ends[END_CLIENT].record.worst_n; i++) {
 		const struct worst *w = &r->ends[END_CLIENT].record.worst[i];
-		json_t *o = json_object(), *during = json_object();
+		json_t *o = json_object();
 
 		json_object_set_new(o, "at_ns", json_integer((json_int_t)w->at_ns));
 		json_object_set_new(o, "service_ns", json_integer((json_int_t)w->service_ns));
 		json_object_set_new(o, "response_ns", json_integer((json_int_t)w->response_ns));
-		fields_to_json(during_fields, ARRAY_LEN(during_fields), &r->during[i], during);
-		json_object_set_new(o, "during", during);
+		json_object_set_new(o, "during", during_json(&r->during[i]));
 		json_array_append_new(list, o);
 	}
 	return list;

@@ -138,12 +138,27 @@ static int check_vm(struct settings *s, struct err *e)
 	return check_login(s, e);
 }
 
+static int unknown_site(const struct settings *s, struct err *e)
+{
+	const char *names[2 * SITES_N];
+	size_t n = 0;
+
+	for (int i = 0; i < SITES_N; i++) {
+		names[n++] = host_rows[i].word;
+		if (host_rows[i].argument)
+			names[n++] = host_rows[i].name;
+	}
+	AUTO_FREE char *known = str_list(names, n, "or");
+	return err_usage(e, "cannot use site '%s': it is %s", s->site, known);
+}
+
 static int check_site(const struct settings *s, struct err *e)
 {
 	const char *lab = settings_lab(s);
+	enum site_kind kind;
 
-	if (strcmp(s->site, "local") && (!lab || !*lab))
-		return err_usage(e, "cannot use site '%s': it is local, lab, or lab:KERNEL", s->site);
+	if (!settings_site_find(s, &kind))
+		return unknown_site(s, e);
 	if (!lab && s->host_boot[0])
 		return err_usage(e,
 			"cannot give host_boot '%s' to the local host: it runs already (try: site lab)",
@@ -191,19 +206,25 @@ static int check_attachment(const struct settings *s, struct err *e)
 	return err_try(e, "%s", row->attachment);
 }
 
+static int unknown_workload(const struct settings *s, struct err *e)
+{
+	const char *names[WORKLOADS_MAX] = {NULL};
+
+	for (size_t i = 0; i < workload_rows_n; i++)
+		names[i] = workload_rows[i].name;
+	const char *near = str_closest(s->workload, names, workload_rows_n);
+	AUTO_FREE char *known = str_list(names, workload_rows_n, "or");
+	err_usage(e, "cannot run workload '%s': there is no such workload", s->workload);
+	return err_try(e, "%s", near ? near : known);
+}
+
 int settings_check(struct settings *s, struct err *e)
 {
 	const struct workload_row *w = workload_find(s->workload);
-	const char *names[16];
 	int policy, priority, rc;
 
-	if (!w) {
-		for (size_t i = 0; i < workload_rows_n; i++)
-			names[i] = workload_rows[i].name;
-		const char *near = str_closest(s->workload, names, workload_rows_n);
-		err_usage(e, "cannot run workload '%s': there is no such workload", s->workload);
-		return near ? err_try(e, "%s", near) : err_try(e, "tcp_rr, udp_rr, tcp_stream or tcp_maerts");
-	}
+	if (!w)
+		return unknown_workload(s, e);
 	if ((rc = check_target(s, e)) < 0)
 		return rc;
 	if ((rc = check_vm(s, e)) < 0 || (rc = check_site(s, e)) < 0)

@@ -26,6 +26,7 @@ int job_make(struct endpoint_job *out, const struct settings *s, bool server, st
 	struct endpoint_job job = {.server = server,
 		.lock_memory = profile_of(s)->locks_memory,
 		.nodelay = s->nodelay,
+		.driver = DRIVER_SOCKET,
 		.workload = workload_find(s->workload),
 		.flows = s->flows,
 		.burst = s->burst,
@@ -99,7 +100,6 @@ static int ends_make(struct trial_plan *plan, struct err *e)
 		struct plan_end *end = &plan->ends[plan->ends_n++];
 		end->role = roles[i];
 		end->site = plan->site;
-		end->driver = DRIVER_SOCKET;
 		rc = job_make(&end->job, &plan->settings, roles[i] == ROLE_SERVER, e);
 	}
 	return rc;

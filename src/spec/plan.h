@@ -32,6 +32,7 @@ struct endpoint_job {
 	bool lock_memory;
 	bool nodelay;
 	const struct workload_row *workload;
+	enum driver driver;
 	char congestion[16];       /* "": the default of the machine */
 	char address[64];          /* numeric; the one the server binds and the client connects to */
 	uint16_t ports[FLOWS_MAX]; /* client: where each flow's server listens; server: ignored */
@@ -82,11 +83,10 @@ struct attachment_row; /* of the testbed */
 /* Can a trial be carried out here? */
 enum target_answer { TARGET_NO, TARGET_YES };
 
-/* One end: what it does, on which host, with which driver. */
+/* One end: who it is, on which host, and what it does. */
 struct plan_end {
 	enum role role; /* ROLE_CLIENT or ROLE_SERVER */
 	enum site_kind site;
-	enum driver driver;
 	struct endpoint_job job;
 };
 

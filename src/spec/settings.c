@@ -309,13 +309,6 @@ bool settings_exact(const struct settings *s)
 	return !strcmp(s->clock, "exact");
 }
 
-const char *settings_lab(const struct settings *s)
-{
-	if (!strcmp(s->site, "lab"))
-		return "stock";
-	return str_starts(s->site, "lab:") ? s->site + strlen("lab:") : NULL;
-}
-
 int sched_parse(const char *text, int *policy, int *priority, struct err *e)
 {
 	uint64_t n;

@@ -31,6 +31,7 @@ struct workload_row {
 };
 extern const struct workload_row workload_rows[];
 extern const size_t workload_rows_n;
+#define WORKLOADS_MAX 32                                    /* rows */
 const struct workload_row *workload_find(const char *name); /* NULL when there is none */
 
 #define FLOWS_MAX 64
@@ -121,6 +122,7 @@ enum target_kind { TARGET_NATIVE, TARGET_CONTAINER, TARGET_VM, TARGET_DISK, TARG
 /* What holds the server, and what goes with it.  Combinations and defaults stand here and nowhere else. */
 struct target_row {
 	const char *name;        /* as a message calls it */
+	const char *word;        /* of the setting; NULL: it follows from another setting */
 	const char *runtime;     /* when none is named */
 	const char *attachment;  /* when none is named */
 	const char *attachments; /* "veth|bridge": those that it can have */
@@ -139,10 +141,16 @@ enum site_kind { SITE_LOCAL, SITE_LAB, SITES_N };
 
 /* A host that carries out trials. */
 struct host_row {
-	const char *name, *help;
+	const char *name;     /* as help calls it: "lab:KERNEL" */
+	const char *word;     /* of the setting, alone or before a colon */
+	const char *argument; /* behind the colon, where none is given; NULL: the word stands alone */
+	const char *help;
 	bool emulated; /* taut boots it for the trials of one arm in one block: the boot is the replicate */
 };
 extern const struct host_row host_rows[SITES_N];
+/* False for a site that is none. */
+bool settings_site_find(const struct settings *s, enum site_kind *out);
+/* The same of settings that have been checked. */
 enum site_kind settings_site(const struct settings *s);
 const struct host_row *host_of(const struct settings *s);
 

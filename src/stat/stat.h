@@ -197,8 +197,9 @@ enum stat_kind { STAT_REQUESTS, STAT_STREAM }; /* RR, CRR and ping; streams */
 enum stat_unit { STAT_NS, STAT_BPS, STAT_PER_S, STAT_FRACTION };
 
 struct stat_metric_row {
-	const char *name;  /* as in JSON */
-	const char *label; /* in a table for people */
+	const char *name;    /* as in JSON */
+	const char *latency; /* of a latency: its key among the latencies of an arm in JSON; else NULL */
+	const char *label;   /* in a table for people */
 	const char *help;
 	enum stat_unit unit; /* of its values */
 	bool higher_is_better;

@@ -65,9 +65,7 @@ static int way_try(const struct oci_way *way, struct err *e)
 	int rc = plan_make(&plan, &s, e);
 	if (rc == 0)
 		rc = target_resolve(&plan, e);
-	if (rc == 0)
-		rc = target_create(&t, &plan, e);
-	if (rc < 0)
+	if (rc < 0 || (rc = target_create(&t, &plan, e)) < 0)
 		return rc;
 	t->oci_way = way;
 	rc = target_start(t, time_now_ns() + TRIAL_NS, e);

@@ -36,9 +36,16 @@ static const struct field plain[] = {
 	FIELD(FIELD_TEXT, struct endpoint_job, token),
 };
 
-#define OTHERS                                                                                               \
-	"ports|workload|flows|burst|rate|transactions|port|busy_poll|request|reply|size|warmup|duration|"    \
-	"max_duration|timeout"
+/* The keys that no row of `plain` has, as fields_from_json() wants them; malloc'd. */
+static char *other_keys(void)
+{
+	struct buf keys = {0};
+
+	buf_add(&keys, "ports|workload|driver");
+	for (size_t i = 0; i < ARRAY_LEN(figures); i++)
+		buf_add(&keys, "|%s", figures[i].key);
+	return keys.data;
+}
 
 json_t *job_json(const struct endpoint_job *job)
 {
@@ -54,6 +61,7 @@ json_t *job_json(const struct endpoint_job *job)
 		json_array_append_new(ports, json_integer(job->ports[i]));
 	json_object_set_new(object, "ports", ports);
 	json_object_set_new(object, "workload", json_string(job->workload->name));
+	json_object_set_new(object, "driver", json_string(driver_name(job->driver)));
 	return object;
 }
 
@@ -89,8 +97,11 @@ static int ports_read(struct endpoint_job *job, const json_t *ports, struct err 
 int job_from_json(struct endpoint_job *job, const json_t *object, struct err *e)
 {
 	struct endpoint_job made = {0};
-	int rc = fields_from_json(plain, ARRAY_LEN(plain), &made, object, OTHERS, READ_STREAM, e);
+	AUTO_FREE char *others = other_keys();
 	const char *workload = json_string_value(json_object_get(object, "workload"));
+	const char *driver = json_string_value(json_object_get(object, "driver"));
+	int found = driver_find(driver ? driver : "");
+	int rc = fields_from_json(plain, ARRAY_LEN(plain), &made, object, others, READ_STREAM, e);
 
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(figures); i++) {
 		const struct setting_row *row = setting_find(figures[i].key);
@@ -100,10 +111,13 @@ int job_from_json(struct endpoint_job *job, const json_t *object, struct err *e)
 	}
 	if (rc == 0 && !(made.workload = workload_find(workload ? workload : "")))
 		rc = err_set(e, EINVAL, "'workload' is none that is known here");
+	if (rc == 0 && found < 0)
+		rc = err_set(e, EINVAL, "'driver' is none that is known here");
 	if (rc == 0)
 		rc = ports_read(&made, json_object_get(object, "ports"), e);
 	if (rc < 0)
 		return err_wrap(e, "job of an end");
+	made.driver = (enum driver)found;
 	*job = made;
 	return 0;
 }

@@ -70,7 +70,7 @@ struct during {
 	uint64_t interrupts, softirqs;
 	uint64_t throttled_ns; /* cgroup CPU quota */
 	uint64_t involuntary_switches;
-	char owner[32];     /* OWNERS below, or "unknown" */
+	char owner[32];     /* a cause of src/site/attribution.c, or "unknown" */
 	char evidence[128]; /* the figures that decided, in words */
 };
 
@@ -121,5 +121,7 @@ double trial_throughput_bps(const struct trial_record *r);
  * count, and the warm-up's time with them.
  */
 double trial_rate_per_s(const struct trial_record *r);
+json_t *during_json(const struct during *d);
+json_t *kernel_facts_json(const struct kernel_facts *k);
 json_t *trial_record_json(const struct trial_record *r);
 int trial_record_from_json(struct trial_record *r, const json_t *object, enum reading how, struct err *e);

@@ -57,7 +57,7 @@ void trial_record_begin(struct trial_record *r, const struct trial_plan *plan)
 	r->ends_n = plan->ends_n;
 	for (size_t i = 0; i < plan->ends_n; i++) {
 		r->ends[i].role = plan->ends[i].role;
-		r->ends[i].driver = plan->ends[i].driver;
+		r->ends[i].driver = plan->ends[i].job.driver;
 		snprintf(r->ends[i].site, sizeof(r->ends[i].site), "%s", plan->settings.site);
 	}
 }
@@ -119,7 +119,7 @@ static int ends_read(struct trial_record *r, const json_t *object, enum reading 
 	for (size_t i = 0; rc == 0 && ends && i < ENDS_MAX; i++)
 		rc = end_read(&r->ends[i], end_roles[i], json_array_get(ends, i), e);
 	r->ends_n = ENDS_MAX;
-	for (size_t i = 0; rc == 0 && i < r->ends_n; i++)
+	for (size_t i = 0; rc == 0 && i < ENDS_MAX; i++)
 		rc = endpoint_record_from_json(
 			&r->ends[i].record, json_object_get(object, end_keys[i]), how, e);
 	return rc;
@@ -176,11 +176,19 @@ double trial_rate_per_s(const struct trial_record *r)
 	return (double)answered * 1e9 / (double)stretch_ns;
 }
 
-static json_t *kernel_json(const struct kernel_facts *k)
+json_t *kernel_facts_json(const struct kernel_facts *k)
 {
 	json_t *object = json_object();
 
 	fields_to_json(kernel_fields, ARRAY_LEN(kernel_fields), k, object);
+	return object;
+}
+
+json_t *during_json(const struct during *d)
+{
+	json_t *object = json_object();
+
+	fields_to_json(during_fields, ARRAY_LEN(during_fields), d, object);
 	return object;
 }
 
@@ -190,16 +198,14 @@ json_t *trial_record_json(const struct trial_record *r)
 
 	fields_to_json(trial_fields, ARRAY_LEN(trial_fields), r, object);
 	for (size_t i = 0; i < r->ends[END_CLIENT].record.worst_n; i++) {
-		json_t *item = json_object();
-		fields_to_json(during_fields, ARRAY_LEN(during_fields), &r->during[i], item);
-		json_array_append_new(during, item);
+		json_array_append_new(during, during_json(&r->during[i]));
 	}
 	json_object_set_new(object, "outcome", json_string(outcome_names[r->outcome]));
 	json_object_set_new(object, "settings", settings_json(&r->settings));
-	json_object_set_new(object, "host", kernel_json(&r->host));
-	json_object_set_new(object, "guest", kernel_json(&r->guest));
+	json_object_set_new(object, "host", kernel_facts_json(&r->host));
+	json_object_set_new(object, "guest", kernel_facts_json(&r->guest));
 	json_object_set_new(object, "ends", ends_json(r));
-	for (size_t i = 0; i < r->ends_n; i++)
+	for (size_t i = 0; i < ENDS_MAX && i < r->ends_n; i++)
 		json_object_set_new(object, end_keys[i], endpoint_record_json(&r->ends[i].record));
 	json_object_set_new(object, "during", during);
 	json_object_set(object, "knobs", r->knobs);

@@ -38,7 +38,7 @@ JOB = ("workload", "flows", "burst", "rate", "transactions", "port", "busy_poll"
 
 
 def job(settings):
-    return {key: settings[key] for key in JOB}
+    return {"driver": "socket", **{key: settings[key] for key in JOB}}
 
 
 def tuning(settings, profile):
