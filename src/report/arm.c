@@ -21,7 +21,7 @@ static void merge(struct hist **into, const struct hist *from, bool there)
 }
 
 /* Keeps the slowest WORST_MAX, slowest first. */
-static void add_worst(struct report_arm *arm, const struct worst *w, const struct during *d)
+static void add_worst(struct report_arm *arm, const struct worst *w, const struct during *d, bool old_rule)
 {
 	size_t at = arm->worst_n;
 
@@ -37,6 +37,7 @@ static void add_worst(struct report_arm *arm, const struct worst *w, const struc
 	new->response_ns = w->response_ns;
 	snprintf(new->owner, sizeof(new->owner), "%s", d->owner[0] ? d->owner : "unknown");
 	snprintf(new->evidence, sizeof(new->evidence), "%s", d->evidence);
+	new->old_rule = old_rule && strcmp(new->owner, "unknown") != 0;
 }
 
 static void count_knobs(struct report_knobs *knobs, const json_t *entries)
@@ -78,8 +79,9 @@ void report_arm_add(
 	merge(&arm->service, &m->service, m->has_service);
 	merge(&arm->response, &m->response, m->has_lateness);
 	merge(&arm->lateness, &m->lateness, m->has_lateness);
-	for (size_t i = 0; i < record->ends[END_CLIENT].record.worst_n; i++)
-		add_worst(arm, &record->ends[END_CLIENT].record.worst[i], &record->during[i]);
+	const struct endpoint_record *client = &record->ends[END_CLIENT].record;
+	for (size_t i = 0; i < client->worst_n; i++)
+		add_worst(arm, &client->worst[i], &record->during[i], record->attribution < ATTRIBUTION_RULE);
 }
 
 double *report_arm_values(const struct report_arm *arm, enum stat_metric metric, size_t *n)
@@ -162,11 +164,11 @@ size_t report_arm_owners(const struct report_arm *arm, struct report_owner owner
 		const struct report_worst *w = &arm->worst[i];
 		size_t k = 0;
 
-		while (k < n && strcmp(owners[k].name, w->owner))
+		while (k < n && (strcmp(owners[k].name, w->owner) || owners[k].old_rule != w->old_rule))
 			k++;
 		if (k == n) {
-			owners[n] =
-				(struct report_owner){.worst_ns = w->response_ns, .evidence = w->evidence};
+			owners[n] = (struct report_owner){
+				.worst_ns = w->response_ns, .evidence = w->evidence, .old_rule = w->old_rule};
 			memcpy(owners[n++].name, w->owner, sizeof(w->owner));
 		}
 		owners[k].count++;

@@ -90,6 +90,7 @@ static json_t *arm_extremes(const struct report_arm *arm)
 		json_object_set_new(o, "of", json_integer((json_int_t)arm->worst_n));
 		json_object_set_new(o, "worst_ns", json_integer((json_int_t)owners[i].worst_ns));
 		json_object_set_new(o, "evidence", report_text(owners[i].evidence));
+		json_object_set_new(o, "old_rule", json_boolean(owners[i].old_rule));
 		json_array_append_new(list, o);
 	}
 	return list;

@@ -87,6 +87,7 @@ struct report_trial {
 struct report_worst {
 	uint64_t response_ns;
 	char owner[32], evidence[128];
+	bool old_rule; /* named by a rule that named owners it had not seen, see ATTRIBUTION_RULE */
 };
 
 /* How the knobs of an arm stood in its last usable trial. */
@@ -200,6 +201,7 @@ struct report_owner {
 	size_t count;
 	uint64_t worst_ns;
 	const char *evidence; /* of the worst */
+	bool old_rule;        /* as in struct report_worst */
 };
 size_t report_arm_owners(const struct report_arm *arm, struct report_owner owners[WORST_MAX]);
 

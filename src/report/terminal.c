@@ -252,8 +252,9 @@ static void extremes(const struct report_cell *cell, struct buf *out)
 			continue;
 		buf_add(&line, "%s: ", cell->arms[i].name);
 		for (size_t k = 0; k < n && k < 3; k++)
-			buf_add(&line, "%s%s %zu of %zu (worst %s)", k ? ", " : "", owners[k].name,
-				owners[k].count, cell->arms[i].worst_n,
+			buf_add(&line, "%s%s%s %zu of %zu (worst %s)", k ? ", " : "", owners[k].name,
+				owners[k].old_rule ? " (by an older rule)" : "", owners[k].count,
+				cell->arms[i].worst_n,
 				text_ns((double)owners[k].worst_ns, text, sizeof(text)));
 		text_wrap(out, head_once("  extremes  ", &said), line.data);
 		buf_free(&line);

@@ -143,6 +143,8 @@ json_t *report_trial_json(const struct trial_record *r)
 	add_figures(o, r, &t);
 	add_counts(o, r, &t);
 	json_object_set_new(o, "worst", worst_json(r));
+	json_object_set_new(
+		o, "attribution_rule", json_integer(r->attribution ? (json_int_t)r->attribution : 1));
 	json_object_set_new(o, "windows", windows_json(trial_measured(r)));
 	json_object_set_new(
 		o, "effective_knobs", json_is_array(r->knobs) ? json_incref(r->knobs) : json_array());

@@ -4,8 +4,10 @@
  * before t and the first one after t + r.
  *
  * Limits.  A difference covers at least one period of the sampler, so what is blamed happened around the
- * transaction, not provably inside it.  An owner is named only when its time is at least half of the response
- * time.
+ * transaction, not provably inside it.  So nothing is said of a transaction that is short beside the samples
+ * around it (WINDOW_MOST): others that were as slow may have been what the counters show.  Otherwise an owner
+ * is named when its time, beyond what is usual in this trial, is at least half of the response time.  What no
+ * counter shows, such as an end that was stopped by a signal, is unknown.
  */
 #include "attribution.h"
 
@@ -15,7 +17,8 @@
 
 enum { CAUSE_QUOTA, CAUSE_WAIT, CAUSE_STEAL, CAUSE_INTERRUPTS, CAUSES };
 
-#define TICK_NS 10000000ull /* the grain of interrupt time: USER_HZ is 100 on x86-64 */
+#define TICK_NS     10000000ull /* the grain of /proc/stat: USER_HZ is 100 on x86-64 */
+#define WINDOW_MOST 4           /* of the time between the samples, in response times */
 
 static const struct sample *last_before(const struct samples *samples, uint64_t at_ns)
 {
@@ -67,11 +70,15 @@ struct cause {
 	double usual;
 };
 
+static void unknown(struct during *d, const char *why)
+{
+	str_copy(d->owner, sizeof(d->owner), "unknown");
+	snprintf(d->evidence, sizeof(d->evidence), "%s", why);
+}
+
 /*
  * Who owned this transaction: the cause with the most time beyond the usual, if that is at least half of the
- * response time.  Where an endpoint waits for a CPU more than half of all the time, that is the owner of
- * whatever is left.  A SCHED_FIFO endpoint that waits a millisecond longer than usual while there is a
- * realtime budget has been throttled by it.
+ * response time.  SCHED_FIFO endpoints that wait while there is a realtime budget have been throttled by it.
  */
 static void name_owner(const struct samples *samples, const struct cause *causes, const double *ns,
 	uint64_t response_ns, struct during *d)
@@ -81,6 +88,10 @@ static void name_owner(const struct samples *samples, const struct cause *causes
 	double around_ns = MAX((double)d->window_ns - (double)response_ns, 0.0), most = 0;
 	size_t best = 0;
 
+	if (d->window_ns > WINDOW_MOST * response_ns) {
+		unknown(d, "too short to tell");
+		return;
+	}
 	for (size_t i = 0; i < CAUSES; i++) {
 		double beyond = ns[i] - causes[i].usual * around_ns;
 		if (beyond > most && beyond >= (double)response_ns / 2 &&
@@ -89,24 +100,21 @@ static void name_owner(const struct samples *samples, const struct cause *causes
 			best = i;
 		}
 	}
-	time_format_ns(most > 0 ? ns[best] : 0, time, sizeof(time));
+	if (most <= 0) {
+		unknown(d, "no counter explains half of it");
+		return;
+	}
+	time_format_ns(MIN(ns[best], (double)d->window_ns), time, sizeof(time));
 	time_format_ns((double)d->window_ns, window, sizeof(window));
-	bool wait = causes[best].counter == offsetof(struct sample, run_queue_wait_ns);
-	if (most > 0 && wait && samples->fifo && most >= (double)NS_PER_MS && samples->rt_runtime_us >= 0) {
+	if (best == CAUSE_WAIT && samples->fifo && samples->rt_runtime_us >= 0) {
 		str_copy(d->owner, sizeof(d->owner), "realtime throttle");
 		snprintf(d->evidence, sizeof(d->evidence),
 			"SCHED_FIFO waited %s in %s, sched_rt_runtime_us %lld", time, window,
 			(long long)samples->rt_runtime_us);
-	} else if (most > 0) {
-		str_copy(d->owner, sizeof(d->owner), causes[best].owner);
-		snprintf(d->evidence, sizeof(d->evidence), "%s in %s", time, window);
-	} else if (causes[CAUSE_WAIT].usual >= 0.5) {
-		str_copy(d->owner, sizeof(d->owner), causes[CAUSE_WAIT].owner);
-		snprintf(d->evidence, sizeof(d->evidence), "endpoints wait for a CPU all the time");
-	} else {
-		str_copy(d->owner, sizeof(d->owner), "unknown");
-		snprintf(d->evidence, sizeof(d->evidence), "no counter explains half of it");
+		return;
 	}
+	str_copy(d->owner, sizeof(d->owner), causes[best].owner);
+	snprintf(d->evidence, sizeof(d->evidence), "%s in %s", time, window);
 }
 
 static void attribute_one(const struct samples *samples, const struct cause *causes, uint64_t due_ns,
@@ -114,12 +122,13 @@ static void attribute_one(const struct samples *samples, const struct cause *cau
 {
 	const struct sample *a = last_before(samples, due_ns),
 			    *b = first_after(samples, due_ns + response_ns);
-	/* In the order of the causes.  The 10 ms grain of interrupt time says nothing of a shorter
+	/* In the order of the causes.  The 10 ms grain of steal and interrupt time says nothing of a shorter
 	 * transaction. */
+	bool ticks = response_ns >= 2 * TICK_NS;
 	const double ns[CAUSES] = {(double)grown(a->throttled_ns, b->throttled_ns),
 		(double)grown(a->run_queue_wait_ns, b->run_queue_wait_ns),
-		(double)grown(a->steal_ns, b->steal_ns),
-		response_ns >= 2 * TICK_NS ? (double)grown(a->irq_ns, b->irq_ns) : 0};
+		ticks ? (double)grown(a->steal_ns, b->steal_ns) : 0,
+		ticks ? (double)grown(a->irq_ns, b->irq_ns) : 0};
 
 	d->window_ns = b->at_ns - a->at_ns;
 	d->steal_ns = grown(a->steal_ns, b->steal_ns);
@@ -160,5 +169,6 @@ void attribute_trial(const struct samples *samples, struct trial_record *record)
 	record->context_switches = grown(a->context_switches, b->context_switches);
 	record->interrupts = grown(a->interrupts, b->interrupts);
 	record->softirqs = grown(a->softirqs, b->softirqs);
+	record->attribution = ATTRIBUTION_RULE;
 	attribute_worst(samples, client->started_ns, client->worst, client->worst_n, record->during);
 }

@@ -28,6 +28,8 @@ struct sampler {
 	/* What each thread and cgroup showed last: one that has ended keeps its figures. */
 	uint64_t waited_ns[SUBJECT_THREADS_MAX], involuntary[SUBJECT_THREADS_MAX];
 	uint64_t throttled_ns[SUBJECT_CGROUPS_MAX];
+	uint64_t read_ns,
+		wait_ns;         /* when threads were read last; what they have waited since the first time */
 	size_t n, skip, skipped; /* samples; one of `skip` calls makes one */
 	struct sample samples[SAMPLES_MAX];
 };
@@ -62,8 +64,25 @@ static void read_stat(struct sampler *sampler, struct sample *s)
 	}
 }
 
+/*
+ * How long the ends have waited for a CPU.  Threads of one end wait side by side, and those of both ends may;
+ * a transaction goes through one thread after another.  So of each step from sample to sample counts, for
+ * each role, the thread that waited longest, and together they have waited no longer than the step took.
+ */
+static void add_waits(struct sampler *sampler, const uint64_t *longest, size_t roles, uint64_t now_ns)
+{
+	uint64_t step = 0, took = sampler->read_ns ? now_ns - sampler->read_ns : 0;
+
+	for (size_t i = 0; i < roles; i++)
+		step += longest[i];
+	sampler->wait_ns += MIN(step, took);
+	sampler->read_ns = now_ns;
+}
+
 static void read_threads(struct sampler *sampler, struct sample *s)
 {
+	uint64_t longest[ROLES_N] = {0};
+
 	for (size_t i = 0; i < sampler->subject.threads_n; i++) {
 		const struct subject_thread *t = &sampler->subject.threads[i];
 		char path[80], text[4096];
@@ -71,17 +90,21 @@ static void read_threads(struct sampler *sampler, struct sample *s)
 
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", t->pid, t->tid);
 		if (root_read(sampler->root, path, text, sizeof(text), ERR_IGNORED) > 0 &&
-			sscanf(text, "%llu %llu", &ran, &waited) == 2)
+			sscanf(text, "%llu %llu", &ran, &waited) == 2) {
+			uint64_t more = waited > sampler->waited_ns[i] ? waited - sampler->waited_ns[i] : 0;
+			longest[t->role] = MAX(longest[t->role], more);
 			sampler->waited_ns[i] = waited;
+		}
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/status", t->pid, t->tid);
 		const char *line = root_read(sampler->root, path, text, sizeof(text), ERR_IGNORED) < 0
 					   ? NULL
 					   : strstr(text, SWITCHES);
 		if (line)
 			sampler->involuntary[i] = strtoull(line + strlen(SWITCHES), NULL, 10);
-		s->run_queue_wait_ns += sampler->waited_ns[i];
 		s->involuntary_switches += sampler->involuntary[i];
 	}
+	add_waits(sampler, longest, ARRAY_LEN(longest), s->at_ns);
+	s->run_queue_wait_ns = sampler->wait_ns;
 }
 
 /* v1 says throttled_time in ns, v2 throttled_usec. */

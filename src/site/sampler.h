@@ -12,11 +12,12 @@
 
 /* Counters as they stood at one time; each begins anywhere and only its differences mean something. */
 struct sample {
-	uint64_t at_ns;                                   /* CLOCK_MONOTONIC */
-	uint64_t steal_ns, irq_ns, busy_ns;               /* of the CPUs involved */
-	uint64_t interrupts, softirqs, context_switches;  /* of the whole machine */
-	uint64_t run_queue_wait_ns, involuntary_switches; /* of the endpoints' threads */
-	uint64_t throttled_ns;                            /* of their cgroups, by the CPU quota */
+	uint64_t at_ns;                                  /* CLOCK_MONOTONIC */
+	uint64_t steal_ns, irq_ns, busy_ns;              /* of the CPUs involved */
+	uint64_t interrupts, softirqs, context_switches; /* of the whole machine */
+	uint64_t run_queue_wait_ns;    /* of the endpoints: the thread of each role that waits longest */
+	uint64_t involuntary_switches; /* of the endpoints' threads */
+	uint64_t throttled_ns;         /* of their cgroups, by the CPU quota */
 };
 
 /* The samples of a trial in order of time, at least one, and what else was seen of its endpoints. */

@@ -185,7 +185,7 @@ int knob_why_find(const char *name, enum knob_why *out);
 
 /* --- the subject: what tuning needs to know of a target ---------------------------------------- */
 
-enum role { ROLE_CLIENT, ROLE_SERVER, ROLE_VCPU, ROLE_EMULATOR, ROLE_IOTHREAD, ROLE_VHOST };
+enum role { ROLE_CLIENT, ROLE_SERVER, ROLE_VCPU, ROLE_EMULATOR, ROLE_IOTHREAD, ROLE_VHOST, ROLES_N };
 const char *role_name(enum role role);
 
 #define SUBJECT_THREADS_MAX 256

@@ -66,7 +66,8 @@ enum trial_outcome { TRIAL_DONE, TRIAL_FAILED, TRIAL_SKIPPED };
 struct during {
 	uint64_t window_ns;         /* from the last sample before it to the first one after it */
 	uint64_t steal_ns;          /* taken by the hypervisor (10 ms resolution) */
-	uint64_t run_queue_wait_ns; /* endpoints ready to run, but not running */
+	uint64_t run_queue_wait_ns; /* endpoints ready to run, but not running: the thread that waited longest
+				     */
 	uint64_t interrupts, softirqs;
 	uint64_t throttled_ns; /* cgroup CPU quota */
 	uint64_t involuntary_switches;
@@ -84,6 +85,13 @@ struct trial_end {
 	struct endpoint_record record;
 };
 
+/*
+ * The rule that names owners.  1 took what an end waits for all the time as the owner of whatever was left,
+ * and counted what had happened in windows much longer than the transaction (records of that time do not say
+ * which rule it was); 2 is that of src/site/attribution.c.
+ */
+#define ATTRIBUTION_RULE 2
+
 struct trial_record {
 	struct settings settings;
 	enum trial_outcome outcome;
@@ -97,6 +105,7 @@ struct trial_record {
 	char console[CONSOLE_BYTES];     /* the last lines of the machine's console, printable ASCII; "" */
 	struct trial_end ends[ENDS_MAX]; /* by enum end_number */
 	size_t ends_n;
+	uint64_t attribution; /* the rule by which owners were named: ATTRIBUTION_RULE; 0: an older one */
 	struct during during[WORST_MAX]; /* of the client's worst[] */
 	json_t *knobs; /* array of {"id", "object", "before", "value", "status", "reason"}; owned; never NULL
 			  in a made record */

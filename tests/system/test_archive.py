@@ -99,6 +99,18 @@ def parts(record):
     return [record[key] for key in ("settings", "host", "client", "server") if key in record] + record.get("during", [])
 
 
+@test("owners that an older rule has named are marked as such, in text and JSON")
+def _():
+    with Taut() as taut:
+        database = str(copied(taut, 1))
+        text = " ".join(taut.run("report", "--db", database, "1").wants(0).out.split())
+        check("run-queue wait (by an older rule)" in text and "unknown (by" not in text, text)
+        run = taut.run("report", "--json", "--db", database, "1").wants(0).json
+        owners = {(extreme["owner"], extreme["old_rule"]) for cell in run["cells"] for arm in cell["arms"].values()
+                  for extreme in arm["extremes"]}
+        check(owners == {("unknown", False), ("run-queue wait", True)}, f"owners {owners}")
+
+
 @test("a member that is not known is left out, in every part of a record")
 def _():
     def more(record):

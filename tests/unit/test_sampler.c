@@ -125,9 +125,38 @@ static void a_sample_holds_what_the_endpoints_and_their_cpus_went_through(void *
 	assert_int_equal(got.at[0].interrupts, 12345);
 	assert_int_equal(got.at[0].context_switches, 6789);
 	assert_int_equal(got.at[0].softirqs, 4321);
-	assert_int_equal(got.at[0].run_queue_wait_ns, 700);
+	assert_int_equal(got.at[0].run_queue_wait_ns, 0); /* what was before does not count */
 	assert_int_equal(got.at[0].involuntary_switches, 11);
 	assert_int_equal(got.at[0].throttled_ns, 5 * NS_PER_US + 700);
+	sampler_free(sampler);
+	tree_end(&t);
+}
+
+/* Several flows: of each end the thread that waited longest, and never more than the time that passed. */
+static void waits_of_threads_side_by_side_are_not_added_up(void **state)
+{
+	struct tree t;
+
+	(void)state;
+	tree_make(&t, SCHED_OTHER);
+	t.subject.threads_n = 3;
+	t.subject.threads[2] = (struct subject_thread){.role = ROLE_SERVER, .pid = SERVER, .tid = SERVER + 1};
+	put_task(&t, SERVER + 1, SCHED_OTHER, "2", 6);
+	AUTO_FREE char *from = str_format("%s/proc/%d/task/%d", t.path, SERVER + 1, SERVER + 1);
+	AUTO_FREE char *to = str_format("%s/proc/%d/task/%d", t.path, SERVER, SERVER + 1);
+	assert_int_equal(rename(from, to), 0);
+	AUTO_FREE char *second = str_format("/proc/%d/task/%d/schedstat", SERVER, SERVER + 1);
+	put(&t, second, "1000 400 9\n");
+	struct sampler *sampler = start(&t);
+	put_thread(&t, CLIENT, "schedstat", "1000 320 9\n");
+	put_thread(&t, SERVER, "schedstat", "1000 430 9\n");
+	put(&t, second, "1000 440 9\n");
+	sampler_sample(sampler);
+	put_thread(&t, CLIENT, "schedstat", "1000 900000000320 9\n");
+	sampler_sample(sampler);
+	const struct samples got = sampler_samples(sampler);
+	assert_int_equal(got.at[1].run_queue_wait_ns, 20 + 40);
+	assert_int_equal(got.at[2].run_queue_wait_ns, 60 + got.at[2].at_ns - got.at[1].at_ns);
 	sampler_free(sampler);
 	tree_end(&t);
 }
@@ -147,7 +176,7 @@ static void what_has_ended_keeps_its_figures(void **state)
 	sampler_sample(sampler);
 	const struct samples got = sampler_samples(sampler);
 	assert_false(got.fifo);
-	assert_int_equal(got.at[1].run_queue_wait_ns, 300 + 450);
+	assert_int_equal(got.at[1].run_queue_wait_ns, 50);
 	assert_int_equal(got.at[1].involuntary_switches, 11);
 	assert_int_equal(got.at[1].throttled_ns, 5 * NS_PER_US + 700);
 	sampler_free(sampler);
@@ -171,7 +200,7 @@ static void what_a_machine_does_not_show_is_nothing(void **state)
 	assert_int_equal(got.rt_runtime_us, -1);
 	assert_int_equal(got.at[0].steal_ns, 0);
 	assert_int_equal(got.at[0].interrupts, 0);
-	assert_int_equal(got.at[0].run_queue_wait_ns, 400);
+	assert_int_equal(got.at[0].run_queue_wait_ns, 0);
 	assert_int_equal(got.at[0].throttled_ns, 700);
 	sampler_free(sampler);
 	tree_end(&t);
@@ -224,6 +253,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sample_holds_what_the_endpoints_and_their_cpus_went_through),
+		cmocka_unit_test(waits_of_threads_side_by_side_are_not_added_up),
 		cmocka_unit_test(what_has_ended_keeps_its_figures),
 		cmocka_unit_test(what_a_machine_does_not_show_is_nothing),
 		cmocka_unit_test(a_thread_that_is_not_there_is_an_error_that_names_its_end),
