@@ -55,6 +55,12 @@ int virsh(const char *const *words, uint64_t timeout_ns, char **out, struct err 
 	for (size_t i = 0; words[i] && n < ARRAY_LEN(argv) - 1; i++)
 		argv[n++] = words[i];
 	int rc = child_run(argv, true, timeout_ns, &said, e);
+	if (rc == -ETIMEDOUT) {
+		err_set(e, ETIMEDOUT, "libvirt does not answer within %llu s",
+			(unsigned long long)(timeout_ns / NS_PER_S));
+		return err_try(
+			e, "virsh %s, and restart libvirtd or virtqemud when that hangs too", words[0]);
+	}
 	if (rc < 0)
 		return rc;
 	if (rc > 0)
