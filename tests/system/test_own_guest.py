@@ -8,7 +8,6 @@ import hashlib
 import os
 import pathlib
 import random
-import shutil
 import signal
 import stat
 import subprocess
@@ -38,7 +37,7 @@ def fail(text):
 if named not in (None, "{name}"):
     fail(f"failed to get domain '{{named}}'")
 if verb == "list":
-    print("{name}")
+    print("{name}\\n" if "--all" in words or open("{folder}/domstate").read() == "running" else "")
 elif verb == "domstate":
     print(open("{folder}/domstate").read())
 elif verb == "version":
@@ -112,9 +111,9 @@ class Domain:
                 folder.rmdir()
         quiet("ip", "netns", "del", NETNS)
 
-    def start(self, *words, target=f"vm:{NAME}"):
+    def start(self, *words, target=f"vm:{NAME}", **options):
         return self.taut.start("measure", "tcp_rr", "--target", target, *QUICK, *words,
-                               command=["ip", "netns", "exec", NETNS, TAUT])
+                               command=[own_guest.find("ip"), "netns", "exec", NETNS, TAUT], **options)
 
     def measure(self, *words, **options):
         return self.start(*words, **options).wait(BOOT_S)
@@ -227,8 +226,7 @@ def _():
         PID_FILE.write_text(f"{os.getpid()}\n")
         own.measure().wants(1, f"process {os.getpid()} is not domain '{NAME}'")
         (own.taut.folder / "bin/virsh").chmod(stat.S_IRUSR)
-        if not shutil.which("virsh"):
-            own.measure().wants(1, "no virsh on PATH")
+        own.measure(environment={"PATH": f"{own.taut.folder}/bin"}).wants(1, "no virsh on PATH")
 
 
 if __name__ == "__main__":
