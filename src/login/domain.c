@@ -14,9 +14,6 @@
  * A PID file may be of a domain of yesterday, so the process must say itself that it is this domain: libvirt
  * gives QEMU -name guest=NAME.  KVM's own folder in debugfs is the surest sign of the accelerator; where it
  * is not mounted the command line has to do.
- *
- * Of a domain's XML one thing is wanted, which socket stands behind a channel.  libvirt prints it in one
- * form, so tags are looked at one after another and no document is built.
  */
 #include "domain.h"
 
@@ -258,19 +255,26 @@ static int is_its_vm(const char *name, void *arg)
 	return sscanf(name, "%d-%d", &pid, &fd) == 2 && pid == d->pid;
 }
 
-/* The PID that libvirt wrote down, of a domain of the system's libvirt or of the user's own. */
+/* Of a domain of the system's libvirt or of the user's own; in the name of this file libvirt writes some
+ * characters as it does in XML. */
 static int pid_read(int root, const char *name, pid_t *pid)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	AUTO_FREE char *system = str_format("/run/libvirt/qemu/%s.pid", name);
-	AUTO_FREE char *session = str_format("%s/libvirt/qemu/run/%s.pid", runtime ? runtime : "", name);
-	uint64_t n = 0;
+	AUTO_FREE char *escaped = domain_xml_escaped(name);
+	const char *const names[] = {name, escaped};
 
-	if (root_read_u64(root, system, &n, ERR_IGNORED) < 0 &&
-		root_read_u64(root, session, &n, ERR_IGNORED) < 0)
-		return -ENOENT;
-	*pid = (pid_t)n;
-	return 0;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		AUTO_FREE char *system = str_format("/run/libvirt/qemu/%s.pid", names[i]);
+		AUTO_FREE char *session =
+			str_format("%s/libvirt/qemu/run/%s.pid", runtime ? runtime : "", names[i]);
+		uint64_t n = 0;
+		if (root_read_u64(root, system, &n, ERR_IGNORED) == 0 ||
+			root_read_u64(root, session, &n, ERR_IGNORED) == 0) {
+			*pid = (pid_t)n;
+			return 0;
+		}
+	}
+	return -ENOENT;
 }
 
 static int process_find(struct domain *d, struct err *e)
@@ -317,69 +321,7 @@ int domain_find(struct domain *out, const char *name, struct err *e)
 	return rc;
 }
 
-/* --- XML --------------------------------------------------------------------------------------- */
-
-/* The next tag at or after *at: from behind its '<' to its '>'. */
-static bool next_tag(const char **at, const char **tag, size_t *len)
-{
-	const char *open = strchr(*at, '<'), *close = open ? strchr(open, '>') : NULL;
-
-	if (!close)
-		return false;
-	*tag = open + 1;
-	*len = (size_t)(close - open - 1);
-	*at = close + 1;
-	return true;
-}
-
-static bool is_tag(const char *tag, size_t len, const char *name)
-{
-	size_t n = strlen(name);
-
-	return len >= n && !strncmp(tag, name, n) && (len == n || tag[n] == ' ' || tag[n] == '/');
-}
-
-/* The value of an attribute; one with an entity in it (a path with '&' or quotes) is not taken. */
-static bool attribute(const char *tag, size_t len, const char *name, char *out, size_t size)
-{
-	AUTO_FREE char *text = str_format("%.*s", (int)len, tag);
-	AUTO_FREE char *key = str_format(" %s=", name);
-	const char *at = strstr(text, key);
-
-	if (!at)
-		return false;
-	at += strlen(key);
-	const char *end = *at == '\'' || *at == '"' ? strchr(at + 1, *at) : NULL;
-	if (!end || (size_t)(end - at) > size || memchr(at, '&', (size_t)(end - at)))
-		return false;
-	snprintf(out, size, "%.*s", (int)(end - at - 1), at + 1);
-	return true;
-}
-
-bool domain_xml_channel(const char *xml, const char *channel, char *path, size_t size)
-{
-	const char *tag;
-	char name[128];
-	size_t len;
-	bool inside = false, source = false, named = false;
-
-	for (const char *at = xml; next_tag(&at, &tag, &len);) {
-		if (is_tag(tag, len, "channel")) {
-			inside = tag[len - 1] != '/';
-			source = named = false;
-		} else if (is_tag(tag, len, "/channel")) {
-			inside = false;
-		} else if (inside && is_tag(tag, len, "source")) {
-			source = attribute(tag, len, "path", path, size);
-		} else if (inside && is_tag(tag, len, "target")) {
-			named = attribute(tag, len, "name", name, sizeof(name)) && !strcmp(name, channel);
-		}
-		if (inside && source && named)
-			return true;
-	}
-	path[0] = 0;
-	return false;
-}
+/* --- its channels ------------------------------------------------------------------------------ */
 
 int domain_channel(const char *name, const char *channel, char *path, size_t size, struct err *e)
 {

@@ -3,6 +3,7 @@
 """Domains of a real libvirt, which this test starts for itself."""
 import contextlib
 import functools
+import html
 import time
 
 import libvirtd
@@ -10,7 +11,7 @@ import own_guest
 from own_guest import BOOT_S, QUICK, World
 from tap import TAUT, check_between, check_equal, check_in, main, test, wait_until
 
-NAME, OFF, BARE = "taut-own", "taut-off", "taut-bare"
+NAME, OFF = "taut&own", "taut-off"  # such a name is written otherwise in XML
 GUEST, MAC = "10.99.88.2", "52:54:00:99:88:02"
 DEADLINE_S = 10  # of a question to libvirt
 ASKED_MOST = 3   # questions until the error is said
@@ -30,7 +31,7 @@ class Own:
                             '-o StrictHostKeyChecking=accept-new "$@"\n')
 
     def boot(self):
-        self.daemon.virsh("create", self.taut.write("xml", self.xml(name=NAME, channel=libvirtd.CHANNEL)))
+        self.daemon.virsh("create", self.taut.write("xml", self.xml(name=html.escape(NAME), channel=libvirtd.CHANNEL)))
         wait_until(lambda: self.console.exists() and "own guest is up" in self.console.read_text(errors="replace"),
                    BOOT_S, "the guest")
 
@@ -68,10 +69,13 @@ def _():
             check_in(f"Running hypervisor: {trial['guest']['program']}\n", made.daemon.virsh("version").stdout, f"{login}: QEMU")
         made.measure(name="nobody").wants(1, "there is no domain 'nobody'", f"vm:{NAME}")
         made.measure("--path", "vhost").wants(1, "is virtio, not vhost")
-        made.measure(name=made.daemon.virsh("domid", NAME).stdout.strip()).wants(1, f"vm:{NAME}")
+        number = made.daemon.virsh("domid", NAME).stdout.strip()
+        made.measure(name=number).wants(1, f"there is no domain '{number}'", f"vm:{NAME}")
         made.measure(name=made.daemon.virsh("domuuid", NAME).stdout.strip()).wants(1, f"vm:{NAME}")
         made.daemon.virsh("define", made.taut.write("off", made.xml(name=OFF, channel="")))
         made.measure(name=OFF).wants(1, f"domain '{OFF}' does not run, it is shut off", f"vm:{NAME}")
+        made.daemon.virsh("define", made.taut.write("number", made.xml(name=number, channel="")))
+        made.measure(name=number).wants(1, f"'{number}' is domain '{NAME}' to libvirt")
         made.daemon.virsh("suspend", NAME)
         made.measure().wants(1, "it is paused")
         made.daemon.virsh("destroy", NAME)
