@@ -5,7 +5,8 @@ PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config python3 libjansson-de
  libgsl-dev libnl-3-dev libnl-route-3-dev zlib1g-dev libarchive-dev"
 PACKAGES_RUN="runc crun stress-ng qemu-system-x86"
 PACKAGES_CHECK="clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev iptables iproute2 man-db groff
- sockperf iperf3 iputils-ping openssh-client busybox-static dropbear-bin mtools syslinux qemu-guest-agent"
+ sockperf iperf3 iputils-ping openssh-client busybox-static dropbear-bin mtools syslinux qemu-guest-agent
+ libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients"
 PACKAGES_COVERAGE="gcovr"
 
 say() {

@@ -3,15 +3,17 @@
  * A running libvirt domain: is it there (virsh says it), which process is it (libvirt's PID file), and what
  * is it made of (the command line of that process).
  *
- * virsh speaks the user's language, so it is told to speak none; and it takes a name that could be an id or a
- * UUID for one, so of such a name it is asked whose it is.
+ * Whether a domain is there and runs is decided by virsh's lists of names; its sentences are only shown. They
+ * would be in the user's language, so it is told to use none.  It takes a name that could be an id or a UUID
+ * for one, so of such a name it is asked whose it is.
+ *
+ * The library would say no more: it knows neither the process of a domain nor whether vhost carries its
+ * network, and a call to a daemon that hangs has no deadline, so it would have to be made in another process
+ * too.  It would bring forty libraries with it, also into the image of every emulated host.
  *
  * A PID file may be of a domain of yesterday, so the process must say itself that it is this domain: libvirt
  * gives QEMU -name guest=NAME.  KVM's own folder in debugfs is the surest sign of the accelerator; where it
  * is not mounted the command line has to do.
- *
- * Of a domain's XML one thing is wanted, which socket stands behind a channel.  libvirt prints it in one
- * form, so tags are looked at one after another and no document is built.
  */
 #include "domain.h"
 
@@ -55,6 +57,12 @@ int virsh(const char *const *words, uint64_t timeout_ns, char **out, struct err 
 	for (size_t i = 0; words[i] && n < ARRAY_LEN(argv) - 1; i++)
 		argv[n++] = words[i];
 	int rc = child_run(argv, true, timeout_ns, &said, e);
+	if (rc == -ETIMEDOUT) {
+		err_set(e, ETIMEDOUT, "libvirt does not answer within %llu s",
+			(unsigned long long)(timeout_ns / NS_PER_S));
+		return err_try(
+			e, "virsh %s, and restart libvirtd or virtqemud when that hangs too", words[0]);
+	}
 	if (rc < 0)
 		return rc;
 	if (rc > 0)
@@ -78,22 +86,27 @@ void domain_hypervisor(char *out, size_t size)
 			line + sizeof(key) - 1);
 }
 
-/* Adds "running are a, b" as advice. */
-static int name_running(struct err *e)
+static bool has_line(const char *text, const char *line)
 {
-	const char *const words[] = {"list", "--name", "--state-running", NULL};
-	AUTO_FREE char *said = NULL;
+	size_t len = strlen(line);
 
-	if (virsh(words, VIRSH_NS, &said, ERR_IGNORED) < 0)
-		return -e->code;
-	char *names = str_trim(said);
-	if (!*names)
-		return err_try(e, "start it, no domain is running");
+	for (const char *at = text; at; at = strchr(at, '\n')) {
+		at += *at == '\n';
+		if (!strncmp(at, line, len) && (!at[len] || at[len] == '\n'))
+			return true;
+	}
+	return false;
+}
+
+/* Adds the running domains, a line each, as advice. */
+static int name_running(char *names, struct err *e)
+{
 	AUTO(buf_free) struct buf list = {0};
+
 	for (char *save = NULL, *name = strtok_r(names, "\n", &save); name;
 		name = strtok_r(NULL, "\n", &save))
 		buf_add(&list, "%svm:%s", list.len ? ", " : "", name);
-	return err_try(e, "%.200s", list.data);
+	return list.len ? err_try(e, "%.200s", list.data) : err_try(e, "start it, no domain is running");
 }
 
 static bool could_be_an_id(const char *name)
@@ -121,22 +134,32 @@ static int domain_is_its_name(const char *name, struct err *e)
 
 static int domain_state(const char *name, struct err *e)
 {
-	const char *const words[] = {"domstate", "--domain", name, NULL};
-	AUTO_FREE char *said = NULL;
-	int rc = virsh(words, VIRSH_NS, &said, e);
+	const char *const running[] = {"list", "--name", "--state-running", NULL};
+	const char *const defined[] = {"list", "--name", "--all", NULL};
+	const char *const state[] = {"domstate", "--domain", name, NULL};
+	AUTO_FREE char *names = NULL;
+	AUTO_FREE char *all = NULL;
+	AUTO_FREE char *is = NULL;
+	int rc = virsh(running, VIRSH_NS, &names, e);
 
-	if (rc == -EREMOTEIO && strstr(e->text, "failed to get domain")) {
-		*e = ERR_INIT;
-		err_set(e, ENOENT, "there is no domain '%s'", name);
-		return name_running(e);
-	}
 	if (rc < 0)
 		return rc;
-	const char *state = str_trim(said);
-	if (!strcmp(state, "running"))
+	if (has_line(names, name))
 		return domain_is_its_name(name, e);
-	err_set(e, ENOTCONN, "domain '%s' does not run, it is %s", name, state);
-	return name_running(e);
+	rc = virsh(defined, VIRSH_NS, &all, e);
+	if (rc < 0)
+		return rc;
+	if (!has_line(all, name)) {
+		err_set(e, ENOENT, "there is no domain '%s'", name);
+		return name_running(names, e);
+	}
+	rc = domain_is_its_name(name, e);
+	if (rc == 0)
+		rc = virsh(state, VIRSH_NS, &is, e);
+	if (rc < 0)
+		return rc;
+	err_set(e, ENOTCONN, "domain '%s' does not run, it is %s", name, str_trim(is));
+	return name_running(names, e);
 }
 
 /* --- its process ------------------------------------------------------------------------------- */
@@ -232,19 +255,26 @@ static int is_its_vm(const char *name, void *arg)
 	return sscanf(name, "%d-%d", &pid, &fd) == 2 && pid == d->pid;
 }
 
-/* The PID that libvirt wrote down, of a domain of the system's libvirt or of the user's own. */
+/* Of a domain of the system's libvirt or of the user's own; in the name of this file libvirt writes some
+ * characters as it does in XML. */
 static int pid_read(int root, const char *name, pid_t *pid)
 {
 	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	AUTO_FREE char *system = str_format("/run/libvirt/qemu/%s.pid", name);
-	AUTO_FREE char *session = str_format("%s/libvirt/qemu/run/%s.pid", runtime ? runtime : "", name);
-	uint64_t n = 0;
+	AUTO_FREE char *escaped = domain_xml_escaped(name);
+	const char *const names[] = {name, escaped};
 
-	if (root_read_u64(root, system, &n, ERR_IGNORED) < 0 &&
-		root_read_u64(root, session, &n, ERR_IGNORED) < 0)
-		return -ENOENT;
-	*pid = (pid_t)n;
-	return 0;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		AUTO_FREE char *system = str_format("/run/libvirt/qemu/%s.pid", names[i]);
+		AUTO_FREE char *session =
+			str_format("%s/libvirt/qemu/run/%s.pid", runtime ? runtime : "", names[i]);
+		uint64_t n = 0;
+		if (root_read_u64(root, system, &n, ERR_IGNORED) == 0 ||
+			root_read_u64(root, session, &n, ERR_IGNORED) == 0) {
+			*pid = (pid_t)n;
+			return 0;
+		}
+	}
+	return -ENOENT;
 }
 
 static int process_find(struct domain *d, struct err *e)
@@ -291,69 +321,7 @@ int domain_find(struct domain *out, const char *name, struct err *e)
 	return rc;
 }
 
-/* --- XML --------------------------------------------------------------------------------------- */
-
-/* The next tag at or after *at: from behind its '<' to its '>'. */
-static bool next_tag(const char **at, const char **tag, size_t *len)
-{
-	const char *open = strchr(*at, '<'), *close = open ? strchr(open, '>') : NULL;
-
-	if (!close)
-		return false;
-	*tag = open + 1;
-	*len = (size_t)(close - open - 1);
-	*at = close + 1;
-	return true;
-}
-
-static bool is_tag(const char *tag, size_t len, const char *name)
-{
-	size_t n = strlen(name);
-
-	return len >= n && !strncmp(tag, name, n) && (len == n || tag[n] == ' ' || tag[n] == '/');
-}
-
-/* The value of an attribute; one with an entity in it (a path with '&' or quotes) is not taken. */
-static bool attribute(const char *tag, size_t len, const char *name, char *out, size_t size)
-{
-	AUTO_FREE char *text = str_format("%.*s", (int)len, tag);
-	AUTO_FREE char *key = str_format(" %s=", name);
-	const char *at = strstr(text, key);
-
-	if (!at)
-		return false;
-	at += strlen(key);
-	const char *end = *at == '\'' || *at == '"' ? strchr(at + 1, *at) : NULL;
-	if (!end || (size_t)(end - at) > size || memchr(at, '&', (size_t)(end - at)))
-		return false;
-	snprintf(out, size, "%.*s", (int)(end - at - 1), at + 1);
-	return true;
-}
-
-bool domain_xml_channel(const char *xml, const char *channel, char *path, size_t size)
-{
-	const char *tag;
-	char name[128];
-	size_t len;
-	bool inside = false, source = false, named = false;
-
-	for (const char *at = xml; next_tag(&at, &tag, &len);) {
-		if (is_tag(tag, len, "channel")) {
-			inside = tag[len - 1] != '/';
-			source = named = false;
-		} else if (is_tag(tag, len, "/channel")) {
-			inside = false;
-		} else if (inside && is_tag(tag, len, "source")) {
-			source = attribute(tag, len, "path", path, size);
-		} else if (inside && is_tag(tag, len, "target")) {
-			named = attribute(tag, len, "name", name, sizeof(name)) && !strcmp(name, channel);
-		}
-		if (inside && source && named)
-			return true;
-	}
-	path[0] = 0;
-	return false;
-}
+/* --- its channels ------------------------------------------------------------------------------ */
 
 int domain_channel(const char *name, const char *channel, char *path, size_t size, struct err *e)
 {

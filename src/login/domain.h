@@ -35,3 +35,5 @@ void domain_command_read(struct domain *d, const char *command, size_t len);
 bool domain_command_names(const char *command, size_t len, const char *name);
 /* The path in the <channel> of a domain's XML whose target has this name; false: none. */
 bool domain_xml_channel(const char *xml, const char *channel, char *path, size_t size);
+/* The text with the five characters that XML has entities for written as those; malloc'd. */
+char *domain_xml_escaped(const char *text);

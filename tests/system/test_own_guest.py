@@ -3,14 +3,11 @@
 """Guests of the user's own: from a disk image, and as a domain that runs, by guest agent and by ssh.  The machines, the
 guest agent and the ssh session are real; virsh is a program of the test that stands for libvirt.
 """
-import atexit
 import contextlib
-import functools
 import hashlib
 import os
 import pathlib
 import random
-import shutil
 import signal
 import stat
 import subprocess
@@ -18,17 +15,15 @@ import sys
 import tempfile
 import time
 
-import machines
 import own_guest
-from tap import TAUT, check, check_equal, main, need_root, test, wait_until
+from own_guest import BOOT_S, QUICK, World, prepared
+from tap import TAUT, check, check_equal, main, test, wait_until
 
 NAME = "taut-own"
 NETNS = "taut-test-own"
 HOST, GUEST = "10.99.87.1", "10.99.87.2"
 MAC = "52:54:00:99:87:02"
 PID_FILE = pathlib.Path(f"/run/libvirt/qemu/{NAME}.pid")
-BOOT_S = 90
-QUICK = ["--duration", "200ms", "--warmup", "20ms"]
 
 VIRSH = '''#!{python}
 import json, os, socket, sys
@@ -42,7 +37,7 @@ def fail(text):
 if named not in (None, "{name}"):
     fail(f"failed to get domain '{{named}}'")
 if verb == "list":
-    print("{name}")
+    print("{name}\\n" if "--all" in words or open("{folder}/domstate").read() == "running" else "")
 elif verb == "domstate":
     print(open("{folder}/domstate").read())
 elif verb == "version":
@@ -65,36 +60,6 @@ elif verb == "qemu-agent-command":
 '''
 XML = """<domain><devices><channel type='unix'><source mode='bind' path='{folder}/control'/>
 <target type='virtio' name='taut.control'/></channel></devices></domain>"""
-
-
-class World(machines.Machines):
-    """Taut with the machine's cache, and programs of the test's before all others."""
-
-    def __init__(self):
-        super().__init__()
-        (self.folder / "bin").mkdir()
-        self.environment["PATH"] = f"{self.folder}/bin:{os.environ['PATH']}"
-
-    def program(self, name, text):
-        self.write(f"bin/{name}", text, 0o755)
-
-
-@functools.cache
-def guest():
-    """The files of a guest, made once: (Guest, kernel)."""
-    folder = tempfile.mkdtemp(prefix="taut-own-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    kernel = machines.kernels()["stock"]
-    with World() as taut:
-        taut.run("measure", "tcp_rr", "--target", "vm", "--kernel", kernel["path"], *QUICK, seconds=BOOT_S).wants(0)
-    images = sorted(machines.CACHE.glob(f"images/guest-{kernel['release']}-*.img"), key=lambda p: p.stat().st_mtime)
-    return own_guest.Guest(folder, images[-1]), kernel["path"]
-
-
-def prepared():
-    need_root()
-    own_guest.need()
-    return guest()
 
 
 def quiet(*command):
@@ -146,9 +111,9 @@ class Domain:
                 folder.rmdir()
         quiet("ip", "netns", "del", NETNS)
 
-    def start(self, *words, target=f"vm:{NAME}"):
+    def start(self, *words, target=f"vm:{NAME}", **options):
         return self.taut.start("measure", "tcp_rr", "--target", target, *QUICK, *words,
-                               command=["ip", "netns", "exec", NETNS, TAUT])
+                               command=[own_guest.find("ip"), "netns", "exec", NETNS, TAUT], **options)
 
     def measure(self, *words, **options):
         return self.start(*words, **options).wait(BOOT_S)
@@ -261,8 +226,7 @@ def _():
         PID_FILE.write_text(f"{os.getpid()}\n")
         own.measure().wants(1, f"process {os.getpid()} is not domain '{NAME}'")
         (own.taut.folder / "bin/virsh").chmod(stat.S_IRUSR)
-        if not shutil.which("virsh"):
-            own.measure().wants(1, "no virsh on PATH")
+        own.measure(environment={"PATH": f"{own.taut.folder}/bin"}).wants(1, "no virsh on PATH")
 
 
 if __name__ == "__main__":

@@ -77,14 +77,20 @@ static void the_socket_of_a_channel_stands_in_the_xml(void **state)
 		"<channel type='unix'>\n  <source mode='bind' path='/run/control'/>\n"
 		"  <target type='virtio' name='taut.control'/>\n</channel>\n"
 		"<channel type='unix'><target type='virtio' name='without'/></channel>\n"
-		"<channel type='unix'><source path='/run/a&amp;b'/><target type='virtio' name='odd'/></channel>\n"
+		"<channel type='unix'><source path='/run/&lt;a&amp;b&apos;&quot;&gt;&amp;lt;'/>"
+		"<target type='virtio' name='odd&amp;'/></channel>\n"
+		"<channel type='unix'><source path='/run/a&#xA;b'/><target type='virtio' name='feed'/></channel>\n"
 		"<disk><source path='/no'/><target name='disk'/></disk></devices></domain>";
 	char path[64];
 
 	(void)state;
 	assert_true(domain_xml_channel(xml, "taut.control", path, sizeof(path)));
 	assert_string_equal(path, "/run/control");
-	static const char *const none[] = {"without", "odd", "disk", "a", "taut.contro"};
+	assert_true(domain_xml_channel(xml, "odd&", path, sizeof(path)));
+	assert_string_equal(path, "/run/<a&b'\">&lt;");
+	AUTO_FREE char *escaped = domain_xml_escaped(path);
+	assert_string_equal(escaped, "/run/&lt;a&amp;b&apos;&quot;&gt;&amp;lt;");
+	static const char *const none[] = {"without", "odd", "odd&amp;", "feed", "disk", "a", "taut.contro"};
 	for (size_t i = 0; i < ARRAY_LEN(none); i++)
 		if (domain_xml_channel(xml, none[i], path, sizeof(path)))
 			fail_msg("%s: found %s", none[i], path);
