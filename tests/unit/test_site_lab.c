@@ -356,7 +356,6 @@ static void a_shell_that_cannot_be_says_why(void **state)
 		{KERNEL, large, sizeof(large), -EFBIG},
 		{KERNEL, "echo \xff\xfe\n", 8, -EINVAL},
 		{KERNEL, "echo \0\n", 7, -EINVAL},
-		{KERNEL, "echo o > /proc/sysrq-trigger\nsleep 60\n", 38, -ECHILD},
 	};
 
 	(void)state;
