@@ -164,7 +164,7 @@ static char *faulty_begin(void)
 {
 	AUTO_FREE char *wrapper = world_path("taut-agent");
 	AUTO_FREE char *text =
-		str_format("#!/bin/sh\nPYTHONDONTWRITEBYTECODE=1 exec python3 -I -c 'import sys; "
+		str_format("#!/bin/sh\nexec python3 -I -B -c 'import sys; "
 			   "sys.path.insert(0, \"%s/../system\"); import faulty_agent' \"$@\"\n",
 			TEST_DATA);
 	char *real = str_dup(getenv("TAUT_AGENT")), path[512];
