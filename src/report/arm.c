@@ -37,7 +37,7 @@ static void add_worst(struct report_arm *arm, const struct worst *w, const struc
 	new->response_ns = w->response_ns;
 	snprintf(new->owner, sizeof(new->owner), "%s", d->owner[0] ? d->owner : "unknown");
 	snprintf(new->evidence, sizeof(new->evidence), "%s", d->evidence);
-	new->old_rule = old_rule && strcmp(new->owner, "unknown") != 0;
+	new->old_rule = old_rule &&strcmp(new->owner, "unknown") != 0;
 }
 
 static void count_knobs(struct report_knobs *knobs, const json_t *entries)

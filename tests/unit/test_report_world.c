@@ -13,6 +13,7 @@ struct trial_record *rr_record(const struct settings *s, const struct shape *sha
 	struct endpoint_record *c = &r->ends[END_CLIENT].record;
 
 	r->settings = *s;
+	r->attribution = ATTRIBUTION_RULE;
 	r->verified = true;
 	r->wall_started_ns = 1800000000ull * NS_PER_S + block * NS_PER_S;
 	r->duration_ns = NS_PER_S;
