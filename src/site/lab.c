@@ -37,16 +37,6 @@ static int lab_resolve(struct trial_plan *plan, struct err *e)
 	return rc;
 }
 
-/* What could be resolved can be booted, as far as one can tell from outside. */
-static enum target_answer lab_probe(const struct trial_plan *plan, char *reason, size_t size, bool *privilege)
-{
-	(void)plan;
-	(void)reason;
-	(void)size;
-	(void)privilege;
-	return TARGET_YES;
-}
-
 /* It checks its own CPUs, and nobody else is on it. */
 static int lab_check(struct site *site, struct settings *s, struct err *e)
 {
@@ -224,7 +214,6 @@ const struct site_row site_lab = {
 	.check = lab_check,
 	.kernels = lab_kernels,
 	.resolve = lab_resolve,
-	.probe = lab_probe,
 	.cost_ns = lab_cost_ns,
 	.trial = lab_trial,
 	.stop = lab_stop,

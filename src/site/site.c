@@ -134,8 +134,10 @@ enum target_answer site_resolve(struct site *site, const struct settings *s, str
 	struct err e = ERR_INIT;
 
 	*privilege = false;
-	if (site_plan(site, s, plan, &e) == 0)
-		return row_of(site, plan->site)->probe(plan, reason, size, privilege);
+	if (site_plan(site, s, plan, &e) == 0) {
+		const struct site_row *row = row_of(site, plan->site);
+		return row->probe ? row->probe(plan, reason, size, privilege) : TARGET_YES;
+	}
 	err_string(&e, reason, size);
 	*privilege = e.code == EPERM || e.code == EACCES;
 	return TARGET_NO;

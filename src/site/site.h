@@ -27,7 +27,7 @@ struct site_row {
 	void (*kernels)(const struct trial_plan *plan, const char *words[SITE_KERNELS]);
 	/* Adds to the plan what the trial needs and is there; an error says why it cannot be carried out. */
 	int (*resolve)(struct trial_plan *plan, struct err *e);
-	/* Can it be carried out?  As site_resolve(), of a plan that has been resolved. */
+	/* Can it be carried out?  As site_resolve(), of a plan that has been resolved; NULL: then it can. */
 	enum target_answer (*probe)(
 		const struct trial_plan *plan, char *reason, size_t size, bool *privilege);
 	/* What tuning would be done, appended to `all`; NULL: that is known when the host runs. */

@@ -274,7 +274,7 @@ static void judge_steadiness(struct trial_record *r)
 static void judge_outcome(const struct trial_plan *plan, struct trial_record *r)
 {
 	const struct endpoint_record *m = trial_measured(r);
-	uint64_t rate = plan->ends[END_CLIENT].job.rate;
+	const struct endpoint_job *job = &plan->ends[END_CLIENT].job;
 
 	for (size_t i = 0; i < r->ends_n; i++)
 		if (r->ends[i].record.mistake[0] && !r->reason[0]) {
@@ -282,17 +282,17 @@ static void judge_outcome(const struct trial_plan *plan, struct trial_record *r)
 			snprintf(r->reason, sizeof(r->reason), "%s: %s", end_name(plan, i),
 				r->ends[i].record.mistake);
 		}
-	if (r->outcome == TRIAL_DONE && !m->transactions && plan->open_loop && m->sent) {
+	if (r->outcome == TRIAL_DONE && !m->transactions && job_open_loop(job) && m->sent) {
 		r->outcome = TRIAL_FAILED;
 		snprintf(r->reason, sizeof(r->reason),
 			"asked for %llu /s, achieved %.0f /s: so late that no request of the measured time went out",
-			(unsigned long long)rate, trial_rate_per_s(r));
+			(unsigned long long)job->rate, trial_rate_per_s(r));
 	} else if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes) {
 		r->outcome = TRIAL_FAILED;
 		str_copy(r->reason, sizeof(r->reason), "nothing came through");
 	}
-	if (plan->open_loop)
-		r->rate_missed = trial_rate_per_s(r) < RATE_LEAST * (double)rate;
+	if (job_open_loop(job))
+		r->rate_missed = trial_rate_per_s(r) < RATE_LEAST * (double)job->rate;
 	judge_steadiness(r);
 }
 

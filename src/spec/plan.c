@@ -113,7 +113,6 @@ int plan_make(struct trial_plan *out, const struct settings *s, struct err *e)
 		.accel = (enum accel_wish)setting_choice(s, "accel"),
 		.noise = (enum noise_kind)setting_choice(s, "noise"),
 		.exact = settings_exact(s),
-		.open_loop = settings_open_loop(s),
 		.domain = settings_domain(s)};
 	int rc = settings_target(s, &plan.target, e);
 

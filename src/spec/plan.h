@@ -97,7 +97,7 @@ struct trial_plan {
 	enum vm_path path;
 	enum accel_wish accel;
 	enum noise_kind noise;
-	bool exact, open_loop;
+	bool exact;
 	const char *domain; /* name of a foreign guest that runs already; NULL: none */
 	struct tuning tuning;
 	struct plan_end ends[ENDS_MAX]; /* by enum end_number */
