@@ -222,6 +222,14 @@ int tune_apply(struct tune *tune, struct undo_list *plan, struct err *e)
 	return anything_due(plan, choice) ? carry_out(tune, plan, choice, e) : 0;
 }
 
+/* Is it in force, whatever an earlier verification has found? */
+static bool is_in_force(const struct undo_entry *entry)
+{
+	return entry->written && !entry->strays &&
+	       (entry->status == UNDO_EFFECTIVE || entry->status == UNDO_CHANGED ||
+		       entry->status == UNDO_DISPLACED || entry->status == UNDO_AWAY);
+}
+
 static bool entry_holds(const struct undo_host *host, struct undo_entry *entry)
 {
 	AUTO_FREE char *now = NULL;
@@ -230,18 +238,44 @@ static bool entry_holds(const struct undo_host *host, struct undo_entry *entry)
 
 	if (!entry->row->read)
 		return true;
+	undo_entry_look(host, entry);
 	if (undo_entry_away(host, entry, entry->after)) {
 		log_warn("%s does not hold: %s", entry->object, entry->reason);
 		return false;
 	}
 	rc = entry->row->read(host, entry, &now, &why);
-	if (rc == -ESRCH) /* an endpoint that has ended has no scheduling left to be wrong */
+	/* An endpoint that has ended has no scheduling left to be wrong. */
+	if (rc == -ESRCH || (rc == 0 && undo_same(entry->row->format, now, entry->after))) {
+		undo_entry_stand(entry, UNDO_EFFECTIVE, NULL);
 		return true;
-	if (rc == 0 && undo_same(entry->row->format, now, entry->after))
-		return true;
-	undo_entry_stand(entry, UNDO_CHANGED, rc < 0 ? "%s" : "reads back '%s'", rc < 0 ? why.text : now);
+	}
+	if (rc < 0)
+		undo_entry_stand(entry, UNDO_CHANGED, "%s", why.text);
+	else if (undo_displaced(host, entry, now))
+		undo_entry_stand(entry, UNDO_DISPLACED,
+			"reads back '%s': the kernel changed it when a CPU went offline", now);
+	else
+		undo_entry_stand(entry, UNDO_CHANGED, "reads back '%s'", now);
 	log_warn("%s does not hold: %s", entry->object, entry->reason);
 	return false;
+}
+
+/* Which CPUs were seen offline is written to the journal: a later taut has to know it. */
+static bool plan_holds(const struct undo_host *host, struct undo_list *plan)
+{
+	bool holds = true, news = false;
+
+	for (size_t i = 0; i < plan->n; i++) {
+		struct undo_entry *entry = &plan->entries[i];
+		int away = CPU_COUNT(&entry->away);
+		if (!is_in_force(entry))
+			continue;
+		holds &= entry_holds(host, entry);
+		news |= CPU_COUNT(&entry->away) != away;
+	}
+	if (news && plan->journal)
+		undo_journal_shrink(plan);
+	return holds;
 }
 
 int tune_verify(struct tune *tune, bool *all, struct err *e)
@@ -250,9 +284,7 @@ int tune_verify(struct tune *tune, bool *all, struct err *e)
 
 	(void)e;
 	for (size_t i = 0; i < tune->n; i++)
-		for (size_t j = 0; j < tune->plans[i]->n; j++)
-			if (tune->plans[i]->entries[j].status == UNDO_EFFECTIVE)
-				holds &= entry_holds(tune->host, &tune->plans[i]->entries[j]);
+		holds &= plan_holds(tune->host, tune->plans[i]);
 	*all = holds;
 	return 0;
 }

@@ -201,11 +201,13 @@ static int bulk_revert(const struct undo_host *host, struct undo_entry *entry, s
 
 	if (rc < 0)
 		return rc;
+	undo_entry_look(host, entry);
 	for (size_t i = 0; i < bulk.n; i++) {
 		struct task task;
 		if (!member_task(host, &bulk.members[i], &task))
 			continue;
-		if (CPU_EQUAL(&task.affinity, &bulk.ours))
+		if (CPU_EQUAL(&task.affinity, &bulk.ours) ||
+			undo_cpus_displaced(host, entry, &bulk.ours, &task.affinity))
 			put_back(host, &task, &bulk.members[i].mask, &count);
 		else
 			count.left += !CPU_EQUAL(&task.affinity, &bulk.members[i].mask);
@@ -223,7 +225,7 @@ static int bulk_revert(const struct undo_host *host, struct undo_entry *entry, s
 }
 
 static const struct undo_row rows[] = {
-	{"tasks-affinity", FORMAT_TEXT, bulk_read, bulk_write, bulk_revert},
+	{"tasks-affinity", FORMAT_LIST, bulk_read, bulk_write, bulk_revert},
 	{"cgroup-join", FORMAT_TEXT, tune_join_read, tune_join_write, tune_join_revert},
 };
 

@@ -56,7 +56,7 @@ int tune_open(struct tune **out, const struct undo_host *host, struct err *e);
 /* Applies and keeps the plan (owned by `tune` from here on, also on failure).  When an entry that is not
  * optional fails, everything this call wrote is put back and the error says which. */
 int tune_apply(struct tune *tune, struct undo_list *plan, struct err *e);
-/* Reads every effective entry back; *all says whether they all hold. */
+/* Reads every entry in force back, each time anew; *all says whether they all hold. */
 int tune_verify(struct tune *tune, bool *all, struct err *e);
 /* All plans in force, as one JSON array (new reference). */
 json_t *tune_effective_json(const struct tune *tune);

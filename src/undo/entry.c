@@ -9,10 +9,8 @@
  * The cpuset of a cgroup in which something lives cannot be emptied (ENOSPC).  When a dead taut left that
  * cgroup, its value is of no more concern: the sweep removes the cgroup.
  *
- * Nothing is written that belongs to a CPU that is offline: a write to the fair server of such a CPU divides
- * by zero in the kernel and ends the machine (seen with Linux 6.12).  So each write is preceded by a look at
- * which CPUs are online at that moment.  A CPU that goes offline between the look and the write cannot be
- * told from user space; the two system calls stand as close together as they can.
+ * Nothing is written that belongs to a CPU that is offline, and what the kernel changed because one went
+ * offline counts as our value: see away.c.
  */
 #include "private.h"
 
@@ -26,9 +24,13 @@ static const char *const status_names[] = {
 	[UNDO_SKIPPED] = "skipped",
 	[UNDO_FAILED] = "failed",
 	[UNDO_CHANGED] = "changed",
-	[UNDO_REVERTED] = "reverted",
-	[UNDO_LEFT] = "left",
+	[UNDO_DISPLACED] = "displaced",
 	[UNDO_AWAY] = "gone for now",
+	[UNDO_JOURNALLED] = "journalled",
+	[UNDO_REVERTED] = "reverted",
+	[UNDO_AS_BEFORE] = "as before",
+	[UNDO_LEFT] = "left",
+	[UNDO_STUCK] = "not put back",
 };
 
 const char *undo_status_name(enum undo_status status)
@@ -144,56 +146,6 @@ static bool is_gone(int rc)
 	return rc == -ENOENT || rc == -ESRCH || rc == -ENODEV;
 }
 
-/* The CPU that an object belongs to; -1: none. */
-static int cpu_of(const char *object)
-{
-	static const char *const folders[] = {
-		"/sys/devices/system/cpu/cpu", "/sys/kernel/debug/sched/fair_server/cpu"};
-	int cpu;
-
-	for (size_t i = 0; i < ARRAY_LEN(folders); i++)
-		if (str_starts(object, folders[i]) && sscanf(object + strlen(folders[i]), "%d/", &cpu) == 1 &&
-			cpu >= 0 && cpu < CPU_SETSIZE)
-			return cpu;
-	return -1;
-}
-
-/*
- * The CPUs of which one must be online for `value` to be written: the one that the object belongs to, or
- * those that the value names, because the kernel refuses an interrupt or a task that would have none.
- */
-static bool cpus_needed(const struct undo_entry *entry, const char *value, cpus *out)
-{
-	enum undo_format format = entry->row->format;
-	int cpu = cpu_of(entry->object);
-
-	CPU_ZERO(out);
-	if (cpu >= 0)
-		CPU_SET((size_t)cpu, out);
-	else if (format == FORMAT_MASK && cpus_parse_mask(value, out))
-		return false;
-	else if (format == FORMAT_LIST && cpus_parse_list(value, out))
-		return false;
-	return CPU_COUNT(out) > 0;
-}
-
-bool undo_entry_away(const struct undo_host *host, struct undo_entry *entry, const char *value)
-{
-	cpus needed, online, both;
-	char list[256];
-
-	if (!cpus_needed(entry, value, &needed))
-		return false;
-	if (cpus_online(host->root, &online, ERR_IGNORED) < 0)
-		CPU_ZERO(&online); /* what cannot be told is not written to */
-	CPU_AND(&both, &needed, &online);
-	if (CPU_COUNT(&both))
-		return false;
-	undo_entry_stand(
-		entry, UNDO_AWAY, "CPU %s is offline", cpus_format_list(&needed, list, sizeof(list)));
-	return true;
-}
-
 int undo_entry_apply(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	AUTO_FREE char *now = NULL;
@@ -229,7 +181,7 @@ int undo_entry_apply(const struct undo_host *host, struct undo_entry *entry, str
 int undo_three_way(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	AUTO_FREE char *now = NULL;
-	enum undo_format format = entry->row->format;
+	enum undo_format exactly = entry->row->format == FORMAT_ATLEAST ? FORMAT_TEXT : entry->row->format;
 	int rc = entry->row->read(host, entry, &now, e);
 
 	if (is_gone(rc)) {
@@ -238,12 +190,12 @@ int undo_three_way(const struct undo_host *host, struct undo_entry *entry, struc
 	}
 	if (rc < 0)
 		return rc;
-	if (undo_same(format == FORMAT_ATLEAST ? FORMAT_TEXT : format, now, entry->before)) {
-		undo_entry_stand(entry, UNDO_UNCHANGED, NULL);
+	undo_entry_look(host, entry);
+	if (undo_same(exactly, now, entry->before)) {
+		undo_entry_stand(entry, UNDO_AS_BEFORE, NULL);
 		return 0;
 	}
-	if (!entry->strays &&
-		!undo_same(format == FORMAT_ATLEAST ? FORMAT_TEXT : format, now, entry->after)) {
+	if (!entry->strays && !undo_same(exactly, now, entry->after) && !undo_displaced(host, entry, now)) {
 		undo_entry_stand(entry, UNDO_LEFT,
 			"'%s' was set by somebody else (ours was '%s', before it '%s')", now, entry->after,
 			entry->before);
@@ -296,7 +248,7 @@ int undo_list_undo(const struct undo_host *host, struct undo_list *list, unsigne
 		if (rc == 0)
 			rc = owe(entry, &why);
 		else
-			undo_entry_stand(entry, UNDO_FAILED, "%s", why.text);
+			undo_entry_stand(entry, UNDO_STUCK, "%s", why.text);
 		log_warn("%s", why.text);
 		if (!first && e)
 			*e = why;

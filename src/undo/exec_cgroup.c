@@ -175,7 +175,7 @@ int undo_group_revert(const struct undo_host *host, struct undo_entry *entry, st
 		return err_set(e, EINVAL, "cannot remove the cgroup '%s': it is no path", entry->object);
 	*slash = 0;
 	if (!root_exists(host->root, entry->object)) {
-		undo_entry_stand(entry, UNDO_UNCHANGED, NULL);
+		undo_entry_stand(entry, UNDO_AS_BEFORE, NULL);
 		return 0;
 	}
 	rc = undo_cgroup_drain(host, entry->object, parent, e);

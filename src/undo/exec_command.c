@@ -36,7 +36,7 @@ int undo_command_revert(const struct undo_host *host, struct undo_entry *entry, 
 	int rc;
 
 	if (entry->status ==
-		UNDO_FAILED) /* it has been run, and is not run again before the user asks for it */
+		UNDO_STUCK) /* it has been run, and is not run again before the user asks for it */
 		return err_set(e, ECHILD, "%s", entry->reason);
 	rc = undo_command_write(host, entry, entry->before, e);
 	if (rc == 0)

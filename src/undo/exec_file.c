@@ -73,7 +73,7 @@ int undo_pool_revert(const struct undo_host *host, struct undo_entry *entry, str
 	AUTO_FREE char *now = NULL;
 	uint64_t have, before, after;
 
-	if (entry->status == UNDO_PLANNED && undo_file_read(host, entry, &now, ERR_IGNORED) == 0 &&
+	if (entry->status == UNDO_JOURNALLED && undo_file_read(host, entry, &now, ERR_IGNORED) == 0 &&
 		str_u64(now, &have) == 0 && str_u64(entry->before, &before) == 0 &&
 		str_u64(entry->after, &after) == 0 && have > before && have < after)
 		entry->strays = true;

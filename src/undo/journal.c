@@ -57,14 +57,17 @@ static uint64_t last_sequence(const struct undo_host *host)
 static json_t *entries_json(const struct undo_list *list, unsigned choice)
 {
 	json_t *array = json_array();
+	char away[4096];
 
 	for (size_t i = 0; i < list->n; i++) {
 		const struct undo_entry *entry = &list->entries[i];
 		if (!entry->written && (choice == NO_CHOICE || !undo_entry_due(entry, choice)))
 			continue;
-		json_t *one = json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?}", "knob", entry->knob, "executor",
-			entry->row ? entry->row->name : entry->row_name, "object", entry->object, "before",
-			entry->before, "after", entry->after, "detail", entry->detail);
+		cpus_format_list(&entry->away, away, sizeof(away));
+		json_t *one = json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s*}", "knob", entry->knob,
+			"executor", entry->row ? entry->row->name : entry->row_name, "object", entry->object,
+			"before", entry->before, "after", entry->after, "detail", entry->detail, "away",
+			*away ? away : NULL);
 		if (json_array_append_new(array, one) < 0) { /* not UTF-8 */
 			json_decref(array);
 			return NULL;
@@ -142,7 +145,7 @@ static int take_entry(
 {
 	const char *knob = text_of(object, "knob"), *row = text_of(object, "executor");
 	const char *target = text_of(object, "object"), *before = text_of(object, "before");
-	const char *after = text_of(object, "after");
+	const char *after = text_of(object, "after"), *away = text_of(object, "away");
 
 	if (!knob || !row || !target || !before || !after)
 		return err_set(e, EPROTO, "an entry is not complete");
@@ -152,7 +155,9 @@ static int take_entry(
 		entry->row_name = str_dup(row);
 	undo_entry_values(entry, before, after);
 	entry->detail = str_dup(text_of(object, "detail"));
-	entry->status = UNDO_PLANNED; /* how far it got nobody knows */
+	if (away && cpus_parse_list(away, &entry->away))
+		return err_set(e, EPROTO, "'%s' is no list of CPUs", away);
+	entry->status = UNDO_JOURNALLED;
 	entry->written = true;
 	return 0;
 }

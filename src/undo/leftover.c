@@ -53,7 +53,7 @@ static void say(struct buf *said, const struct undo_list *list)
 			buf_add(said, "gone for now: %s, before it '%s': %s\n", entry->object, entry->before,
 				entry->reason);
 			break;
-		case UNDO_FAILED:
+		case UNDO_STUCK:
 			buf_add(said, "could not put back %s: %s\n", entry->object, entry->reason);
 			break;
 		default: /* it never came to the write */

@@ -105,14 +105,20 @@ bool undo_same(enum undo_format format, const char *a, const char *b);
 /* How an entry stands. */
 enum undo_status {
 	UNDO_PLANNED,
-	UNDO_EFFECTIVE, /* written, and read back as meant */
 	UNDO_UNCHANGED, /* already as meant: nothing to write */
 	UNDO_SKIPPED,   /* not possible or not there; `reason` says why */
-	UNDO_FAILED,    /* read back otherwise right after the write, or could not be put back */
-	UNDO_CHANGED,   /* took effect; a verification found it no longer as written */
-	UNDO_REVERTED,
-	UNDO_LEFT, /* at revert: changed by somebody else, left alone */
-	UNDO_AWAY, /* in force, and owed: what it belongs to is offline, where nothing may be written */
+	/* When it was carried out, or verified later: */
+	UNDO_EFFECTIVE, /* written, and read back as meant */
+	UNDO_FAILED,    /* read back otherwise right after the write */
+	UNDO_CHANGED,   /* took effect; somebody else has changed it since */
+	UNDO_DISPLACED, /* took effect; the kernel has changed it since, for a CPU went offline */
+	UNDO_AWAY,      /* owed: what it belongs to is offline, where nothing may be written */
+	/* When it was put back: */
+	UNDO_JOURNALLED, /* read from a journal: how far it got nobody knows */
+	UNDO_REVERTED,   /* the value before was written, or the object has gone */
+	UNDO_AS_BEFORE,  /* it held the value before already */
+	UNDO_LEFT,       /* changed by somebody else, left alone */
+	UNDO_STUCK,      /* could not be put back; owed */
 };
 const char *undo_status_name(enum undo_status status);
 bool undo_status_known(const char *name); /* is it one that undo_list_json() gives? */
@@ -130,6 +136,7 @@ struct undo_entry {
 	bool optional;   /* its failure does not fail the list */
 	bool written;    /* may have been written: revert must look at it */
 	bool strays;     /* our own write read back otherwise: at revert any value counts as ours */
+	cpus away;       /* CPUs of `after` that were seen offline while it was in force */
 	unsigned choice; /* 0: always; else one of several ways to the same end, tried from the lowest up */
 	int netns_fd;    /* owned; −1: the host's namespace */
 };
@@ -154,10 +161,17 @@ void undo_entry_stand(struct undo_entry *entry, enum undo_status status, const c
 bool undo_entry_due(const struct undo_entry *entry, unsigned choice);
 /* May `value` not be written now, because a CPU is offline?  Then the entry stands so (UNDO_AWAY). */
 bool undo_entry_away(const struct undo_host *host, struct undo_entry *entry, const char *value);
+/* Takes down which CPUs of `after` are offline now.  Called whenever an entry in force is looked at. */
+void undo_entry_look(const struct undo_host *host, struct undo_entry *entry);
+/* Is `value` what the kernel made of `after` when CPUs that were looked at went offline? */
+bool undo_displaced(const struct undo_host *host, const struct undo_entry *entry, const char *value);
+/* The same of the CPUs of one task. */
+bool undo_cpus_displaced(
+	const struct undo_host *host, const struct undo_entry *entry, const cpus *ours, const cpus *now);
 /* Writes `after` and reads it back: status EFFECTIVE, FAILED (reads back otherwise), AWAY (not written) or an
  * error. */
 int undo_entry_apply(const struct undo_host *host, struct undo_entry *entry, struct err *e);
-/* Three-way, see above: status REVERTED, UNCHANGED, LEFT or AWAY (still owed: `written` stays), reason in
+/* Three-way, see above: status REVERTED, AS_BEFORE, LEFT or AWAY (still owed: `written` stays), reason in
  * words; an error when it cannot be put back. */
 int undo_entry_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e);
 /* The comparison alone, for rows whose revert has more to do. */

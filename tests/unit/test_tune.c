@@ -367,7 +367,7 @@ static void revert_is_three_way(void **state)
 		const char *meanwhile, *then, *status;
 	} rows[] = {
 		{"1\n", "3", "reverted"},          /* taut's value: the old one is put back */
-		{"3\n", "3", "unchanged"},         /* the old value already */
+		{"3\n", "3", "as before"},         /* the old value already */
 		{"0,00000001\n", "3", "reverted"}, /* taut's value in another form */
 		{"2\n", "2", "left"},              /* a third value */
 	};

@@ -188,14 +188,20 @@ static int move(struct world *w, const char *path, const char *tid)
 	return 0;
 }
 
-/* Linux 6.12 divides by the number of online CPUs around the one whose fair server is written. */
+/* Linux 6.12 divides by the number of online CPUs around the one whose fair server is written; of other files
+ * nobody promises anything. */
 static bool panics(const struct world *w, const char *path)
 {
-	const char *of = strstr(path, "fair_server/cpu");
+	static const char *const folders[] = {"fair_server/cpu", "/system/cpu/cpu"};
 	cpus online;
 
-	return of && cpus_online(w->host.root, &online, ERR_IGNORED) == 0 &&
-	       !CPU_ISSET((size_t)atoi(of + strlen("fair_server/cpu")), &online);
+	for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+		const char *of = strstr(path, folders[i]);
+		if (of && cpus_online(w->host.root, &online, ERR_IGNORED) == 0 &&
+			!CPU_ISSET((size_t)atoi(of + strlen(folders[i])), &online))
+			return true;
+	}
+	return false;
 }
 
 /* An interrupt must have an online CPU. */

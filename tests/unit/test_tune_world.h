@@ -26,7 +26,7 @@ struct world {
 	int refuse_with;
 	const char *granted; /* so many huge pages at most; NULL: all */
 	int ending;          /* so many moves of a task leave it where it is, as one that is ending */
-	int panics;          /* writes so far that would have ended a machine */
+	int panics;          /* writes so far to files of a CPU that is offline, which may end a machine */
 	const char *invalid; /* a write to a path that holds this reads back as "… invalid" */
 };
 
