@@ -235,21 +235,43 @@ static int stop_handing(const char *name, void *arg)
 	return 0;
 }
 
+/* Has somebody given this cgroup certain CPUs?  Those of taut do not count. */
+static int has_cpus(const char *name, void *arg)
+{
+	const struct handing *h = arg;
+	AUTO_FREE char *path = str_format("%s/%s/cpuset.cpus", h->group, name);
+	char text[4096];
+	cpus set, online;
+
+	if (str_starts(name, "taut-") || root_read(h->host->root, path, text, sizeof(text), ERR_IGNORED) <= 0)
+		return 0;
+	return cpus_parse_list(text, &set) == 0 && CPU_COUNT(&set) &&
+	       cpus_online(h->host->root, &online, ERR_IGNORED) == 0 && !CPU_EQUAL(&set, &online);
+}
+
 /*
  * The kernel refuses to switch a controller off that cgroups below hand on (EBUSY).  Those that a dead taut
  * left are made to stop, since they go as well.  While a living taut has one the controller is owed; when it
- * is somebody else who makes use of it now, it stays on.
+ * is somebody else who makes use of it now, it stays on, and so it does when the CPUs that others have given
+ * to their cgroups would be lost with it.
  */
 int undo_controller_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	AUTO_FREE char *group = str_dup(entry->object);
 	struct handing h = {host, group, entry->before, false, false};
 	char *slash = strrchr(group, '/');
-	int rc = undo_three_way(host, entry, e);
 
-	if (rc != -EBUSY || !slash)
-		return rc;
+	if (!slash)
+		return err_set(e, EINVAL, "cannot put back '%s': it is no path", group);
 	*slash = 0;
+	if (!strcmp(entry->before, "-cpuset") &&
+		root_each(host->root, group, has_cpus, &h, ERR_IGNORED) > 0) {
+		undo_entry_stand(entry, UNDO_LEFT, "other cgroups use it now");
+		return 0;
+	}
+	int rc = undo_three_way(host, entry, e);
+	if (rc != -EBUSY)
+		return rc;
 	root_each(host->root, group, stop_handing, &h, ERR_IGNORED);
 	*e = ERR_INIT;
 	rc = undo_three_way(host, entry, e);
