@@ -3,8 +3,9 @@
  * The guest's half of tuning: the rows of the tune module, planned and applied on the machine that the agent
  * runs on, with the agent's own threads as the subject.
  *
- * On cgroup v2 the agent first moves into a cgroup of its own, /taut/server, so that the CPUs of the server
- * can be made a partition; at the end it goes back to where it was.  Everything is journalled as on a host:
+ * On cgroup v2 the agent first moves into a cgroup of its own, /taut-PID-1/server, so that the CPUs of the
+ * server can be made a partition; at the end it goes back to where it was.  Everything, this cgroup included,
+ * is journalled as on a host:
  * a guest of ours is thrown away, but a user's own guest must be as it was before.  When an agent was killed
  * there, the next one to tune puts its changes back first.
  *
@@ -28,15 +29,15 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define GROUP_ROOT  "/taut"
-#define GROUP       GROUP_ROOT "/server"
 #define STACK_BYTES (512 << 10)
 
 struct guest {
 	int root;
 	struct undo_host host;
 	struct tune *tune;
-	bool grouped; /* lives in GROUP now */
+	char group_root[32], group[40]; /* "/taut-12-1", and "/taut-12-1/server" below it */
+	struct undo_list *groups;       /* these two; NULL: there are none */
+	bool grouped;                   /* lives in `group` now */
 };
 
 /* --- the cgroup -------------------------------------------------------------------------------- */
@@ -52,30 +53,45 @@ static int enter(const struct guest *g, const char *group)
 
 static void groups_leave(struct guest *g)
 {
-	static const char *const groups[] = {GROUP, GROUP_ROOT};
+	struct undo_list *list = steal_ptr(&g->groups);
 
 	if (g->grouped && enter(g, strcmp(g->host.cgroups.own, "/") ? g->host.cgroups.own : "") < 0)
 		log_warn("cannot go back to the cgroup %s", g->host.cgroups.own);
-	for (size_t i = 0; g->grouped && i < ARRAY_LEN(groups); i++) {
-		AUTO_FREE char *path = str_format("%s%s", g->host.cgroups.unified, groups[i]);
-		rmdir(path); /* another agent may live there */
-	}
 	g->grouped = false;
+	if (!list)
+		return;
+	if (undo_list_undo(&g->host, list, 0, ERR_IGNORED) < 0)
+		undo_journal_shrink(list);
+	else
+		undo_journal_remove(list, ERR_IGNORED);
+	undo_list_free(list);
 }
 
 /* Best effort: without a cgroup of its own there are other ways to keep CPUs apart. */
 static void groups_enter(struct guest *g)
 {
-	static const char *const groups[] = {GROUP_ROOT, GROUP};
+	const char *const groups[] = {g->group_root, g->group};
+	struct undo_list *list = mem_alloc(sizeof(*list));
 
-	if (g->host.cgroups.version != CGROUP_V2 || !g->host.privileged)
-		return;
+	snprintf(g->group_root, sizeof(g->group_root), "/taut-%d-1", getpid());
+	snprintf(g->group, sizeof(g->group), "%s/server", g->group_root);
 	for (size_t i = 0; i < ARRAY_LEN(groups); i++) {
 		AUTO_FREE char *path = str_format("%s%s", g->host.cgroups.unified, groups[i]);
-		if (mkdir(path, 0755) < 0 && errno != EEXIST)
-			return;
+		struct undo_entry *entry = undo_entry_add(&g->host, list, "cgroup", "cgroup-dir", path);
+		undo_entry_values(entry, "absent", "present");
 	}
-	g->grouped = enter(g, GROUP) >= 0;
+	if (g->host.cgroups.version != CGROUP_V2 || !g->host.privileged ||
+		undo_journal_begin(&g->host, list, 0, ERR_IGNORED) < 0) {
+		undo_list_free(list);
+		return;
+	}
+	g->groups = list;
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < list->n; i++)
+		rc = undo_entry_apply(&g->host, &list->entries[i], ERR_IGNORED);
+	g->grouped = rc == 0 && enter(g, g->group) >= 0;
+	if (!g->grouped)
+		groups_leave(g);
 }
 
 /* --- the subject ------------------------------------------------------------------------------- */
@@ -123,8 +139,8 @@ static int subject_make(const struct guest *g, const char *address, struct subje
 			out->threads[out->threads_n++] = (struct subject_thread){
 				ROLE_SERVER, tasks[i].pid, tasks[i].tid, tasks[i].start};
 	if (g->grouped) {
-		str_copy(out->cgroup_root, sizeof(out->cgroup_root), GROUP_ROOT);
-		str_copy(out->cgroups[out->cgroups_n++], sizeof(out->cgroups[0]), GROUP);
+		str_copy(out->cgroup_root, sizeof(out->cgroup_root), g->group_root);
+		str_copy(out->cgroups[out->cgroups_n++], sizeof(out->cgroups[0]), g->group);
 	}
 	add_link(out, address);
 	return 0;

@@ -11,15 +11,18 @@
  * objects accept a set and forget its CPUs that are offline: there a part of the old value would be lost, so
  * they are written when all of its CPUs are there.
  *
- * And when a CPU leaves, the kernel itself changes sets that name it: an interrupt or a task whose CPUs are
- * all gone may use all that are left, a cpuset (v1) loses the CPU, a partition (v2) without CPUs is marked as
- * invalid.  Such a value is not that of somebody else, and the old one is put back.  It is known by the CPUs
- * that were seen offline while our value was in force, which the journal keeps.  A CPU that was away between
- * two looks was not seen; what the kernel changed then counts as somebody else's, and is left and named.
+ * And when a CPU leaves, the kernel itself changes sets that name it: a task whose CPUs are all gone may use
+ * all that are left; an interrupt too, or it gets a mask that it had earlier, where the kernel had put off
+ * its move; a cpuset (v1) loses the CPU; a partition (v2) without CPUs is marked as invalid.  Such a value is
+ * not that of somebody else, and the old one is put back.  It is known by the CPUs that were seen offline
+ * while our value was in force, which the journal keeps.  A CPU that was away between two looks was not seen;
+ * what the kernel changed then counts as somebody else's, and is left and named.
  */
 #include "private.h"
 
 #include <stdio.h>
+
+#define CPUSET_FIRST "cpuset.cpus=" /* of a cgroup that is made with settings, which begin so */
 
 /* The CPU that an object belongs to; -1: none. */
 static int cpu_of(const char *object)
@@ -42,14 +45,21 @@ static bool forgets(const struct undo_host *host, const char *object)
 	       (host->cgroups.version == CGROUP_V1 && str_ends(object, "/cpuset.cpus"));
 }
 
+/* The kernel moves these on when they have no CPU left; other sets just stand there. */
+static bool is_interrupt(const char *object)
+{
+	int irq;
+
+	return sscanf(object, "/proc/irq/%d/", &irq) == 1;
+}
+
 static bool set_of(const struct undo_entry *entry, const char *value, cpus *out)
 {
-	static const char first[] = "cpuset.cpus="; /* of a cgroup that is made with these settings */
 	enum undo_format format = entry->row->format;
 
 	CPU_ZERO(out);
-	if (str_starts(value, first)) {
-		AUTO_FREE char *list = str_dup(value + strlen(first));
+	if (str_starts(value, CPUSET_FIRST)) {
+		AUTO_FREE char *list = str_dup(value + strlen(CPUSET_FIRST));
 		list[strcspn(list, " ")] = 0;
 		return cpus_parse_list(list, out) == 0;
 	}
@@ -105,6 +115,16 @@ bool undo_entry_away(const struct undo_host *host, struct undo_entry *entry, con
 	return true;
 }
 
+/* The kernel takes some files of a CPU away while that is offline, as those of frequencies and sleep states,
+ * but not its folder; without a folder the CPU itself has gone, with all that was set in it. */
+bool undo_entry_unplugged(const struct undo_host *host, struct undo_entry *entry)
+{
+	AUTO_FREE char *folder = str_format("/sys/devices/system/cpu/cpu%d", cpu_of(entry->object));
+
+	return cpu_of(entry->object) >= 0 && root_exists(host->root, folder) &&
+	       undo_entry_away(host, entry, entry->before);
+}
+
 void undo_entry_look(const struct undo_host *host, struct undo_entry *entry)
 {
 	cpus ours, missing, online = online_now(host);
@@ -129,6 +149,13 @@ bool undo_cpus_displaced(
 	return within(ours, &entry->away) && within(&stayed, now); /* had none, and may use all others */
 }
 
+/* A cpuset of v1, by its path or as the entry that makes it, shrinks for good. */
+static bool shrinks(const struct undo_host *host, const struct undo_entry *entry)
+{
+	return host->cgroups.version == CGROUP_V1 &&
+	       (str_ends(entry->object, "/cpuset.cpus") || str_starts(entry->after, CPUSET_FIRST));
+}
+
 bool undo_displaced(const struct undo_host *host, const struct undo_entry *entry, const char *value)
 {
 	cpus ours, now;
@@ -138,6 +165,10 @@ bool undo_displaced(const struct undo_host *host, const struct undo_entry *entry
 		return false;
 	if (!strncmp(value, entry->after, n) && str_starts(value + n, " invalid")) /* of a partition */
 		return true;
-	return set_of(entry, entry->after, &ours) && set_of(entry, value, &now) &&
+	if (!set_of(entry, entry->after, &ours) || !set_of(entry, value, &now))
+		return false;
+	if (is_interrupt(entry->object))
+		return CPU_COUNT(&ours) && within(&ours, &entry->away);
+	return (str_starts(entry->object, "tid ") || shrinks(host, entry)) &&
 	       undo_cpus_displaced(host, entry, &ours, &now);
 }

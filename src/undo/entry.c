@@ -28,6 +28,7 @@ static const char *const status_names[] = {
 	[UNDO_AWAY] = "gone for now",
 	[UNDO_JOURNALLED] = "journalled",
 	[UNDO_REVERTED] = "reverted",
+	[UNDO_GONE] = "gone",
 	[UNDO_AS_BEFORE] = "as before",
 	[UNDO_LEFT] = "left",
 	[UNDO_STUCK] = "not put back",
@@ -185,7 +186,9 @@ int undo_three_way(const struct undo_host *host, struct undo_entry *entry, struc
 	int rc = entry->row->read(host, entry, &now, e);
 
 	if (is_gone(rc)) {
-		undo_entry_stand(entry, UNDO_REVERTED, "gone");
+		if (!undo_entry_unplugged(host, entry))
+			undo_entry_stand(entry, UNDO_GONE, NULL);
+		*e = ERR_INIT;
 		return 0;
 	}
 	if (rc < 0)
@@ -206,12 +209,12 @@ int undo_three_way(const struct undo_host *host, struct undo_entry *entry, struc
 	rc = entry->row->write(host, entry, entry->before, e);
 	if (rc == -ENOSPC && undo_cgroup_left(host, entry->object)) {
 		*e = ERR_INIT;
-		undo_entry_stand(entry, UNDO_REVERTED, "it goes with the cgroup of the taut that was killed");
+		undo_entry_stand(entry, UNDO_GONE, "it goes with the cgroup of the taut that was killed");
 		return 0;
 	}
 	if (rc < 0 && !is_gone(rc))
 		return rc;
-	undo_entry_stand(entry, UNDO_REVERTED, NULL);
+	undo_entry_stand(entry, rc < 0 ? UNDO_GONE : UNDO_REVERTED, NULL);
 	return 0;
 }
 

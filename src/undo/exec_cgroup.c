@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A cgroup (v1) of our own, and how it is emptied; the controllers that a cgroup (v2) hands on.
+ * A cgroup of our own, and how it is emptied; the controllers that a cgroup (v2) hands on.
  *
  * cgroup-dir: the object is its path, the value "absent" or the settings it is made with ("cpuset.cpus=0
- * cpuset.mems=0").  What is forked by tasks that are in it is born there, so undoing goes by no list:
- * whatever is inside is moved to the parent.  That makes undoing safe at any moment, and again.
+ * cpuset.mems=0"; "present" without any).  What is forked by tasks that are in it is born there, so undoing
+ * goes by no list: whatever is inside is moved to the parent.  That makes undoing safe at any moment, and
+ * again.
  *
  * A task can fork between being read and being moved, so emptying repeats until nothing is left.  A task that
  * is ending cannot be moved any more and stays until it has given back its memory, which takes a large one a
@@ -15,8 +16,10 @@
 #include <poll.h>
 #include <stdio.h>
 
+#define PRESENT      "present"
 #define EMPTY_NS     (10 * NS_PER_S)
 #define ROUNDS_EAGER 10 /* without a pause between them */
+#define ROUNDS_BUSY  200
 #define PAUSE_MS     5
 
 static int by_number(const void *a, const void *b)
@@ -26,9 +29,15 @@ static int by_number(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* In v2 tasks move with their whole process. */
+static const char *members_file(const struct undo_host *host)
+{
+	return host->cgroups.version == CGROUP_V2 ? "cgroup.procs" : "tasks";
+}
+
 int undo_cgroup_tids(const struct undo_host *host, const char *dir, pid_t **out, size_t *n, struct err *e)
 {
-	AUTO_FREE char *path = str_format("%s/tasks", dir);
+	AUTO_FREE char *path = str_format("%s/%s", dir, members_file(host));
 	AUTO_FREE char *text = NULL;
 	size_t count = 0, room = 0;
 	pid_t *tids = NULL;
@@ -58,7 +67,7 @@ int undo_cgroup_move(const struct undo_host *host, const char *dir, pid_t tid)
 {
 	char path[512], number[16];
 
-	snprintf(path, sizeof(path), "%s/tasks", dir);
+	snprintf(path, sizeof(path), "%s/%s", dir, members_file(host));
 	snprintf(number, sizeof(number), "%d", tid);
 	return host->calls->write_file(host->calls_arg, host->root, path, number);
 }
@@ -95,7 +104,7 @@ int undo_cgroup_drain(const struct undo_host *host, const char *from, const char
 static int each_setting(
 	const char *settings, int (*fn)(const char *file, const char *value, void *arg), void *arg)
 {
-	AUTO_FREE char *text = str_dup(settings);
+	AUTO_FREE char *text = str_dup(strcmp(settings, PRESENT) ? settings : "");
 
 	for (char *save = NULL, *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
 		char *equals = strchr(word, '=');
@@ -139,7 +148,7 @@ int undo_group_read(const struct undo_host *host, const struct undo_entry *entry
 	}
 	int rc = each_setting(entry->after ? entry->after : "", read_setting, &group);
 	if (rc == 0)
-		*out = group.text.data ? steal_ptr(&group.text.data) : str_dup("present");
+		*out = group.text.data ? steal_ptr(&group.text.data) : str_dup(PRESENT);
 	buf_free(&group.text);
 	return rc;
 }
@@ -165,6 +174,18 @@ int undo_group_write(
 	return each_setting(value, write_setting, &group);
 }
 
+/* One whose last task has just ended is busy for a moment. */
+static int remove_empty(const struct undo_host *host, const char *path)
+{
+	int rc = host->calls->remove_dir(host->calls_arg, host->root, path);
+
+	for (int i = 0; rc == -EBUSY && i < ROUNDS_BUSY; i++) {
+		poll(NULL, 0, PAUSE_MS);
+		rc = host->calls->remove_dir(host->calls_arg, host->root, path);
+	}
+	return rc;
+}
+
 int undo_group_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	AUTO_FREE char *parent = str_dup(entry->object);
@@ -181,7 +202,7 @@ int undo_group_revert(const struct undo_host *host, struct undo_entry *entry, st
 	rc = undo_cgroup_drain(host, entry->object, parent, e);
 	if (rc < 0)
 		return rc;
-	rc = host->calls->remove_dir(host->calls_arg, host->root, entry->object);
+	rc = remove_empty(host, entry->object);
 	if (rc < 0 && rc != -ENOENT)
 		return err_code(e, -rc, "cannot remove the cgroup %s", entry->object);
 	undo_entry_stand(entry, UNDO_REVERTED, NULL);

@@ -63,7 +63,7 @@ int undo_netns_write(
 int undo_netns_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
 	if (entry->netns_fd < 0) {
-		undo_entry_stand(entry, UNDO_REVERTED, "gone with its namespace");
+		undo_entry_stand(entry, UNDO_GONE, "with its namespace");
 		return 0;
 	}
 	return undo_three_way(host, entry, e);

@@ -46,6 +46,10 @@ static void say(struct buf *said, const struct undo_list *list)
 			buf_add(said, "put back %s to '%s'%s%s\n", entry->object, entry->before,
 				entry->reason ? ": " : "", entry->reason ? entry->reason : "");
 			break;
+		case UNDO_GONE:
+			buf_add(said, "nothing to put back: %s has gone%s%s\n", entry->object,
+				entry->reason ? ": " : "", entry->reason ? entry->reason : "");
+			break;
 		case UNDO_LEFT:
 			buf_add(said, "left %s as it is: %s\n", entry->object, entry->reason);
 			break;

@@ -115,7 +115,8 @@ enum undo_status {
 	UNDO_AWAY,      /* owed: what it belongs to is offline, where nothing may be written */
 	/* When it was put back: */
 	UNDO_JOURNALLED, /* read from a journal: how far it got nobody knows */
-	UNDO_REVERTED,   /* the value before was written, or the object has gone */
+	UNDO_REVERTED,   /* the value before was written */
+	UNDO_GONE,       /* there is no such object any more, and so nothing to put back */
 	UNDO_AS_BEFORE,  /* it held the value before already */
 	UNDO_LEFT,       /* changed by somebody else, left alone */
 	UNDO_STUCK,      /* could not be put back; owed */
@@ -161,6 +162,8 @@ void undo_entry_stand(struct undo_entry *entry, enum undo_status status, const c
 bool undo_entry_due(const struct undo_entry *entry, unsigned choice);
 /* May `value` not be written now, because a CPU is offline?  Then the entry stands so (UNDO_AWAY). */
 bool undo_entry_away(const struct undo_host *host, struct undo_entry *entry, const char *value);
+/* The object is not there: because its CPU is offline?  Then the entry stands so (UNDO_AWAY). */
+bool undo_entry_unplugged(const struct undo_host *host, struct undo_entry *entry);
 /* Takes down which CPUs of `after` are offline now.  Called whenever an entry in force is looked at. */
 void undo_entry_look(const struct undo_host *host, struct undo_entry *entry);
 /* Is `value` what the kernel made of `after` when CPUs that were looked at went offline? */
@@ -171,8 +174,8 @@ bool undo_cpus_displaced(
 /* Writes `after` and reads it back: status EFFECTIVE, FAILED (reads back otherwise), AWAY (not written) or an
  * error. */
 int undo_entry_apply(const struct undo_host *host, struct undo_entry *entry, struct err *e);
-/* Three-way, see above: status REVERTED, AS_BEFORE, LEFT or AWAY (still owed: `written` stays), reason in
- * words; an error when it cannot be put back. */
+/* Three-way, see above: status REVERTED, GONE, AS_BEFORE, LEFT or AWAY (still owed: `written` stays), reason
+ * in words; an error when it cannot be put back. */
 int undo_entry_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e);
 /* The comparison alone, for rows whose revert has more to do. */
 int undo_three_way(const struct undo_host *host, struct undo_entry *entry, struct err *e);
@@ -216,12 +219,12 @@ int undo_forget(const struct undo_host *host, const char *id, struct buf *said, 
 
 /* What the entry of a task says besides, malloc'd. */
 char *undo_task_detail(const struct undo_host *host, pid_t pid);
-/* TIDs of a cgroup v1 directory, malloc'd, ascending. */
+/* TIDs of a cgroup v1 directory, PIDs of one of v2, malloc'd, ascending. */
 int undo_cgroup_tids(const struct undo_host *host, const char *dir, pid_t **out, size_t *n, struct err *e);
 bool undo_tid_in(const pid_t *tids, size_t n, pid_t tid);
-/* Moves one task to a cgroup v1. */
+/* Moves one task, in v2 its process, to a cgroup. */
 int undo_cgroup_move(const struct undo_host *host, const char *dir, pid_t tid);
-/* Moves everything from one cgroup v1 to another; returns how many tasks (one that has to be moved again
+/* Moves everything from one cgroup to another; returns how many tasks (one that has to be moved again
  * counts again), -EBUSY when tasks stay. */
 int undo_cgroup_drain(const struct undo_host *host, const char *from, const char *to, struct err *e);
 

@@ -240,7 +240,7 @@ static void target_make(struct machine *m)
 	m->subject = (struct subject){0};
 	if (m->host.cgroups.version == CGROUP_NONE)
 		return;
-	snprintf(m->subject.cgroup_root, sizeof(m->subject.cgroup_root), "/taut-%d", getpid());
+	snprintf(m->subject.cgroup_root, sizeof(m->subject.cgroup_root), "/taut-%d-1", getpid());
 	each_hierarchy(m, make_top);
 }
 
@@ -269,7 +269,7 @@ static void target_start(struct machine *m)
 		*thread = (struct subject_thread){i ? ROLE_SERVER : ROLE_CLIENT, m->ends[i], m->ends[i], 0};
 		assert_int_equal(task_start_time(m->root, m->ends[i], &thread->start, ERR_IGNORED), 0);
 		if (*m->subject.cgroup_root)
-			snprintf(m->subject.cgroups[i], sizeof(m->subject.cgroups[i]), "/taut-%d/%s",
+			snprintf(m->subject.cgroups[i], sizeof(m->subject.cgroups[i]), "/taut-%d-1/%s",
 				getpid(), names[i]);
 	}
 	m->subject.threads_n = 2;
