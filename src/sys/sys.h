@@ -41,6 +41,12 @@ int file_write_synced(const char *path, const void *data, size_t len, mode_t mod
 int file_write_named(const char *path, const void *data, size_t len, struct err *e);
 /* mkdir -p; the last folder gets `mode`, those above it 0755. */
 int dir_make(const char *path, mode_t mode, struct err *e);
+/*
+ * A folder whose content is trusted: it must belong to this user, and nobody else may be able to write to it
+ * or to put another one in its place (EXIT_REFUSED).  `what` it is, for messages; `variable` names another
+ * one.  `out` is the path of the folder that was looked at, without links.
+ */
+int dir_own(const char *path, const char *what, const char *variable, char *out, size_t size, struct err *e);
 /* Removes a tree, staying on its file system and following no link. */
 int tree_remove(const char *path, struct err *e);
 
@@ -143,6 +149,7 @@ void netns_leave(int *saved_fd); /* asserts that it works: a program in the wron
  * forbidden.
  */
 int userns_enter(struct err *e);
+bool userns_is_first(void); /* the initial one, in which every user is mapped */
 bool is_privileged(void); /* root with CAP_SYS_ADMIN in the initial user namespace */
 
 /* --- cgroups ----------------------------------------------------------------------------------- */
@@ -166,8 +173,10 @@ int cgroups_find(int root, struct cgroups *out, struct err *e);
 
 /* The boot id of the kernel, 36 characters. */
 int boot_id(int root, char out[40], struct err *e);
-/* State folder: $TAUT_STATE, else /var/lib/taut for root, else $XDG_STATE_HOME/taut.  It is made with mode
- * 0700 where it is missing. */
+/*
+ * State folder: $TAUT_STATE, else /var/lib/taut for root, else $XDG_STATE_HOME/taut, else .local/state/taut in
+ * the user's home.  It is made with mode 0700 where it is missing, and must be the user's own (dir_own()).
+ */
 int state_dir(char *out, size_t size, struct err *e);
 /* The lock that only one taut of a machine can hold (for root /run/taut.lock, else STATE/lock; flock), held
  * until the fd is closed; with -EBUSY the message names the holder's PID. */

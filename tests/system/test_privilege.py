@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Without root taut uses a user namespace, where the kernel allows one, and names the knobs that it cannot set."""
+"""Without root taut uses a user namespace, where the kernel allows one, and names the knobs that it cannot set.  What it
+trusts, the state folder and the journals in it, nobody else may have written."""
+import json
 import os
+import pathlib
 import shutil
 import subprocess
+import threading
 
 from runs import tiny
 from tap import AGENT, TAUT, Taut, check, check_equal, check_in, main, need_program, need_root, skip, test
@@ -93,6 +97,102 @@ def _():
         if "max_user_namespaces" in result.err:
             skip("max_user_namespaces cannot be set here")
         result.wants(5, "user namespace", "try: run as root")
+
+
+def journal(command):
+    """A journal of a dead taut that makes the reader run a command."""
+    return json.dumps({
+        "schema": "taut.journal/1", "boot": pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+        "pid": 999999999, "start": 1, "sequence": 1,
+        "entries": [{"knob": "k", "executor": "command", "object": command, "before": command, "after": "true"}]})
+
+
+@test("a state folder that is another user's, or that others can write or replace, is refused: exit 5, nothing carried out")
+def _():
+    need_root()
+    for fault in ("owner", "group", "world", "above"):
+        with Taut() as taut:
+            state = taut.folder / "above" / "state"
+            state.mkdir(mode=0o700, parents=True)
+            mark = taut.folder / "mark"
+            (state / "journal-999999999-1.json").write_text(journal(f"touch {mark}"))
+            os.chmod(state / "journal-999999999-1.json", 0o600)
+            taut.environment["TAUT_STATE"] = str(state)
+            if fault == "owner":
+                os.chown(state, 65534, 65534)
+            elif fault == "above":
+                os.chown(state.parent, 65534, 65534)
+            else:
+                state.chmod(0o770 if fault == "group" else 0o707)
+            for verb in (("tune", "revert"), ("report",), ("measure", "tcp_rr", "--duration", "100ms")):
+                taut.environment.pop("TAUT_DB", None)
+                taut.run(*verb).wants(5, "cannot use the state folder", "try: chown")
+            check(not mark.exists(), f"{fault}: the journal was carried out")
+            # The same journal is carried out where it can be trusted.
+            os.chown(state, 0, 0)
+            os.chown(state.parent, 0, 0)
+            state.chmod(0o700)
+            taut.run("tune", "revert").wants(0)
+            check(mark.exists(), f"{fault}: the journal was not carried out in a folder of root")
+
+
+@test("a sticky folder above the state folder, where everybody may write, is fine")
+def _():
+    need_root()
+    with Taut() as taut:
+        above = taut.folder / "above"
+        above.mkdir()
+        above.chmod(0o1777)
+        taut.environment["TAUT_STATE"] = str(above / "state")
+        taut.run("tune", "revert").wants(0)
+
+
+@test("a journal that is exchanged all the time never makes taut run the command of another")
+def _():
+    need_root()
+    with Taut() as taut:
+        taut.run("tune", "revert").wants(0)
+        state = pathlib.Path(taut.environment["TAUT_STATE"])
+        path, mark = state / "journal-999999999-1.json", taut.folder / "mark"
+        stop = threading.Event()
+
+        def exchange():
+            while not stop.is_set():
+                for text, owner in ((journal("true"), 0), (journal(f"touch {mark}"), 65534)):
+                    new = state / "new"
+                    new.write_text(text)
+                    os.chmod(new, 0o600)
+                    os.chown(new, owner, owner)
+                    os.rename(new, path)
+        thread = threading.Thread(target=exchange)
+        thread.start()
+        try:
+            codes = [taut.run("tune", "revert").code for _ in range(40)]
+        finally:
+            stop.set()
+            thread.join()
+            path.unlink(missing_ok=True)
+        check(not mark.exists(), "the command of another user was run")
+        check(set(codes) <= {0, 6}, f"exit codes {codes}")
+
+
+@test("without HOME the state is in the home of the passwd entry, never in /tmp: who made .local there does not matter")
+def _():
+    with NobodysTaut() as taut:
+        for variable in ("HOME", "XDG_STATE_HOME"):
+            taut.environment.pop(variable)
+        passwd, shared = taut.folder / "passwd", taut.folder / "shared"
+        home = shared / "home"
+        (shared / ".local" / "state" / "taut").mkdir(parents=True)
+        home.mkdir()
+        inside = (f"cd {taut.folder} && mount --bind passwd /etc/passwd && mount --bind shared /tmp && "
+                  f"exec {' '.join(NOBODY)} ./taut tune revert")
+        command = ["unshare", "--mount", "sh", "-c", inside]
+        passwd.write_text("nobody:x:65534:65534::/tmp/home:/bin/sh\n")
+        taut.run(command=command).wants(0)
+        check((home / ".local" / "state" / "taut").is_dir(), f"no state folder in the home: {os.listdir(home)}")
+        passwd.write_text("root:x:0:0::/root:/bin/sh\n")
+        taut.run(command=command).wants(5, "HOME is not set", "try: TAUT_STATE=FOLDER")
 
 
 main()
