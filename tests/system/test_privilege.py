@@ -4,12 +4,13 @@ trusts, the state folder and the journals in it, nobody else may have written.""
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import threading
 
 from runs import tiny
-from tap import AGENT, TAUT, Taut, check, check_equal, check_in, main, need_program, need_root, skip, test
+from tap import AGENT, BUILD, TAUT, Taut, check, check_equal, check_in, main, need_program, need_root, skip, test
 
 NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
@@ -193,6 +194,41 @@ def _():
         check((home / ".local" / "state" / "taut").is_dir(), f"no state folder in the home: {os.listdir(home)}")
         passwd.write_text("root:x:0:0::/root:/bin/sh\n")
         taut.run(command=command).wants(5, "HOME is not set", "try: TAUT_STATE=FOLDER")
+
+
+@test("an endpoint in a container can change nothing of the machine, by runc and by crun")
+def _():
+    need_root()
+    prisoner = BUILD / "tests" / "taut-prisoner"
+    for runtime in ("runc", "crun"):
+        if not shutil.which(runtime):
+            continue
+        with Taut() as taut:
+            tools = taut.folder / "bin"
+            tools.mkdir()
+            # Only this runtime is found: the other one by a name that fails.
+            other = tools / {"runc": "crun", "crun": "runc"}[runtime]
+            other.write_text("#!/bin/sh\necho none here >&2; exit 1\n")
+            other.chmod(0o755)
+            environment = {"TAUT_AGENT": str(prisoner), "TAUT_TEST_AGENT": str(AGENT),
+                           "PATH": f"{tools}:{os.environ['PATH']}"}
+            result = taut.run("measure", "tcp_rr", "--target", "container", "--duration", "100ms", environment=environment)
+            said = re.search(rf"{runtime} cannot run here: .*?prisoner: ([^.]*)", result.err)
+            if not said:
+                skip(f"{runtime} makes no containers here: {result.err}")
+            check_equal(said[1], "capabilities 0 of 0, no new ones 1, can:", runtime)
+
+
+@test("a container trial that polls its sockets or chooses its congestion control has what it needs")
+def _():
+    need_root()
+    with Taut() as taut:
+        for more in (("busy_poll=50",), ("congestion=reno",), ("profile=low-latency",)):
+            result = taut.run("measure", "tcp_rr", "--target", "container", "--duration", "200ms", "--json",
+                              *[word for setting in more for word in ("--set", setting)])
+            if "runc cannot run here" in result.err:
+                skip("this machine makes no OCI containers", "oci")
+            check(result.wants(0).json["transactions"] > 100, f"{more}: {result}")
 
 
 main()
