@@ -6,10 +6,10 @@
  * named by our own fd; the others are new.
  *
  * Its root is the machine's root, since files and limits of the host are set for it.  So it may do nothing
- * that an endpoint does not need: it has no capability, unless a socket option of the trial requires one, it
- * gains none by exec, and the parts of /proc that change the machine or tell about it are read-only or
- * covered, as the OCI specification and other runtimes have it.  There is no seccomp filter: it would be run
- * at every system call that is measured, and all that such filters refuse needs capabilities.
+ * that an endpoint does not need: it has no capability, unless a socket option or locked memory of the trial
+ * requires one, it gains none by exec, and the parts of /proc that change the machine or tell about it are
+ * read-only or covered, as the OCI specification and other runtimes have it.  There is no seccomp filter: it
+ * would be run at every system call that is measured, and all that such filters refuse needs capabilities.
  */
 #include "oci.h"
 
@@ -35,13 +35,15 @@ static bool needs_net_admin(const struct settings *s)
 	return s->busy_poll_us || *s->congestion;
 }
 
-static json_t *capability_sets(const struct settings *s)
+static json_t *capability_sets(const struct trial_plan *plan)
 {
 	static const char *const sets[] = {"bounding", "permitted", "effective"};
 	json_t *names = json_array(), *out = json_object();
 
-	if (needs_net_admin(s) && capable(CAP_NET_ADMIN))
+	if (needs_net_admin(&plan->settings) && capable(CAP_NET_ADMIN))
 		json_array_append_new(names, json_string("CAP_NET_ADMIN"));
+	if (profile_rows[plan->tuning.profile].locks_memory && capable(CAP_IPC_LOCK))
+		json_array_append_new(names, json_string("CAP_IPC_LOCK"));
 	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
 		json_object_set(out, sets[i], names);
 	json_decref(names);
@@ -64,7 +66,7 @@ static json_t *process_part(const struct target *t)
 {
 	return json_pack("{s:b, s:{s:i, s:i}, s:[s, s, s], s:[s], s:s, s:o, s:o, s:b}", "terminal", 0, "user",
 		"uid", 0, "gid", 0, "args", AGENT_INSIDE, "endpoint", t->server.name, "env", undo_mark(),
-		"cwd", "/", "capabilities", capability_sets(&t->plan.settings), "rlimits", memlock_limit(),
+		"cwd", "/", "capabilities", capability_sets(&t->plan), "rlimits", memlock_limit(),
 		"noNewPrivileges", 1);
 }
 
