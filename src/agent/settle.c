@@ -58,4 +58,7 @@ void host_settle(void)
 		controller_enable(controllers[i]);
 	mkdir(CGROUPS "/first", 0755);
 	keep_machine();
+	/* As udev does elsewhere: QEMU is not root. */
+	if (chmod("/dev/kvm", 0666) < 0 && errno != ENOENT)
+		fprintf(stderr, "taut-agent: cannot let everybody use /dev/kvm: %s\n", strerror(errno));
 }

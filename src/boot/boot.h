@@ -175,7 +175,7 @@ struct machine_options {
 	bool terminal; /* console on our stdin and stdout */
 	bool keys;     /* stdin is a terminal on which Ctrl-] x ends the machine */
 	/* Boot from this disk image instead; what the guest writes goes to a file in `folder`.  NULL: kernel.
-	 */
+	 * Files that the image names are opened with the rights of its owner. */
 	const char *disk;
 	enum disk_format disk_format;
 	int guest_agent; /* the far end of the port of the QEMU guest agent, borrowed; 0: no such port */
@@ -193,8 +193,11 @@ struct machine_options {
 
 struct machine;
 
-/* Starts QEMU; returns when it runs.  QEMU is killed when the calling thread ends. */
+/* Starts QEMU; returns when it runs.  QEMU is killed when the calling thread ends.  It has no right of
+ * root's, see rights.c. */
 int machine_start(struct machine **out, const struct machine_options *options, struct err *e);
+/* Must QEMU be root all the same for such a machine, without capabilities? */
+bool machine_keeps_root(const struct machine_options *options);
 pid_t machine_pid(const struct machine *m);
 int machine_pidfd(const struct machine *m);
 /* When QEMU was started, CLOCK_MONOTONIC. */

@@ -89,6 +89,13 @@ static void add_memory(struct words *w, const struct machine_options *o)
 		add_two(w, "-overcommit", "mem-lock=on");
 }
 
+/* An fd as a file that QEMU can open again and again; the number of the set is that of the fd. */
+static void add_fd(struct words *w, int fd)
+{
+	add(w, "-add-fd");
+	add(w, "fd=%d,set=%d", fd, fd);
+}
+
 /* The chardevs.  On the exact clock both are files, which take every byte at once. */
 static void add_streams(struct words *w, const struct machine_options *o)
 {
@@ -96,10 +103,10 @@ static void add_streams(struct words *w, const struct machine_options *o)
 
 	if (o->exact) {
 		for (int i = 0; i < 2; i++) {
-			add(w, "-add-fd");
-			add(w, "fd=%d,set=%d", i == 0 ? FD_CONSOLE : FD_CONTROL, i + 1);
+			int fd = i == 0 ? FD_CONSOLE : FD_CONTROL;
+			add_fd(w, fd);
 			add(w, "-chardev");
-			add(w, "file,id=%s,path=/dev/fdset/%d", file[i], i + 1);
+			add(w, "file,id=%s,path=/dev/fdset/%d", file[i], fd);
 			add(w, "-serial");
 			add(w, "chardev:%s", file[i]);
 		}
@@ -113,8 +120,10 @@ static void add_streams(struct words *w, const struct machine_options *o)
 		if (o->keys)
 			add_two(w, "-echr", "0x1d");
 	} else {
+		/* A pipe: with append=on, since QEMU would truncate it otherwise. */
+		add_fd(w, FD_CONSOLE);
 		add(w, "-chardev");
-		add(w, "file,id=console,path=/proc/self/fd/%d", FD_CONSOLE); /* a pipe */
+		add(w, "file,id=console,path=/dev/fdset/%d,append=on", FD_CONSOLE);
 	}
 	add_two(w, "-serial", "chardev:console");
 	add(w, "-chardev");
@@ -159,17 +168,22 @@ static void add_network(struct words *w, const struct machine_options *o)
 	}
 }
 
-static void add_kernel(struct words *w, const struct machine_options *o, const char *initrd)
+static void add_kernel(struct words *w, const struct machine_options *o, bool disk_by_name)
 {
 	if (o->disk) {
-		AUTO_FREE char *path = quoted(o->disk);
+		AUTO_FREE char *path =
+			disk_by_name ? quoted(o->disk) : str_format("/dev/fdset/%d", FD_FIRST_FILE);
+		if (!disk_by_name)
+			add_fd(w, FD_FIRST_FILE);
 		add(w, "-drive");
 		add(w, "file=%s,format=%s,if=virtio,snapshot=on,werror=report,rerror=report", path,
 			o->disk_format == DISK_QCOW2 ? "qcow2" : "raw");
 		return;
 	}
-	add_two(w, "-kernel", o->kernel->path);
-	add_two(w, "-initrd", initrd);
+	add(w, "-kernel");
+	add(w, "/proc/self/fd/%d", FD_FIRST_FILE);
+	add(w, "-initrd");
+	add(w, "/proc/self/fd/%d", FD_SECOND_FILE);
 	add(w, "-append");
 	/* On a user's terminal the kernel shows errors only. */
 	add(w, "console=ttyS0 panic=-1 oops=panic quiet%s%s%s%s", o->exact ? " nokaslr" : "",
@@ -177,7 +191,7 @@ static void add_kernel(struct words *w, const struct machine_options *o, const c
 		o->append ? o->append : "");
 }
 
-char **machine_command(const struct qemu *q, const struct machine_options *o, const char *initrd)
+char **machine_command(const struct qemu *q, const struct machine_options *o, bool disk_by_name)
 {
 	struct words w = {0};
 
@@ -190,7 +204,7 @@ char **machine_command(const struct qemu *q, const struct machine_options *o, co
 	add_memory(&w, o);
 	add_streams(&w, o);
 	add_network(&w, o);
-	add_kernel(&w, o, initrd);
+	add_kernel(&w, o, disk_by_name);
 	return w.words;
 }
 

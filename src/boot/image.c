@@ -278,7 +278,8 @@ static char *document_text(const struct boot_document *document)
 int image_append(const char *image, const struct boot_document *document, const char *path, struct err *e)
 {
 	AUTO_FREE char *text = document_text(document);
-	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	/* In a folder of our own; QEMU may be another user. */
+	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 
 	if (fd < 0)
 		return err_sys(e, "cannot write %s", path);

@@ -125,13 +125,15 @@ static uint64_t file_room(const struct machine_options *o)
 }
 
 static int spawn_qemu(struct machine *m, const struct machine_options *o, const struct ends *ends,
-	char **command, struct err *e)
+	const struct machine_files *files, char **command, struct err *e)
 {
-	AUTO_FREE char *temporary = str_format("TMPDIR=%s", o->folder);
+	/* Where QEMU makes the file for what is written to a disk. */
+	AUTO_FREE char *temporary = o->disk ? str_format("TMPDIR=/proc/self/fd/%d", FD_SECOND_FILE)
+					    : str_format("TMPDIR=%s", o->folder);
 	const char *const environment[] = {temporary, o->mark, NULL};
 	struct spawn spawn = SPAWN_INIT;
 	int keep[SPAWN_KEEP_MAX] = {ends->console, o->exact ? ends->control : o->control, ends->qmp,
-		o->guest_agent > 0 ? o->guest_agent : -1};
+		o->guest_agent > 0 ? o->guest_agent : -1, files->first, files->second};
 	size_t n = FD_FIRST_TAP - FD_CONSOLE;
 
 	/* The numbers of the fds are fixed, so a stream that does not exist gets a placeholder. */
@@ -149,6 +151,7 @@ static int spawn_qemu(struct machine *m, const struct machine_options *o, const 
 	spawn.keep = keep;
 	spawn.keep_n = n;
 	spawn.new_group = !o->terminal;
+	spawn.user = files->changes_user ? &files->user : NULL;
 	m->started_ns = time_now_ns();
 	int rc = child_spawn(&m->child, &spawn, e);
 	if (rc == 0 && (o->exact || o->disk)) {
@@ -161,6 +164,7 @@ static int spawn_qemu(struct machine *m, const struct machine_options *o, const 
 static int start(struct machine *m, const struct machine_options *o, struct err *e)
 {
 	AUTO_FREE char *initrd = str_format("%s/initrd", o->folder);
+	struct machine_files files = MACHINE_FILES_NONE;
 	struct ends ends = {-1, -1, -1};
 	struct qemu qemu;
 	int rc = qemu_find(&qemu, e);
@@ -168,14 +172,17 @@ static int start(struct machine *m, const struct machine_options *o, struct err 
 	if (rc == 0 && !o->disk)
 		rc = image_append(o->image, o->document, initrd, e);
 	if (rc == 0)
+		rc = machine_files_open(&files, o, initrd, e);
+	if (rc == 0)
 		rc = streams_open(m, o, &ends, e);
 	if (rc == 0 && o->accel == ACCEL_TCG && !o->exact && qemu.major * 100 + qemu.minor < FRESH_CODE)
 		str_copy(m->stale, sizeof(m->stale), qemu.version);
 	if (rc == 0) {
-		char **command = machine_command(&qemu, o, initrd);
-		rc = spawn_qemu(m, o, &ends, command, e);
+		char **command = machine_command(&qemu, o, files.by_name);
+		rc = spawn_qemu(m, o, &ends, &files, command, e);
 		machine_command_free(command);
 	}
+	machine_files_close(&files);
 	for (size_t i = 0; i < 3; i++) {
 		int fd = (const int[]){ends.console, ends.control, ends.qmp}[i];
 		if (fd >= 0)

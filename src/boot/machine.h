@@ -5,10 +5,26 @@
 #include "boot.h"
 
 /* The numbers that QEMU inherits its fds as. */
-enum { FD_CONSOLE = 3, FD_CONTROL, FD_QMP, FD_AGENT, FD_FIRST_TAP };
+enum { FD_CONSOLE = 3, FD_CONTROL, FD_QMP, FD_AGENT, FD_FIRST_FILE, FD_SECOND_FILE, FD_FIRST_TAP };
 
-/* The command line, NULL-terminated. */
-char **machine_command(const struct qemu *q, const struct machine_options *o, const char *initrd);
+/* --- what QEMU is given, and as whom it runs (rights.c) ---------------------------------------- */
+
+struct machine_files {
+	int first, second; /* kernel and image, or the disk and a folder for what is written to it */
+	bool by_name;      /* the disk names other files, so QEMU opens it by its name */
+	bool changes_user; /* `user` counts */
+	struct spawn_user user;
+};
+#define MACHINE_FILES_NONE ((struct machine_files){.first = -1, .second = -1})
+
+int machine_files_open(
+	struct machine_files *f, const struct machine_options *o, const char *initrd, struct err *e);
+void machine_files_close(struct machine_files *f);
+
+/* --- the command line -------------------------------------------------------------------------- */
+
+/* NULL-terminated. */
+char **machine_command(const struct qemu *q, const struct machine_options *o, bool disk_by_name);
 void machine_command_free(char **words);
 
 /* Sends one QMP command; sets the monitor up first when that has not been done.  *reply is the "return"

@@ -9,20 +9,25 @@
 #include <stdio.h>
 
 /* Without root: enters a user namespace, or says why that does not work here and goes on. */
-static void privilege_prepare(void)
+static int privilege_prepare(struct err *e)
 {
-	struct err e = ERR_INIT;
-	char text[1100], folder[512];
+	struct err none = ERR_INIT;
+	char text[1100], folder[256];
+	int rc;
 
 	if (is_privileged())
-		return;
-	/* The state folder's name depends on who we are outside. */
-	if (!getenv("TAUT_STATE") && state_dir(folder, sizeof(folder), ERR_IGNORED) == 0)
-		setenv("TAUT_STATE", folder, 1);
-	if (userns_enter(&e) < 0)
-		log_warn("%s", err_string(&e, text, sizeof(text)));
+		return 0;
+	/* The name of the state folder depends on who we are outside, and only there is it known whose the
+	 * folders above it are. */
+	rc = state_dir(folder, sizeof(folder), e);
+	if (rc < 0)
+		return rc;
+	setenv("TAUT_STATE", folder, 1);
+	if (userns_enter(&none) < 0)
+		log_warn("%s", err_string(&none, text, sizeof(text)));
 	else
 		log_info("without root: measuring in a user namespace, most tuning is skipped");
+	return 0;
 }
 
 int database_open(const struct common *common, struct store **out, struct err *e)
@@ -122,7 +127,9 @@ int measuring_open(struct measuring *m, struct common *common, const struct expe
 	progress_line(NULL);
 	if (rc < 0)
 		return rc;
-	privilege_prepare();
+	rc = privilege_prepare(e);
+	if (rc < 0)
+		return rc;
 	if (!common->dry_run && (rc = lock_take(e)) < 0)
 		return rc;
 	m->lock = common->dry_run ? -1 : rc;

@@ -240,7 +240,8 @@ int lab_boot(struct site *site, const struct trial_plan *plan, struct err *e)
 	if (rc < 0)
 		return rc;
 	lab->control = ends[0];
-	snprintf(lab->facts.program, sizeof(lab->facts.program), "QEMU %s", q.version);
+	snprintf(lab->facts.program, sizeof(lab->facts.program), "QEMU %.40s%s", q.version,
+		machine_keeps_root(&(struct machine_options){.accel = ACCEL_TCG}) ? " as root" : "");
 	str_copy(lab->facts.accel, sizeof(lab->facts.accel), accel_name(ACCEL_TCG));
 	rc = lab_launch(site, lab, plan, ends[1], e);
 	if (ends[1] >= 0)

@@ -2,6 +2,7 @@
 #include "sys.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/file.h>
 
@@ -12,9 +13,25 @@ int boot_id(int root, char out[40], struct err *e)
 	return rc < 0 ? rc : 0;
 }
 
+/* From the file alone: what other services know of users cannot be asked by a static program. */
+static bool home_in_passwd(char *out, size_t size)
+{
+	FILE *file = fopen("/etc/passwd", "re");
+	struct passwd *user = NULL;
+	bool found = false;
+
+	while (file && !found && (user = fgetpwent(file)))
+		found = user->pw_uid == geteuid() && user->pw_dir[0] == '/' &&
+			str_copy(out, size, user->pw_dir) == 0;
+	if (file)
+		fclose(file);
+	return found;
+}
+
 static int state_path(char *out, size_t size)
 {
 	const char *given = getenv("TAUT_STATE"), *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+	char listed[512];
 	int n;
 
 	if (given && *given)
@@ -23,18 +40,29 @@ static int state_path(char *out, size_t size)
 		n = snprintf(out, size, "/var/lib/taut");
 	else if (xdg && *xdg == '/')
 		n = snprintf(out, size, "%s/taut", xdg);
+	else if (home && *home == '/')
+		n = snprintf(out, size, "%s/.local/state/taut", home);
+	else if (home_in_passwd(listed, sizeof(listed)))
+		n = snprintf(out, size, "%s/.local/state/taut", listed);
 	else
-		n = snprintf(out, size, "%s/.local/state/taut", home && *home ? home : "/tmp");
+		return -ENOENT;
 	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
 int state_dir(char *out, size_t size, struct err *e)
 {
-	int rc = state_path(out, size);
+	char path[1024];
+	int rc = state_path(path, sizeof(path));
 
+	if (rc == -ENOENT) {
+		err_refused(e, "cannot name the state folder: HOME is not set");
+		return err_try(e, "TAUT_STATE=FOLDER");
+	}
 	if (rc < 0)
 		return err_code(e, -rc, "cannot name the state folder");
-	return dir_make(out, 0700, e);
+	if (dir_make(path, 0700, e) < 0)
+		return err_try(e, "another folder in TAUT_STATE");
+	return dir_own(path, "state folder", "TAUT_STATE", out, size, e);
 }
 
 int machine_lock(const char *state, struct err *e)

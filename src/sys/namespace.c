@@ -81,7 +81,7 @@ int userns_enter(struct err *e)
 	return rc;
 }
 
-static bool in_first_userns(void)
+bool userns_is_first(void)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
 	char text[128];
@@ -98,7 +98,7 @@ bool is_privileged(void)
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2];
 
-	if (geteuid() != 0 || !in_first_userns() || syscall(SYS_capget, &header, data) < 0)
+	if (geteuid() != 0 || !userns_is_first() || syscall(SYS_capget, &header, data) < 0)
 		return false;
 	return data[CAP_SYS_ADMIN / 32].effective & (1u << (CAP_SYS_ADMIN % 32));
 }

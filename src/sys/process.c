@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -66,6 +67,30 @@ static int fd_place(int fd, int number)
 	return dup2(fd, number) < 0 ? -1 : 0; /* the copy has no O_CLOEXEC */
 }
 
+/*
+ * By system calls alone: those of the library tell other threads, which a forked child does not have.  The
+ * bounding set need not be ours to change; without it the capabilities go all the same.
+ */
+static int user_become(const struct spawn_user *user)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const unsigned lock = user->locks_memory ? 1u << CAP_IPC_LOCK : 0;
+	const struct __user_cap_data_struct kept[2] = {
+		{.effective = lock, .permitted = lock, .inheritable = lock}};
+
+	for (unsigned long i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
+		if (i != CAP_IPC_LOCK || !lock)
+			prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0 || syscall(SYS_setgroups, 1, &user->group) < 0 ||
+		syscall(SYS_setresgid, user->gid, user->gid, user->gid) < 0 ||
+		syscall(SYS_setresuid, user->uid, user->uid, user->uid) < 0 ||
+		syscall(SYS_capset, &header, kept) < 0)
+		return -1;
+	if (lock && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_IPC_LOCK, 0, 0) < 0)
+		return -1;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
 static int child_prepare(const struct spawn *spawn, pid_t parent)
 {
 	sigset_t none;
@@ -84,6 +109,13 @@ static int child_prepare(const struct spawn *spawn, pid_t parent)
 	signal(SIGPIPE, SIG_DFL);
 	signal(SIGINT, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
+	if (spawn->new_group && setpgid(0, 0) < 0)
+		return -1;
+	if (spawn->netns_fd >= 0 && setns(spawn->netns_fd, CLONE_NEWNET) < 0)
+		return -1;
+	if (spawn->user && user_become(spawn->user) < 0)
+		return -1;
+	/* After that: a change of the user clears the signal. */
 	if (!spawn->outlives_parent) {
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 			return -1;
@@ -92,10 +124,6 @@ static int child_prepare(const struct spawn *spawn, pid_t parent)
 			return -1;
 		}
 	}
-	if (spawn->new_group && setpgid(0, 0) < 0)
-		return -1;
-	if (spawn->netns_fd >= 0 && setns(spawn->netns_fd, CLONE_NEWNET) < 0)
-		return -1;
 	if (fd_place(in, 0) || fd_place(out, 1) || fd_place(err, 2))
 		return -1;
 	for (size_t i = 0; i < spawn->keep_n; i++)

@@ -41,6 +41,12 @@ int file_write_synced(const char *path, const void *data, size_t len, mode_t mod
 int file_write_named(const char *path, const void *data, size_t len, struct err *e);
 /* mkdir -p; the last folder gets `mode`, those above it 0755. */
 int dir_make(const char *path, mode_t mode, struct err *e);
+/*
+ * A folder whose content is trusted: it must belong to this user, and nobody else may be able to write to it
+ * or to put another one in its place (EXIT_REFUSED).  `what` it is, for messages; `variable` names another
+ * one.  `out` is the path of the folder that was looked at, without links.
+ */
+int dir_own(const char *path, const char *what, const char *variable, char *out, size_t size, struct err *e);
 /* Removes a tree, staying on its file system and following no link. */
 int tree_remove(const char *path, struct err *e);
 
@@ -53,6 +59,14 @@ struct child {
 #define CHILD_NONE ((struct child){0, -1})
 #define AUTO_CHILD AUTO(child_end)
 
+/* Another user, without a capability and without a way to get one.  `group` is the only further group.
+ * With `locks_memory` it keeps CAP_IPC_LOCK, by which memory is locked beyond the limit. */
+struct spawn_user {
+	uid_t uid;
+	gid_t gid, group;
+	bool locks_memory;
+};
+
 struct spawn {
 	const char *const *argv;   /* argv[0] is a path or a name for PATH */
 	const char *name;          /* unused, NULL: exec sets comm from the file */
@@ -60,12 +74,13 @@ struct spawn {
 	int stdin_fd, stdout_fd, stderr_fd; /* -1: /dev/null; a number: that fd */
 	const int *keep; /* fds to be inherited as numbers 3, 4, …; at most SPAWN_KEEP_MAX */
 	size_t keep_n;
-	int netns_fd;         /* enter this namespace first; -1: stay */
+	int netns_fd;                  /* enter this namespace first; -1: stay */
+	const struct spawn_user *user; /* NULL: as this process */
 	bool new_group;       /* a process group of its own, which a terminal's Ctrl-C does not reach; session
 				 and autogroup stay those of the parent */
 	bool outlives_parent; /* otherwise SIGKILL when the thread that spawned dies */
 };
-#define SPAWN_KEEP_MAX 20
+#define SPAWN_KEEP_MAX 22
 #define SPAWN_INIT     ((struct spawn){.stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1, .netns_fd = -1})
 
 /* Also fails, with the child's errno, when exec fails. */
@@ -143,7 +158,8 @@ void netns_leave(int *saved_fd); /* asserts that it works: a program in the wron
  * forbidden.
  */
 int userns_enter(struct err *e);
-bool is_privileged(void); /* root with CAP_SYS_ADMIN in the initial user namespace */
+bool userns_is_first(void); /* the initial one, in which every user is mapped */
+bool is_privileged(void);   /* root with CAP_SYS_ADMIN in the initial user namespace */
 
 /* --- cgroups ----------------------------------------------------------------------------------- */
 
@@ -166,8 +182,10 @@ int cgroups_find(int root, struct cgroups *out, struct err *e);
 
 /* The boot id of the kernel, 36 characters. */
 int boot_id(int root, char out[40], struct err *e);
-/* State folder: $TAUT_STATE, else /var/lib/taut for root, else $XDG_STATE_HOME/taut.  It is made with mode
- * 0700 where it is missing. */
+/*
+ * State folder: $TAUT_STATE, else /var/lib/taut for root, else $XDG_STATE_HOME/taut, else .local/state/taut
+ * in the user's home.  It is made with mode 0700 where it is missing, and must be the user's own (dir_own()).
+ */
 int state_dir(char *out, size_t size, struct err *e);
 /* The lock that only one taut of a machine can hold (for root /run/taut.lock, else STATE/lock; flock), held
  * until the fd is closed; with -EBUSY the message names the holder's PID. */

@@ -18,6 +18,14 @@
 
 /* --- in and out -------------------------------------------------------------------------------- */
 
+/* A machine that has ended says more than what it left of the login: QEMU may not have opened the disk. */
+static int end_of_machine(struct machine *m, int rc, struct err *e)
+{
+	char how[512];
+
+	return m && machine_ended(m, rc == -EPIPE, how, sizeof(how)) ? err_set(e, ECHILD, "%s", how) : rc;
+}
+
 int foreign_enter(struct target *t, uint64_t deadline_ns, struct err *e)
 {
 	struct login *l = &t->login;
@@ -38,7 +46,7 @@ int foreign_enter(struct target *t, uint64_t deadline_ns, struct err *e)
 			target_prefix(t), (unsigned long long)t->plan.settings.mtu);
 	int rc = login_enter(l, deadline_ns, e);
 	t->server.through = l->through;
-	return rc;
+	return rc < 0 ? end_of_machine(t->server.machine, rc, e) : rc;
 }
 
 void foreign_leave(struct target *t)

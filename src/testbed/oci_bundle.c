@@ -4,6 +4,12 @@
  * read-only from where it is installed: nothing is copied, the container cannot change the program, and it
  * runs though /run may be mounted noexec. The network namespace is the one that the attachment has linked,
  * named by our own fd; the others are new.
+ *
+ * Its root is the machine's root, since files and limits of the host are set for it.  So it may do nothing
+ * that an endpoint does not need: it has no capability, unless a socket option or locked memory of the trial
+ * requires one, it gains none by exec, and the parts of /proc that change the machine or tell about it are
+ * read-only or covered, as the OCI specification and other runtimes have it.  There is no seccomp filter: it
+ * would be run at every system call that is measured, and all that such filters refuse needs capabilities.
  */
 #include "oci.h"
 
@@ -15,17 +21,6 @@
 
 #define AGENT_INSIDE "/taut-agent"
 
-/* What a server of latency-critical work is usually granted; those among them that we hold ourselves. */
-static const struct {
-	const char *name;
-	unsigned bit;
-} capabilities[] = {
-	{"CAP_NET_ADMIN", CAP_NET_ADMIN},
-	{"CAP_NET_RAW", CAP_NET_RAW},
-	{"CAP_IPC_LOCK", CAP_IPC_LOCK},
-	{"CAP_SYS_NICE", CAP_SYS_NICE},
-};
-
 static bool capable(unsigned bit)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -34,14 +29,21 @@ static bool capable(unsigned bit)
 	return syscall(SYS_capget, &header, data) == 0 && (data[bit / 32].effective & 1u << bit % 32);
 }
 
-static json_t *capability_sets(void)
+/* Polling a socket, and congestion controls that not everybody may choose. */
+static bool needs_net_admin(const struct settings *s)
+{
+	return s->busy_poll_us || *s->congestion;
+}
+
+static json_t *capability_sets(const struct trial_plan *plan)
 {
 	static const char *const sets[] = {"bounding", "permitted", "effective"};
 	json_t *names = json_array(), *out = json_object();
 
-	for (size_t i = 0; i < ARRAY_LEN(capabilities); i++)
-		if (capable(capabilities[i].bit))
-			json_array_append_new(names, json_string(capabilities[i].name));
+	if (needs_net_admin(&plan->settings) && capable(CAP_NET_ADMIN))
+		json_array_append_new(names, json_string("CAP_NET_ADMIN"));
+	if (profile_rows[plan->tuning.profile].locks_memory && capable(CAP_IPC_LOCK))
+		json_array_append_new(names, json_string("CAP_IPC_LOCK"));
 	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
 		json_object_set(out, sets[i], names);
 	json_decref(names);
@@ -64,17 +66,33 @@ static json_t *process_part(const struct target *t)
 {
 	return json_pack("{s:b, s:{s:i, s:i}, s:[s, s, s], s:[s], s:s, s:o, s:o, s:b}", "terminal", 0, "user",
 		"uid", 0, "gid", 0, "args", AGENT_INSIDE, "endpoint", t->server.name, "env", undo_mark(),
-		"cwd", "/", "capabilities", capability_sets(), "rlimits", memlock_limit(), "noNewPrivileges",
-		1);
+		"cwd", "/", "capabilities", capability_sets(&t->plan), "rlimits", memlock_limit(),
+		"noNewPrivileges", 1);
+}
+
+static json_t *words(const char *const *list, size_t n)
+{
+	json_t *out = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(out, json_string(list[i]));
+	return out;
 }
 
 static json_t *linux_part(const struct target *t)
 {
+	static const char *const masked[] = {"/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys",
+		"/proc/latency_stats", "/proc/sched_debug", "/proc/scsi", "/proc/timer_list",
+		"/proc/timer_stats", "/sys/firmware"};
+	static const char *const read_only[] = {
+		"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"};
 	char netns[64], cgroup[96];
 
 	snprintf(netns, sizeof(netns), "/proc/%d/fd/%d", getpid(), t->server.netns);
-	json_t *part = json_pack("{s:[{s:s, s:s}, {s:s}, {s:s}, {s:s}, {s:s}]}", "namespaces", "type",
-		"network", "path", netns, "type", "pid", "type", "mount", "type", "ipc", "type", "uts");
+	json_t *part = json_pack("{s:[{s:s, s:s}, {s:s}, {s:s}, {s:s}, {s:s}], s:o, s:o}", "namespaces",
+		"type", "network", "path", netns, "type", "pid", "type", "mount", "type", "ipc", "type",
+		"uts", "maskedPaths", words(masked, ARRAY_LEN(masked)), "readonlyPaths",
+		words(read_only, ARRAY_LEN(read_only)));
 	if (t->groups.root[0]) {
 		snprintf(cgroup, sizeof(cgroup), "%s/server", t->groups.root);
 		json_object_set_new(part, "cgroupsPath", json_string(cgroup));

@@ -196,7 +196,8 @@ int vm_begin(struct target *t, struct machine_options *o, struct err *e)
 		rc = vm_backing(&t->plan, o, e);
 	if (rc < 0)
 		return rc;
-	snprintf(t->version, sizeof(t->version), "QEMU %s", q.version);
+	snprintf(t->version, sizeof(t->version), "QEMU %.40s%s", q.version,
+		machine_keeps_root(o) ? " as root" : "");
 	return vm_launch(t, o, e);
 }
 

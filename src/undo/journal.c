@@ -162,17 +162,17 @@ static int take_entry(
 	return 0;
 }
 
-/* The document, of a plain file that only we can write. */
-static int read_document(const char *path, json_t **out, struct err *e)
+/* The document, of a plain file that only we or root can write. */
+static int read_document(int folder, const char *name, json_t **out, struct err *e)
 {
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	AUTO_CLOSE int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	json_error_t why;
 	struct stat st;
 
 	if (fd < 0 && errno != ELOOP)
 		return err_sys(e, "cannot open it");
-	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
-		(st.st_mode & 022))
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+		(st.st_uid != geteuid() && st.st_uid != 0) || (st.st_mode & 022))
 		return err_refused(e, "somebody else may have written it");
 	*out = json_loadfd(fd, JSON_REJECT_DUPLICATES, &why);
 	return *out ? 0 : err_set(e, EPROTO, "line %d: %s", why.line, why.text);
@@ -204,25 +204,25 @@ static int take_document(
 }
 
 /* One that cannot be read has no list, and says why. */
-static void load_one(const struct undo_host *host, const char *path, struct undo_journal *out)
+static void load_one(const struct undo_host *host, int folder, const char *name, struct undo_journal *out)
 {
-	const char *name = strrchr(path, '/') + 1 + strlen(PREFIX);
+	const char *id = name + strlen(PREFIX);
 	struct err *e = &out->bad;
 	json_t *record = NULL;
 
-	*out = (struct undo_journal){.path = str_dup(path)};
-	snprintf(out->id, sizeof(out->id), "%.*s", (int)(strlen(name) - strlen(SUFFIX)), name);
+	*out = (struct undo_journal){.path = str_format("%s/%s", host->state, name)};
+	snprintf(out->id, sizeof(out->id), "%.*s", (int)(strlen(id) - strlen(SUFFIX)), id);
 	str_printable(out->id);
-	int rc = read_document(path, &record, e);
+	int rc = read_document(folder, name, &record, e);
 	if (rc == 0)
 		rc = take_document(host, record, out, e);
 	json_decref(record);
 	if (rc == 0) {
-		out->list->journal = str_dup(path);
+		out->list->journal = str_dup(out->path);
 		out->list->sequence = out->sequence;
 		return;
 	}
-	err_wrap(e, "cannot read the journal %s", path);
+	err_wrap(e, "cannot read the journal %s", out->path);
 	undo_list_free(steal_ptr(&out->list));
 }
 
@@ -268,9 +268,8 @@ int undo_journals_load(const struct undo_host *host, struct undo_journal **out, 
 	for (struct dirent *entry; dir && (entry = readdir(dir));) {
 		if (!journal_named(entry->d_name, SUFFIX))
 			continue;
-		AUTO_FREE char *path = str_format("%s/%s", host->state, entry->d_name);
 		journals = mem_grow(journals, count + 1, sizeof(*journals));
-		load_one(host, path, &journals[count++]);
+		load_one(host, dirfd(dir), entry->d_name, &journals[count++]);
 	}
 	if (count)
 		qsort(journals, count, sizeof(*journals), newest_first);

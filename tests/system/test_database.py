@@ -93,7 +93,7 @@ def on_small_disk(taut, script, *arguments, seconds=60):
     small, kept = taut.folder / "small", taut.folder / "kept"
     small.mkdir(exist_ok=True)
     kept.mkdir(exist_ok=True)
-    text = (f"mount -t tmpfs -o size=1500k none {small} && {{ {script}; }}\n"
+    text = (f"mount -t tmpfs -o size=1500k,mode=0700 none {small} && {{ {script}; }}\n"
             f'"$@"; code=$?\ncp {small}/runs.db* {kept}/ 2>/dev/null\nexit $code')
     return taut.run(*arguments, seconds=seconds, command=["unshare", "--mount", "sh", "-c", text, "sh", TAUT])
 

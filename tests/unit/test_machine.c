@@ -162,7 +162,7 @@ static const struct kernel kernel = {.path = "/boot/vmlinuz"};
 /* The whole of it, a blank between words and at both ends. */
 static char *line_of(const struct machine_options *o)
 {
-	char **words = machine_command(&qemu, o, "/run/taut/1-1/initrd");
+	char **words = machine_command(&qemu, o, o->disk != NULL);
 	AUTO(buf_free) struct buf line = {0};
 
 	buf_add(&line, " ");
@@ -196,9 +196,9 @@ static void test_command_guest(void **state)
 	has(plain,
 		(const char *const[]){" -nodefaults ", " -no-user-config ", " -no-reboot ", " -sandbox on,",
 			" -accel tcg,thread=multi ", " -cpu max ", " -smp 2 ", " -m 512M ",
-			" -kernel /boot/vmlinuz ", " -initrd /run/taut/1-1/initrd ",
+			" -kernel /proc/self/fd/7 ", " -initrd /proc/self/fd/8 ",
 			"console=ttyS0 panic=-1 oops=panic quiet isolcpus=1 ", "name=taut.control",
-			" tap,id=net,fd=7,vhost=off ", "mac=52:54:00:74:61:75,romfile= ", NULL},
+			" tap,id=net,fd=9,vhost=off ", "mac=52:54:00:74:61:75,romfile= ", NULL},
 		(const char *const[]){
 			"vmport=on", "icount", "nokaslr", "mq=on", "hugetlb", "mem-lock", NULL});
 	o.accel = ACCEL_KVM;
@@ -207,7 +207,7 @@ static void test_command_guest(void **state)
 	AUTO_FREE char *tuned = line_of(&o);
 	has(tuned,
 		(const char *const[]){" -accel kvm ", " -cpu host ",
-			" tap,id=net,fds=7:8,vhost=on,vhostfds=9:10 ", ",mq=on,vectors=6 ",
+			" tap,id=net,fds=9:10,vhost=on,vhostfds=11:12 ", ",mq=on,vectors=6 ",
 			"size=512M,hugetlb=on", "memory-backend=memory", "mem-lock=on", NULL},
 		(const char *const[]){"tcg", NULL});
 	o.cpu_model = "EPYC";
