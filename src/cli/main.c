@@ -15,6 +15,7 @@ const struct verb verbs[] = {
 	{"kernel", "list the kernels for virtual machines, and fetch more", verb_kernel},
 	{"lab", "a shell on an emulated host; remove what a killed taut has left", verb_lab},
 	{"site", NULL, verb_site},
+	{"crashed", NULL, verb_crashed},
 };
 const size_t verbs_n = ARRAY_LEN(verbs);
 
@@ -47,6 +48,8 @@ int main(int argc, char **argv)
 {
 	char name[64];
 
+	standard_fds_open();
+	signals_take_over();
 	argp_err_exit_status = EXIT_USAGE;
 	if (argc < 2) {
 		print_help(stderr);

@@ -126,6 +126,8 @@ int measuring_open(struct measuring *m, struct common *common, const struct expe
 	if (!common->dry_run && (rc = lock_take(e)) < 0)
 		return rc;
 	m->lock = common->dry_run ? -1 : rc;
+	if (m->lock >= 0)
+		crash_restart("crashed", undo_mark());
 	leftovers_warn();
 	return site_open(&m->site, &options, e);
 }
