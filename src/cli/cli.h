@@ -109,6 +109,8 @@ int dry_run(struct experiment *x, struct site *site, bool json);
 /* --- state ------------------------------------------------------------------------------------- */
 
 int database_open(const struct common *common, struct store **out, struct err *e);
+/* The same for a verb that only reads: nothing is made or changed. */
+int database_read(const struct common *common, struct store **out, struct err *e);
 /* Opens the database and loads the runs that `which` name; both are the caller's to close, also on failure.
  */
 int reports_load(const struct common *common, const char *const *which, size_t n, struct store **store,

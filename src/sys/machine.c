@@ -28,13 +28,18 @@ static int state_path(char *out, size_t size)
 	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
-int state_dir(char *out, size_t size, struct err *e)
+int state_name(char *out, size_t size, struct err *e)
 {
 	int rc = state_path(out, size);
 
-	if (rc < 0)
-		return err_code(e, -rc, "cannot name the state folder");
-	return dir_make(out, 0700, e);
+	return rc < 0 ? err_code(e, -rc, "cannot name the state folder") : 0;
+}
+
+int state_dir(char *out, size_t size, struct err *e)
+{
+	int rc = state_name(out, size, e);
+
+	return rc < 0 ? rc : dir_make(out, 0700, e);
 }
 
 int machine_lock(const char *state, struct err *e)

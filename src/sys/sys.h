@@ -189,6 +189,8 @@ int boot_id(int root, char out[40], struct err *e);
 /* State folder: $TAUT_STATE, else /var/lib/taut for root, else $XDG_STATE_HOME/taut.  It is made with mode
  * 0700 where it is missing. */
 int state_dir(char *out, size_t size, struct err *e);
+/* Only its path. */
+int state_name(char *out, size_t size, struct err *e);
 /* The lock that only one taut of a machine can hold (for root /run/taut.lock, else STATE/lock; flock), held
  * until the fd is closed; with -EBUSY the message names the holder's PID. */
 int machine_lock(const char *state, struct err *e);
