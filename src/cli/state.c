@@ -31,6 +31,10 @@ static int database_path(const struct common *common, char **out, struct err *e)
 	const char *given = common->db ? common->db : getenv("TAUT_DB");
 	char folder[512];
 
+	if (given && str_in(given, "-|:memory:")) {
+		err_usage(e, "cannot keep results in '%s': a database is a file", given);
+		return err_try(e, "--db ./%s", given);
+	}
 	if (given && *given) {
 		*out = str_dup(given);
 		return 0;
