@@ -294,6 +294,7 @@ static int term_open(void)
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGXCPU);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -1;
 	return signalfd(-1, &set, SFD_CLOEXEC);
@@ -317,8 +318,10 @@ int agent_endpoint(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	prctl(PR_SET_NAME, argv[1]);
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGINT, SIG_IGN); /* Ctrl-C is for taut, which then asks for the record */
+	/* What a terminal sends is for taut, which then asks for the record. */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGQUIT, SIG_IGN);
 	a.term = term_open();
 	int rc = carry_out(&a, &e);
 	/* Not engine_free(): a flow may not be stoppable soon, and the process ends anyway. */

@@ -5,6 +5,8 @@
  */
 #include "agent.h"
 
+#include "sys/sys.h"
+
 #include <stdio.h>
 
 static const struct verb {
@@ -33,6 +35,8 @@ int main(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : "--help";
 
+	standard_fds_open();
+	signals_take_over();
 	if (getpid() == 1 && argc < 2)
 		agent_pid1();
 	if (!strcmp(word, "--help")) {

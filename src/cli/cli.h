@@ -32,6 +32,7 @@ int verb_export(int argc, char **argv);
 int verb_list(int argc, char **argv);
 int verb_tune(int argc, char **argv);
 int verb_clean(int argc, char **argv);
+int verb_crashed(int argc, char **argv);
 int verb_kernel(int argc, char **argv);
 int verb_lab(int argc, char **argv);
 int verb_site(int argc, char **argv);
@@ -66,7 +67,7 @@ struct command_line {
 	void *verb;
 	unsigned takes; /* enum common_option */
 	size_t args_min, args_max;
-	bool stoppable; /* INT, TERM and HUP raise stop_flag from here on, PIPE is ignored */
+	bool stoppable; /* signals raise stop_flag from here on */
 };
 size_t command_line_parse(
 	const struct command_line *line, int argc, char **argv, struct common *common, const char **args);
@@ -108,6 +109,8 @@ int dry_run(struct experiment *x, struct site *site, bool json);
 /* --- state ------------------------------------------------------------------------------------- */
 
 int database_open(const struct common *common, struct store **out, struct err *e);
+/* The same for a verb that only reads: nothing is made or changed. */
+int database_read(const struct common *common, struct store **out, struct err *e);
 /* Opens the database and loads the runs that `which` name; both are the caller's to close, also on failure.
  */
 int reports_load(const struct common *common, const char *const *which, size_t n, struct store **store,

@@ -6,7 +6,6 @@
  */
 #include "cli.h"
 
-#include <signal.h>
 #include <stdio.h>
 
 enum { KEY_DB = 500, KEY_SEED, KEY_BLOCKS, KEY_SET, KEY_DRY_RUN, KEY_GATE };
@@ -117,22 +116,6 @@ static error_t parse(int key, char *value, struct argp_state *state)
 	}
 }
 
-static void raise_stop(int number)
-{
-	(void)number;
-	stop_flag = stop_flag + 1;
-}
-
-static void signals_catch(void)
-{
-	static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction action = {.sa_handler = raise_stop};
-
-	for (size_t i = 0; i < ARRAY_LEN(caught); i++)
-		sigaction(caught[i], &action, NULL);
-	signal(SIGPIPE, SIG_IGN);
-}
-
 size_t command_line_parse(
 	const struct command_line *line, int argc, char **argv, struct common *common, const char **args)
 {
@@ -152,7 +135,7 @@ size_t command_line_parse(
 	argp_parse(&argp, argc, argv, 0, NULL, &p);
 	say_setup(common);
 	if (line->stoppable)
-		signals_catch();
+		signals_stop();
 	return p.n;
 }
 

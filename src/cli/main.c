@@ -15,6 +15,7 @@ const struct verb verbs[] = {
 	{"kernel", "list the kernels for virtual machines, and fetch more", verb_kernel},
 	{"lab", "a shell on an emulated host; remove what a killed taut has left", verb_lab},
 	{"site", NULL, verb_site},
+	{"crashed", NULL, verb_crashed},
 };
 const size_t verbs_n = ARRAY_LEN(verbs);
 
@@ -43,10 +44,25 @@ static int unknown_verb(const char *typed)
 	return EXIT_USAGE;
 }
 
+/* Help and the like, whose writing nobody has looked at; a reader that has gone is no error. */
+static void stdout_look(int code, void *arg)
+{
+	(void)arg;
+	errno = 0;
+	if ((fflush(stdout) == 0 && !ferror(stdout)) || errno == EPIPE || code != EXIT_DONE)
+		return;
+	fprintf(stderr, "taut: cannot write to stdout%s%s\n", errno ? ": " : "",
+		errno ? strerror(errno) : "");
+	_exit(EXIT_FAILED);
+}
+
 int main(int argc, char **argv)
 {
 	char name[64];
 
+	standard_fds_open();
+	signals_take_over();
+	on_exit(stdout_look, NULL);
 	argp_err_exit_status = EXIT_USAGE;
 	if (argc < 2) {
 		print_help(stderr);
@@ -65,10 +81,7 @@ int main(int argc, char **argv)
 			continue;
 		snprintf(name, sizeof(name), "taut %s", verbs[i].name);
 		argv[1] = name;
-		int code = verbs[i].main(argc - 1, argv + 1);
-		if (fflush(stdout) == 0 && !ferror(stdout))
-			return code;
-		return code == EXIT_DONE && errno != EPIPE ? EXIT_FAILED : code;
+		return verbs[i].main(argc - 1, argv + 1);
 	}
 	return unknown_verb(argv[1]);
 }

@@ -123,6 +123,7 @@ int say_data(const char *data, size_t len)
 	if (fwrite(data, 1, len, stdout) == len && fflush(stdout) == 0)
 		return EXIT_DONE;
 	if (errno == EPIPE) {
+		clearerr(stdout);
 		stop_flag = MAX(stop_flag, 1);
 		return EXIT_DONE;
 	}

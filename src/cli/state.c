@@ -30,25 +30,47 @@ static int privilege_prepare(struct err *e)
 	return 0;
 }
 
-int database_open(const struct common *common, struct store **out, struct err *e)
+/* The path, malloc'd. */
+static int database_path(const struct common *common, char **out, struct err *e)
 {
 	const char *given = common->db ? common->db : getenv("TAUT_DB");
 	char folder[512];
-	int rc;
 
-	if (given && *given)
-		return store_open(out, given, e);
-	rc = state_dir(folder, sizeof(folder), e);
+	if (given && str_in(given, "-|:memory:")) {
+		err_usage(e, "cannot keep results in '%s': a database is a file", given);
+		return err_try(e, "--db ./%s", given);
+	}
+	if (given && *given) {
+		*out = str_dup(given);
+		return 0;
+	}
+	int rc = state_name(folder, sizeof(folder), e);
 	if (rc < 0)
 		return err_try(e, "--db FILE");
-	AUTO_FREE char *path = str_format("%s/runs.db", folder);
-	return store_open(out, path, e);
+	*out = str_format("%s/runs.db", folder);
+	return 0;
+}
+
+int database_open(const struct common *common, struct store **out, struct err *e)
+{
+	AUTO_FREE char *path = NULL;
+	int rc = database_path(common, &path, e);
+
+	return rc < 0 ? rc : store_open(out, path, e);
+}
+
+int database_read(const struct common *common, struct store **out, struct err *e)
+{
+	AUTO_FREE char *path = NULL;
+	int rc = database_path(common, &path, e);
+
+	return rc < 0 ? rc : store_open_reading(out, path, e);
 }
 
 int reports_load(const struct common *common, const char *const *which, size_t n, struct store **store,
 	struct report **reports, struct err *e)
 {
-	int rc = database_open(common, store, e);
+	int rc = database_read(common, store, e);
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct store_run run;
@@ -56,7 +78,7 @@ int reports_load(const struct common *common, const char *const *which, size_t n
 		if (rc == 0)
 			rc = report_load(&reports[i], *store, run.id, NULL, e);
 	}
-	return rc;
+	return rc == 0 ? store_unchanged(*store, e) : rc;
 }
 
 static void warn_lines(const char *text, const char *advice)
@@ -133,6 +155,8 @@ int measuring_open(struct measuring *m, struct common *common, const struct expe
 	if (!common->dry_run && (rc = lock_take(e)) < 0)
 		return rc;
 	m->lock = common->dry_run ? -1 : rc;
+	if (m->lock >= 0)
+		crash_restart("crashed", undo_mark());
 	leftovers_warn();
 	return site_open(&m->site, &options, e);
 }

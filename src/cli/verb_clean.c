@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* taut clean: the one verb after a crash.  What was changed is put back, then what was left is removed. */
+/*
+ * taut clean: the one verb after a crash.  What was changed is put back, then what was left is removed.  taut
+ * crashed does the same, in the process that has crashed; it is started by crash_restart() alone.
+ */
 #include "cli.h"
 
 static int put_back(struct buf *said, struct err *e)
@@ -43,4 +46,22 @@ int verb_clean(int argc, char **argv)
 	command_line_parse(&line, argc, argv, &common, NULL);
 	AUTO_CLOSE int lock = lock_take(&e);
 	return lock < 0 ? say_error(&e) : clean();
+}
+
+int verb_crashed(int argc, char **argv)
+{
+	struct common common = {0};
+	const struct command_line line = {.args_doc = "SIGNAL",
+		.args_min = 1,
+		.args_max = 1,
+		.stoppable = true,
+		.doc = "For a taut that has crashed."};
+	const char *number = NULL;
+	struct err e = ERR_INIT;
+
+	command_line_parse(&line, argc, argv, &common, &number);
+	say_note("ended by a crash (signal %s); the machine is put back", number);
+	AUTO_CLOSE int lock = lock_take(&e);
+	int code = lock < 0 ? say_error(&e) : clean();
+	return code == EXIT_DONE ? EXIT_FAILED : code;
 }

@@ -67,11 +67,13 @@ static int carry_out(struct measure_verb *v, struct site *site, const struct tri
 	return rc < 0 ? say_end(&e) : show(v, record);
 }
 
-static int cannot(const struct cell *cell)
+/* A trial would not be more patient than the probe was. */
+static int cannot(const struct cell *cell, enum target_answer answer)
 {
 	struct err e = ERR_INIT;
 
-	err_set(&e, ENOTSUP, "cannot measure this here: %s", cell->reason);
+	err_set(&e, ENOTSUP, "%s: %s",
+		answer == TARGET_NO ? "cannot measure this here" : "cannot measure this now", cell->reason);
 	e.exit = cell->privilege ? EXIT_REFUSED : EXIT_FAILED;
 	return say_error(&e);
 }
@@ -91,10 +93,11 @@ static int measure(struct measure_verb *v)
 	str_copy(arm.name, sizeof(arm.name), v->settings.profile);
 	if (measuring_open(&m, &v->common, &one, &e) < 0 || site_check(m.site, &v->settings, &e) < 0)
 		return say_end(&e);
-	run_probe_cell(&one, &cell, m.site, v->common.dry_run);
-	int code = v->common.dry_run ? dry_run(&one, m.site, true)
-		   : cell.skipped    ? cannot(&cell)
-				     : carry_out(v, m.site, cell.plans);
+	enum target_answer answer = run_probe_cell(&one, &cell, m.site, v->common.dry_run);
+	int code = stop_flag              ? EXIT_INTERRUPTED
+		   : v->common.dry_run    ? dry_run(&one, m.site, true)
+		   : answer != TARGET_YES ? cannot(&cell, answer)
+					  : carry_out(v, m.site, cell.plans);
 	measuring_close(&m); /* before what the site may still look at */
 	free(cell.plans);
 	return code;

@@ -202,11 +202,16 @@ static int list_runs(const struct common *common)
 	struct store *store = NULL;
 	struct err e = ERR_INIT;
 	json_t *document = NULL;
-	int rc = database_open(common, &store, &e), code;
+	int rc = database_read(common, &store, &e), code;
 
+	/* Where results go by themselves there may be none yet. */
+	if (rc == -ENOENT && !common->db)
+		rc = 0;
 	if (rc == 0)
 		rc = common->json ? report_list_json(store, &document, &e)
 				  : report_list_terminal(store, &style, &b, &e);
+	if (rc == 0 && store)
+		rc = store_unchanged(store, &e);
 	if (rc < 0)
 		code = say_error(&e);
 	else

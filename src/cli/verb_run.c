@@ -106,7 +106,8 @@ static int show_report(struct run_verb *v, struct store *store, const struct sto
 		struct report_style style = say_style(&v->common);
 		buf_add(&b, "\n");
 		report_terminal(report, &style, &b);
-		buf_add(&b, "\nstored as run %lld in %s\n", (long long)run->id, store_path(store));
+		if (store_still_there(store, ERR_IGNORED) == 0)
+			buf_add(&b, "\nstored as run %lld in %s\n", (long long)run->id, store_path(store));
 		said = say_buf(&b);
 	}
 	return said != EXIT_DONE ? said : code;
@@ -147,6 +148,10 @@ static int execute(struct run_verb *v, struct experiment *x, struct site *site)
 		code = say_error(&e);
 	if (run.id)
 		code = worse(code, show_report(v, store, &run));
+	if (rc >= 0 && store_still_there(store, &e) < 0) {
+		err_wrap(&e, "cannot keep run %lld", (long long)run.id);
+		code = worse(code, say_error(&e));
+	}
 	store_close(store);
 	return code;
 }

@@ -44,7 +44,7 @@ int report_list_terminal(
 	struct store *store, const struct report_style *style, struct buf *out, struct err *e)
 {
 	struct listing l = {.table = {.align = "rllrrrl"}};
-	int rc = store_runs_each(store, add_row, &l, e);
+	int rc = store ? store_runs_each(store, add_row, &l, e) : 0;
 	struct buf made = {0};
 
 	text_table_print(&l.table, 0, style, &made);
@@ -69,7 +69,7 @@ static int add_object(const struct store_run *run, uint64_t trials, void *arg)
 int report_list_json(struct store *store, json_t **out, struct err *e)
 {
 	struct listing l = {.runs = json_array()};
-	int rc = store_runs_each(store, add_object, &l, e);
+	int rc = store ? store_runs_each(store, add_object, &l, e) : 0;
 
 	if (rc < 0) {
 		json_decref(l.runs);

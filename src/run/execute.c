@@ -73,20 +73,25 @@ static uint64_t time_left_ns(const struct execution *ex)
 
 /* --- before the first trial -------------------------------------------------------------------- */
 
-void run_probe_cell(const struct experiment *x, struct cell *cell, struct site *site, bool planning)
+enum target_answer run_probe_cell(
+	const struct experiment *x, struct cell *cell, struct site *site, bool planning)
 {
+	enum target_answer all = TARGET_YES;
 	char reason[sizeof(cell->reason)];
 	bool privilege;
 
 	cell->plans = mem_grow(cell->plans, x->arms_n, sizeof(*cell->plans));
-	for (size_t a = 0; a < x->arms_n; a++)
-		if (site_resolve(site, &cell->settings[a], &cell->plans[a], reason, sizeof(reason),
-			    &privilege) == TARGET_NO &&
-			!cell->skipped && !(planning && site_lacks_any(&cell->settings[a]))) {
-			cell->skipped = true;
-			cell->privilege = privilege;
-			str_copy(cell->reason, sizeof(cell->reason), reason);
-		}
+	for (size_t a = 0; a < x->arms_n; a++) {
+		enum target_answer one = site_resolve(
+			site, &cell->settings[a], &cell->plans[a], reason, sizeof(reason), &privilege);
+		if (one == TARGET_YES || cell->skipped || (planning && site_lacks_any(&cell->settings[a])))
+			continue;
+		all = one;
+		cell->skipped = one == TARGET_NO;
+		cell->privilege = privilege;
+		str_copy(cell->reason, sizeof(cell->reason), reason);
+	}
+	return all;
 }
 
 int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e)
@@ -97,6 +102,8 @@ int run_probe(struct experiment *x, struct site *site, bool planning, struct err
 			if (site_check(site, &cell->settings[a], e) < 0)
 				return err_wrap(e, "cell %s, arm %s", cell->name, x->arms[a].name);
 		run_probe_cell(x, cell, site, planning);
+		if (stop_flag)
+			return err_set(e, EINTR, "interrupted");
 	}
 	return 0;
 }

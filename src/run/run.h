@@ -76,10 +76,13 @@ struct run_options {
 };
 
 /* Checks and resolves every cell and arm on this machine (EXIT_USAGE when one makes no sense) and marks what
- * must be skipped, with the reason.  `planning`: as if the kernels that can be fetched were here. */
+ * must be skipped, with the reason; what could not be told in time is not skipped.  `planning`: as if the
+ * kernels that can be fetched were here.  -EINTR when stopped. */
 int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e);
-/* The same of one cell whose settings have been checked. */
-void run_probe_cell(const struct experiment *x, struct cell *cell, struct site *site, bool planning);
+/* The same of one cell whose settings have been checked; the answer with its reason, also when it is not
+ * known. */
+enum target_answer run_probe_cell(
+	const struct experiment *x, struct cell *cell, struct site *site, bool planning);
 /* The order of arms within one block and cell: a permutation of 0..arms−1, from the seed. */
 void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t *order);
 /*

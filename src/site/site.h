@@ -61,8 +61,9 @@ int site_check(struct site *site, struct settings *settings, struct err *e);
 int site_allowed(struct site *site, const struct settings *settings, struct err *e);
 /*
  * Turns checked settings into the plan of their trial, and says whether it can be carried out here: TARGET_NO
- * with the reason; *privilege when root would help.  The plan is valid as long as the site is open; of one
- * that cannot be carried out only what needs no look at the machine is in it.
+ * with the reason, TARGET_UNKNOWN when it could not be told; *privilege when root would help.  The plan is
+ * valid as long as the site is open; of one that cannot be carried out only what needs no look at the machine
+ * is in it.
  */
 enum target_answer site_resolve(struct site *site, const struct settings *settings, struct trial_plan *plan,
 	char *reason, size_t size, bool *privilege);

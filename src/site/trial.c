@@ -31,7 +31,7 @@ struct session {
 	uint64_t begun_ns;   /* the trial */
 	uint64_t started_ns; /* of the virtual machine, where there is one */
 	json_t *guest_knobs; /* the half of the tuning that is in a guest; NULL: none */
-	bool busy;           /* the server measures, or its record has not been taken */
+	bool busy;           /* the server measures, or something that it says has not been taken */
 };
 
 /* --- the steps of a trial ---------------------------------------------------------------------- */
@@ -236,6 +236,7 @@ static int tune_guest(struct session *s, struct err *e)
 
 	for (int stage = TUNE_HOST; rc == 0 && plan_target(s->plan)->machine && stage <= TUNE_LIVE; stage++)
 		rc = guest_tune(fd, &s->plan->tuning, (enum tune_stage)stage, deadline, &s->guest_knobs, e);
+	s->busy |= rc == -EINTR; /* its answer is still to come */
 	return rc < 0 ? agent_failed(s, end_name(s->plan, END_SERVER), e) : 0;
 }
 
@@ -252,6 +253,7 @@ static int verify(struct session *s, bool *all, struct err *e)
 		return 0;
 	rc = guest_verify(control_of(s, END_SERVER), deadline, &inside, &s->guest_knobs, e);
 	*all = *all && inside;
+	s->busy |= rc == -EINTR;
 	return rc < 0 ? agent_failed(s, end_name(s->plan, END_SERVER), e) : 0;
 }
 

@@ -81,7 +81,7 @@ struct runtime_row;    /* of the testbed */
 struct attachment_row; /* of the testbed */
 
 /* Can a trial be carried out here? */
-enum target_answer { TARGET_NO, TARGET_YES };
+enum target_answer { TARGET_NO, TARGET_YES, TARGET_UNKNOWN };
 
 /* One end: who it is, on which host, and what it does. */
 struct plan_end {

@@ -89,7 +89,7 @@ static int arm_read(const struct store *store, sqlite3_stmt *s, struct store_arm
 	if (!db_text_column(s, 0, arm->name, sizeof(arm->name)))
 		return db_damaged(store, e, "an arm has no name");
 	if (settings_from_json(&settings, arm->settings, READ_ARCHIVE, e) < 0)
-		return err_wrap(e, "cannot read '%s': arm '%s'", store->path, arm->name);
+		return db_content(store, e, "arm '%s'", arm->name);
 	return 0;
 }
 

@@ -60,6 +60,19 @@ int db_damaged(const struct store *store, struct err *e, const char *format, ...
 	return err_try(e, "move it away and start a new one; `sqlite3 FILE .recover` saves what can be read");
 }
 
+int db_content(const struct store *store, struct err *e, const char *format, ...)
+{
+	char what[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	err_wrap(e, "cannot read '%s': %s", store->path, what);
+	e->exit = EXIT_FAILED;
+	return -e->code;
+}
+
 int db_writable(const struct store *store, struct err *e)
 {
 	if (!store->read_only)
@@ -150,6 +163,8 @@ int db_begin(const struct store *store, struct err *e)
 {
 	int rc = db_writable(store, e);
 
+	if (rc == 0 && (rc = store_still_there(store, e)) < 0)
+		err_wrap(e, "cannot write results");
 	if (rc < 0)
 		return rc;
 	return db_run(store, "BEGIN IMMEDIATE", "") ? db_error(store, e, "write results") : 0;

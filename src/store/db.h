@@ -5,14 +5,19 @@
  */
 #pragma once
 
+#include "place.h"
 #include "store.h"
 
 #include <sqlite3.h>
 
 struct store {
 	sqlite3 *db;
-	char *path;
+	char *path; /* as the user wrote it */
+	struct place place;
 	bool read_only;
+	int64_t run;       /* the one that is under way here; 0: none */
+	uint64_t begun_ns; /* when it began or was resumed here, of the clock that counts since boot */
+	uint64_t spent_ns; /* before that */
 };
 
 #define STORE_APPLICATION_ID 0x54415554 /* "TAUT", in the file's header, which file(1) shows too */
@@ -25,6 +30,9 @@ extern const int store_schema_version;
 int db_error(const struct store *store, struct err *e, const char *format, ...) PRINTF(3, 4);
 /* "cannot <format>: <why>" for a file whose content cannot have been written by taut. */
 int db_damaged(const struct store *store, struct err *e, const char *format, ...) PRINTF(3, 4);
+/* "cannot read FILE: <format>: " in front of what a parser says of something in the file: the user did not
+ * write it, so that it is no mistake of usage. */
+int db_content(const struct store *store, struct err *e, const char *format, ...) PRINTF(3, 4);
 /* -EROFS with a message when this file cannot be written. */
 int db_writable(const struct store *store, struct err *e);
 
@@ -46,6 +54,9 @@ int db_integer(const struct store *store, const char *sql, int64_t *out);
  * of the commit. */
 int db_begin(const struct store *store, struct err *e);
 int db_end(const struct store *store, int rc, struct err *e);
+
+/* run.c: runs whose taut has gone are not running. */
+int db_runs_mend(struct store *store, struct err *e);
 
 /* document.c: JSON in a column. */
 char *db_json_text(const json_t *value);

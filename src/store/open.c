@@ -5,50 +5,16 @@
  * the schema is user_version.  An older file is migrated step by step in one transaction; a newer one is
  * refused, since an older program could damage data that it does not know.
  *
- * A file that cannot be written, such as one on a read-only mount, is opened as immutable for reading, unless
- * there is a write-ahead log beside it: the changes in that log would silently be missing.
+ * Who only reads writes nothing, neither a file nor a folder.  SQLite would make a log and its index beside a
+ * database to be read; so one that has no log is opened as immutable, and store_unchanged() says afterwards
+ * whether somebody has begun to write it meanwhile.  One of an older schema is migrated in memory.
  */
 #include "db.h"
+#include "place.h"
 
 #include <stdio.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 
 #define BUSY_TIMEOUT_MS 10000
-
-/* mkdir -p of the folder that the file is in; folders that taut makes are private. */
-static int folder_make(const char *path, struct err *e)
-{
-	AUTO_FREE char *folder = str_dup(path);
-
-	for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-		*slash = 0;
-		if (mkdir(folder, 0700) < 0 && errno != EEXIST && errno != EROFS)
-			return err_sys(e, "cannot make folder '%s'", folder);
-		*slash = '/';
-	}
-	return 0;
-}
-
-/* Refuses a file of another user; root also takes one of the user who called sudo.  For root, others must not
- * be able to write it. */
-static int owner_check(const char *path, const struct stat *st, struct err *e)
-{
-	const char *sudo = getenv("SUDO_UID");
-	uint64_t caller = 0;
-	bool mine = st->st_uid == geteuid();
-
-	if (!geteuid() && sudo && !str_u64(sudo, &caller))
-		mine |= st->st_uid == caller;
-	if (!S_ISREG(st->st_mode))
-		return err_set(e, EINVAL, "cannot open '%s': it is not a regular file", path);
-	if (!mine || (!geteuid() && (st->st_mode & 022))) {
-		err_refused(e, "cannot open '%s': %s", path,
-			mine ? "others may write to it" : "it belongs to another user");
-		return err_try(e, mine ? "chmod go-w on it" : "a copy of your own: cp it and give --db");
-	}
-	return 0;
-}
 
 /* A file: URI, in which '?', '#' and '%' have a meaning. */
 static char *uri_immutable(const char *path)
@@ -62,41 +28,19 @@ static char *uri_immutable(const char *path)
 	return uri.data;
 }
 
-static bool unfinished_log(const char *path)
-{
-	AUTO_FREE char *log = str_format("%s-wal", path);
-	struct stat st;
-
-	return stat(log, &st) == 0 && st.st_size > 0;
-}
-
 static int open_file(struct store *s, struct err *e)
 {
-	struct stat st;
-	bool there = stat(s->path, &st) == 0;
-	int rc;
-
-	if (there && (rc = owner_check(s->path, &st, e)) < 0)
-		return rc;
-	s->read_only = there && access(s->path, W_OK) < 0;
-	if (s->read_only && unfinished_log(s->path)) {
-		err_set(e, EROFS,
-			"cannot read '%s': its last changes are still in '%s-wal', and it cannot be written",
-			s->path, s->path);
-		return err_try(e, "a copy of both files in a folder that you may write");
-	}
-	AUTO_FREE char *uri = uri_immutable(s->path);
-	/* Made here and not by SQLite, so that no other user can read it at any moment. */
-	AUTO_CLOSE int fd =
-		there ? -1 : open(s->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (!there && fd < 0 && errno != EEXIST)
-		return err_sys(e, "cannot make '%s'", s->path);
+	AUTO_FREE char *uri = uri_immutable(s->place.real);
+	bool immutable = s->read_only && !place_has_log(&s->place);
 	int flags = s->read_only ? SQLITE_OPEN_READONLY | SQLITE_OPEN_URI : SQLITE_OPEN_READWRITE;
-	if (sqlite3_open_v2(s->read_only ? uri : s->path, &s->db, flags | SQLITE_OPEN_EXRESCODE, NULL))
+
+	if (sqlite3_open_v2(immutable ? uri : s->place.real, &s->db,
+		    flags | SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_EXRESCODE, NULL))
 		return db_error(s, e, "open results");
 	sqlite3_busy_timeout(s->db, BUSY_TIMEOUT_MS);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, s->read_only, NULL);
 	return 0;
 }
 
@@ -145,39 +89,87 @@ static int migrate(struct store *s, struct err *e)
 	return db_end(s, rc, e);
 }
 
-static int prepare_file(struct store *s, struct err *e)
+/* The log of a killed writer is there, and its index can neither be made nor written. */
+static int log_unreadable(const struct store *s, struct err *e)
+{
+	err_set(e, EROFS,
+		"cannot read '%s': its last changes are still in '%s-wal', and it cannot be written", s->path,
+		s->path);
+	return err_try(e, "a copy of both files in a folder that you may write");
+}
+
+/* What is read is a copy in memory, from here on. */
+static int copy_to_memory(struct store *s, struct err *e)
+{
+	struct store memory = *s;
+	int rc = 0;
+
+	if (sqlite3_open_v2(":memory:", &memory.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL))
+		rc = db_error(&memory, e, "read results");
+	sqlite3_backup *copy = rc == 0 ? sqlite3_backup_init(memory.db, "main", s->db, "main") : NULL;
+	if (copy)
+		sqlite3_backup_step(copy, -1);
+	if (rc == 0 && (!copy || sqlite3_backup_finish(copy)))
+		rc = db_error(&memory, e, "read results");
+	if (rc < 0) {
+		sqlite3_close(memory.db);
+		return rc;
+	}
+	sqlite3_close(s->db);
+	s->db = memory.db;
+	return 0;
+}
+
+static int prepare_reading(struct store *s, struct err *e)
+{
+	int64_t version;
+	int rc = version_read(s, &version, e);
+
+	if (rc < 0)
+		return sqlite3_errcode(s->db) == SQLITE_CANTOPEN && place_has_log(&s->place)
+			       ? log_unreadable(s, e)
+			       : rc;
+	if (version == store_schema_version)
+		return 0;
+	rc = copy_to_memory(s, e);
+	s->read_only = false;
+	if (rc == 0)
+		rc = migrate(s, e);
+	s->read_only = true;
+	return rc;
+}
+
+static int prepare_writing(struct store *s, struct err *e)
 {
 	int64_t version;
 	int rc = version_read(s, &version, e);
 
 	if (rc < 0)
 		return rc;
-	if (s->read_only) {
-		if (version == store_schema_version)
-			return 0;
-		err_set(e, EROFS,
-			"cannot open '%s': its schema %lld is older than this taut's %d, and it cannot be written",
-			s->path, (long long)version, store_schema_version);
-		return err_try(e, "a copy that you may write");
-	}
 	if (db_run(s, "PRAGMA journal_mode = WAL", "") || db_run(s, "PRAGMA synchronous = FULL", "") ||
 		db_run(s, "PRAGMA foreign_keys = ON", ""))
 		return db_error(s, e, "open results");
-	return version < store_schema_version ? migrate(s, e) : 0;
+	rc = version < store_schema_version ? migrate(s, e) : 0;
+	return rc < 0 ? rc : db_runs_mend(s, e);
 }
 
-int store_open(struct store **out, const char *path, struct err *e)
+static int open_as(struct store **out, const char *path, bool reading, struct err *e)
 {
 	if (!path || !*path)
 		return err_usage(e, "cannot open results: no file is named");
 	struct store *s = mem_alloc(sizeof(*s));
 	s->path = str_dup(path);
-	int rc = folder_make(path, e);
+	s->read_only = reading;
+	s->place = PLACE_NONE;
+	int rc = place_open(&s->place, path, &s->read_only, e);
 
 	if (rc == 0)
 		rc = open_file(s, e);
 	if (rc == 0)
-		rc = prepare_file(s, e);
+		rc = s->read_only ? prepare_reading(s, e) : prepare_writing(s, e);
+	/* Again: what SQLite has opened meanwhile must be what was looked at. */
+	if (rc == 0)
+		rc = place_holds(&s->place, path, e);
 	if (rc < 0) {
 		store_close(s);
 		return rc;
@@ -186,13 +178,35 @@ int store_open(struct store **out, const char *path, struct err *e)
 	return 0;
 }
 
+int store_open(struct store **out, const char *path, struct err *e)
+{
+	return open_as(out, path, false, e);
+}
+
+int store_open_reading(struct store **out, const char *path, struct err *e)
+{
+	return open_as(out, path, true, e);
+}
+
 void store_close(struct store *store)
 {
 	if (!store)
 		return;
 	sqlite3_close(store->db);
+	place_close(
+		&store->place); /* closing any descriptor of the file earlier would give up SQLite's locks */
 	free(store->path);
 	free(store);
+}
+
+int store_still_there(const struct store *store, struct err *e)
+{
+	return place_holds(&store->place, store->path, e);
+}
+
+int store_unchanged(const struct store *store, struct err *e)
+{
+	return store->read_only ? place_unchanged(&store->place, store->path, e) : 0;
 }
 
 const char *store_path(const struct store *store)

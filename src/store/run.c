@@ -1,9 +1,84 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "db.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 
+#define RUN_LOCKS (INT64_MAX / 2) /* where the locks of runs are in the file: far behind those of SQLite */
+
 #define RUN_COLUMNS "id, name, state, seed, blocks, started_ns, ended_ns, boot_id, spec_hash"
+
+/* --- runs that are under way --------------------------------------------------------------------- */
+
+static struct flock lock_of(int64_t id, short type)
+{
+	return (struct flock){
+		.l_type = type, .l_whence = SEEK_SET, .l_start = RUN_LOCKS + id % RUN_LOCKS, .l_len = 1};
+}
+
+/* Whose taut ends gives up the lock, however it ends. */
+static void under_way(struct store *store, int64_t id, uint64_t spent_ns)
+{
+	struct flock lock = lock_of(id, F_RDLCK);
+
+	fcntl(store->place.fd, F_OFD_SETLK, &lock); /* where there are no locks the run seems interrupted */
+	store->run = id;
+	store->begun_ns = time_since_boot_ns();
+	store->spent_ns = spent_ns;
+}
+
+static bool is_under_way(const struct store *store, int64_t id)
+{
+	struct flock lock = lock_of(id, F_WRLCK);
+
+	return store->run == id ||
+	       (fcntl(store->place.fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+}
+
+static int64_t spent_until_now(const struct store *store)
+{
+	return (int64_t)(store->spent_ns + time_since_boot_ns() - store->begun_ns);
+}
+
+static void not_under_way(struct store *store)
+{
+	struct flock lock = lock_of(store->run, F_UNLCK);
+
+	fcntl(store->place.fd, F_OFD_SETLK, &lock);
+	store->run = 0;
+}
+
+int db_runs_mend(struct store *store, struct err *e)
+{
+	static const char mended[] =
+		"UPDATE runs SET state = 'interrupted', ended_ns = max(started_ns, coalesce("
+		"(SELECT max(t.started_ns + t.duration_ns) FROM trials t JOIN cells c ON t.cell = c.id WHERE c.run = runs.id), 0)) "
+		"WHERE id = ? AND state = 'running'";
+	AUTO_STMT sqlite3_stmt *s = NULL;
+	AUTO(buf_free) struct buf dead = {0};
+	int step;
+
+	if (db_prepare(store, &s, "SELECT id FROM runs WHERE state = 'running'", ""))
+		return db_error(store, e, "read runs");
+	while ((step = sqlite3_step(s)) == SQLITE_ROW) {
+		int64_t id = sqlite3_column_int64(s, 0);
+		if (!is_under_way(store, id))
+			buf_put(&dead, &id, sizeof(id));
+	}
+	if (step != SQLITE_DONE)
+		return db_error(store, e, "read runs");
+	sqlite3_reset(s);
+	for (size_t at = 0; at < dead.len; at += sizeof(int64_t)) {
+		int64_t id;
+		memcpy(&id, dead.data + at, sizeof(id));
+		int rc = db_run(store, mended, "i", id);
+		if (rc && (rc & 0xff) != SQLITE_BUSY) /* else the next one does it */
+			return db_error(store, e, "say that run %lld was interrupted", (long long)id);
+	}
+	return 0;
+}
+
+/* --- rows ---------------------------------------------------------------------------------------- */
 
 static int run_read(const struct store *store, sqlite3_stmt *s, struct store_run *out, struct err *e)
 {
@@ -22,6 +97,8 @@ static int run_read(const struct store *store, sqlite3_stmt *s, struct store_run
 		!str_in(run.state, STORE_STATES) || run.blocks > INT32_MAX || run.started_ns > INT64_MAX ||
 		run.ended_ns > INT64_MAX)
 		return db_damaged(store, e, "run %lld makes no sense", (long long)run.id);
+	if (!strcmp(run.state, "running") && !is_under_way(store, run.id))
+		str_copy(run.state, sizeof(run.state), "interrupted");
 	*out = run;
 	return 0;
 }
@@ -71,6 +148,7 @@ int store_run_begin(struct store *store, struct store_run *run, const json_t *sp
 	rc = db_end(store, rc, e);
 	if (rc < 0)
 		return rc;
+	under_way(store, id, 0);
 	run->id = id;
 	run->started_ns = started;
 	run->ended_ns = 0;
@@ -110,7 +188,10 @@ int store_run_resume(struct store *store, int64_t id, const char *spec_hash, str
 	}
 	if (rc == 0 && db_run(store, "UPDATE runs SET state = 'running', ended_ns = 0 WHERE id = ?", "i", id))
 		rc = db_error(store, e, "resume run %lld", (long long)id);
-	return db_end(store, rc, e);
+	rc = db_end(store, rc, e);
+	if (rc == 0)
+		under_way(store, id, run.ended_ns > run.started_ns ? run.ended_ns - run.started_ns : 0);
+	return rc;
 }
 
 int store_run_end(struct store *store, int64_t id, const char *state, struct err *e)
@@ -122,13 +203,19 @@ int store_run_end(struct store *store, int64_t id, const char *state, struct err
 
 	if (rc < 0)
 		return rc;
-	if (db_run(store, "UPDATE runs SET state = ?, ended_ns = ? WHERE id = ?", "tii", state,
-		    (int64_t)time_wall_ns(), id))
+	if (store->run == id
+			? db_run(store, "UPDATE runs SET state = ?, ended_ns = started_ns + ? WHERE id = ?",
+				  "tii", state, spent_until_now(store), id)
+			: db_run(store, "UPDATE runs SET state = ?, ended_ns = ? WHERE id = ?", "tii", state,
+				  (int64_t)time_wall_ns(), id))
 		rc = db_error(store, e, "end run %lld", (long long)id);
 	else if (!sqlite3_changes(store->db))
 		rc = err_set(
 			e, ENOENT, "cannot end run %lld: '%s' has no such run", (long long)id, store->path);
-	return db_end(store, rc, e);
+	rc = db_end(store, rc, e);
+	if (rc == 0 && store->run == id)
+		not_under_way(store);
+	return rc;
 }
 
 /* The error "no such run", with a similar name as advice when there is one. */

@@ -19,9 +19,10 @@ struct store;
 struct store_run {
 	int64_t id;
 	char name[64];
-	char state[16]; /* one of STORE_STATES */
+	char state[16]; /* one of STORE_STATES; of a run whose taut has gone: interrupted */
 	uint64_t seed, blocks;
-	uint64_t started_ns, ended_ns; /* wall time; ended_ns is 0 while running */
+	uint64_t started_ns; /* wall time */
+	uint64_t ended_ns;   /* that and how long it took, whatever the clock was set to; 0 while running */
 	char boot_id[40];
 	char spec_hash[33]; /* of the resolved experiment; a run is resumed only with the same one */
 };
@@ -51,16 +52,23 @@ struct store_trial {
 /*
  * Opens or makes the database (folder 0700, file 0600) and migrates an older one.  Refused, with an advice,
  * are a newer schema (-EPROTONOSUPPORT), a file that is damaged or not of SQLite (-EBADMSG), a SQLite file of
- * another program (-EEXIST), and a file of another user (-EPERM, EXIT_REFUSED).  A file that cannot be
- * written is opened for reading; writing calls then fail with -EROFS.
+ * another program (-EEXIST), and a file or link of another user, or with something of another user beside it
+ * (-EPERM, EXIT_REFUSED).  A file that cannot be written is opened for reading; writing calls then fail with
+ * -EROFS.
  */
 int store_open(struct store **out, const char *path, struct err *e);
+/* For reading alone: makes and writes nothing.  -ENOENT when there is no such file. */
+int store_open_reading(struct store **out, const char *path, struct err *e);
 void store_close(struct store *store); /* takes NULL */
 static inline void auto_store(struct store **store)
 {
 	store_close(*store);
 }
 const char *store_path(const struct store *store);
+/* -ESTALE when the file is no longer at its path, so that what was stored is not there. */
+int store_still_there(const struct store *store, struct err *e);
+/* After reading: -EBUSY when the file was written meanwhile, and what was read may be a mixture. */
+int store_unchanged(const struct store *store, struct err *e);
 /* Reads and checks the whole file, which is slow for a large one; -EBADMSG when something is wrong. */
 int store_check(struct store *store, struct err *e);
 

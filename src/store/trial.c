@@ -175,7 +175,7 @@ static int hists_read(
 			return db_error(store, e, "read a histogram");
 		const void *data = sqlite3_column_blob(s, 0);
 		if (hist_decode(h, data ? data : "", data ? (size_t)sqlite3_column_bytes(s, 0) : 0, e) < 0)
-			return err_wrap(e, "cannot read '%s': trial %lld", store->path, (long long)trial);
+			return db_content(store, e, "trial %lld", (long long)trial);
 		if (kinds[k].open)
 			r->has_lateness = true;
 		else
@@ -220,7 +220,7 @@ static int record_read(
 	if (rc == 0) {
 		rc = trial_record_from_json(record, json, READ_ARCHIVE, e);
 		if (rc < 0)
-			err_wrap(e, "cannot read '%s': trial %lld", store->path, (long long)trial);
+			db_content(store, e, "trial %lld", (long long)trial);
 	}
 	json_decref(json);
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(ends); i++)

@@ -186,19 +186,28 @@ int file_write_synced(const char *path, const void *data, size_t len, mode_t mod
 	return 0;
 }
 
-/* Writes into the file that is there, or into a new one. */
+/* Writes into the file that is there, or into a new one, which goes when it cannot be written whole. */
 static int write_into(const char *path, const void *data, size_t len, struct err *e)
 {
-	AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOCTTY | O_CLOEXEC, 0644);
+	static const int flags = O_WRONLY | O_TRUNC | O_NOCTTY | O_CLOEXEC;
+	AUTO_CLOSE int fd =
+		open(path, flags); /* with O_CREAT, kernels refuse others' files in /tmp even to root */
+	bool made = fd < 0 && errno == ENOENT;
 	struct stat st;
-	int rc;
 
+	if (made)
+		fd = open(path, flags | O_CREAT, 0644);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return err_sys(e, "cannot write %s", path);
-	rc = write_all(fd, data, len);
+	int rc = write_all(fd, data, len);
 	if (rc == 0 && S_ISREG(st.st_mode) && fsync(fd) < 0)
 		rc = -errno;
-	return rc < 0 ? err_code(e, -rc, "cannot write %s", path) : 0;
+	if (rc == 0)
+		return 0;
+	AUTO_FREE char *real = made ? realpath(path, NULL) : NULL; /* not the link that named it */
+	if (real)
+		unlink(real);
+	return err_code(e, -rc, "cannot write %s", path);
 }
 
 int file_write_named(const char *path, const void *data, size_t len, struct err *e)

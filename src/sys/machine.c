@@ -49,7 +49,7 @@ static int state_path(char *out, size_t size)
 	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
-int state_dir(char *out, size_t size, struct err *e)
+int state_name(char *out, size_t size, struct err *e)
 {
 	char path[1024];
 	int rc = state_path(path, sizeof(path));
@@ -60,6 +60,16 @@ int state_dir(char *out, size_t size, struct err *e)
 	}
 	if (rc < 0)
 		return err_code(e, -rc, "cannot name the state folder");
+	return str_copy(out, size, path) < 0 ? err_code(e, ENAMETOOLONG, "cannot name the state folder") : 0;
+}
+
+int state_dir(char *out, size_t size, struct err *e)
+{
+	char path[1024];
+	int rc = state_name(path, sizeof(path), e);
+
+	if (rc < 0)
+		return rc;
 	if (dir_make(path, 0700, e) < 0)
 		return err_try(e, "another folder in TAUT_STATE");
 	return dir_own(path, "state folder", "TAUT_STATE", out, size, e);

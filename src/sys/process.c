@@ -38,7 +38,7 @@ bool program_find(const char *name, char *out, size_t size)
 	return false;
 }
 
-static char **environment_with(const char *const *more)
+char **environment_with(const char *const *more)
 {
 	size_t n = 0, extra = 0;
 
@@ -93,7 +93,6 @@ static int user_become(const struct spawn_user *user)
 
 static int child_prepare(const struct spawn *spawn, pid_t parent)
 {
-	sigset_t none;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int in = fd_raise(spawn->stdin_fd >= 0 ? spawn->stdin_fd : null);
 	int out = fd_raise(spawn->stdout_fd >= 0 ? spawn->stdout_fd : null);
@@ -104,11 +103,7 @@ static int child_prepare(const struct spawn *spawn, pid_t parent)
 		if ((keep[i] = fd_raise(spawn->keep[i])) < 0)
 			return -1;
 
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
+	signals_reset();
 	if (spawn->new_group && setpgid(0, 0) < 0)
 		return -1;
 	if (spawn->netns_fd >= 0 && setns(spawn->netns_fd, CLONE_NEWNET) < 0)

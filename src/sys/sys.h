@@ -106,6 +106,26 @@ const char *status_string(int status, char *out, size_t size);
  * process from a later one with the same PID. */
 int task_start_time(int root, pid_t pid, uint64_t *start, struct err *e);
 
+/* The environment of this process with more "NAME=value" (NULL-terminated; NULL: none); the array is
+ * malloc'd. */
+char **environment_with(const char *const *more);
+
+/* --- signals ----------------------------------------------------------------------------------- */
+
+/* Opens those of the file descriptors 0 to 2 that are closed onto /dev/null. */
+void standard_fds_open(void);
+/* Every signal has its default action and none is blocked; HUP, INT and QUIT stay ignored if they were. */
+void signals_reset(void);
+/* How a program begins: as signals_reset(), and a write that fails is told by its errno, not by a signal. */
+void signals_take_over(void);
+/* From here on what would end the process raises stop_flag, except a crash. */
+void signals_stop(void);
+/*
+ * From here on a crash starts this program anew in the same process, as "taut VERB NUMBER", where NUMBER is
+ * that of the signal, with `mark` ("NAME=value") added to the environment.
+ */
+void crash_restart(const char *verb, const char *mark);
+
 /* --- CPUs -------------------------------------------------------------------------------------- */
 
 typedef cpu_set_t cpus; /* up to CPU_SETSIZE (1024) CPUs */
@@ -187,6 +207,8 @@ int boot_id(int root, char out[40], struct err *e);
  * in the user's home.  It is made with mode 0700 where it is missing, and must be the user's own (dir_own()).
  */
 int state_dir(char *out, size_t size, struct err *e);
+/* Only its path. */
+int state_name(char *out, size_t size, struct err *e);
 /* The lock that only one taut of a machine can hold (for root /run/taut.lock, else STATE/lock; flock), held
  * until the fd is closed; with -EBUSY the message names the holder's PID. */
 int machine_lock(const char *state, struct err *e);

@@ -68,7 +68,7 @@ static int way_try(const struct oci_way *way, struct err *e)
 	if (rc < 0 || (rc = target_create(&t, &plan, e)) < 0)
 		return rc;
 	t->oci_way = way;
-	rc = target_start(t, time_now_ns() + TRIAL_NS, e);
+	rc = target_start(t, time_now_ns() + target_patience_ns(&plan, TRIAL_NS), e);
 	const char *words =
 		rc < 0 && t->server.said >= 0 ? endpoint_words(&t->server, said, sizeof(said)) : "";
 	if (*words)
@@ -101,6 +101,7 @@ static void choice_make(struct choice *choice)
 {
 	struct err all = ERR_INIT;
 
+	choice->made = true;
 	for (size_t i = 0; i < ARRAY_LEN(ways) && !choice->way; i++) {
 		struct err e = ERR_INIT;
 		if (!way_there(&ways[i]))
@@ -109,6 +110,11 @@ static void choice_make(struct choice *choice)
 			choice->way = &ways[i];
 			version_read(&ways[i], choice->version, sizeof(choice->version));
 			continue;
+		}
+		choice->made = e.code != EINTR && e.code != ETIMEDOUT;
+		if (!choice->made) { /* that says nothing about the program */
+			all = e;
+			break;
 		}
 		AUTO_FREE char *before = str_dup(all.text);
 		err_set(&all, e.code, "%s%s%s%s%s cannot run here: %s", before, *before ? "; " : "",
@@ -122,10 +128,8 @@ static int way_choose(struct target *t, struct err *e)
 {
 	static struct choice choice;
 
-	if (!choice.made) {
+	if (!choice.made)
 		choice_make(&choice);
-		choice.made = !stop_flag; /* an interrupted trial says nothing */
-	}
 	if (!choice.way)
 		return err_set(e, choice.why.code ? choice.why.code : ENOENT, "%s", choice.why.text);
 	t->oci_way = choice.way;

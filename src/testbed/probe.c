@@ -2,6 +2,7 @@
 /*
  * Can a target be made here?  The only honest answer is to make it: ground, agents, their first word, and
  * down again (some 30 ms for native, 100 ms for a container).  Answers are kept for the life of the process.
+ * A try that was interrupted, or that found no end within the patience of a trial, is no answer.
  */
 #include "private.h"
 
@@ -13,7 +14,8 @@
 struct answer {
 	const struct runtime_row *runtime;
 	const struct attachment_row *attachment;
-	bool ipv6, yes, privilege;
+	bool ipv6, privilege;
+	enum target_answer is;
 	char reason[1024];
 };
 
@@ -26,7 +28,7 @@ static int target_try(const struct trial_plan *plan, struct err *e)
 	plain.settings.mtu = 0;
 	if ((rc = target_create(&t, &plain, e)) < 0)
 		return rc;
-	rc = target_start(t, time_now_ns() + TRIAL_NS, e);
+	rc = target_start(t, time_now_ns() + target_patience_ns(plan, TRIAL_NS), e);
 	int down = target_destroy(t, rc < 0 ? ERR_IGNORED : e);
 	return rc < 0 ? rc : down;
 }
@@ -35,10 +37,13 @@ static void answer_find(struct answer *a, const struct trial_plan *plan)
 {
 	struct err e = ERR_INIT;
 
-	a->yes = target_try(plan, &e) == 0;
+	int rc = target_try(plan, &e);
+	a->is = rc == 0                                         ? TARGET_YES
+		: rc == -EINTR || rc == -ETIMEDOUT || stop_flag ? TARGET_UNKNOWN
+								: TARGET_NO;
 	err_string(&e, a->reason, sizeof(a->reason));
 	/* What is missing or makes no sense stays so for root. */
-	a->privilege = !a->yes && !is_privileged() && e.code != ENOENT && e.code != EINVAL;
+	a->privilege = a->is == TARGET_NO && !is_privileged() && e.code != ENOENT && e.code != EINVAL;
 }
 
 enum target_answer target_probe(const struct trial_plan *plan, char *reason, size_t size, bool *privilege)
@@ -63,7 +68,7 @@ enum target_answer target_probe(const struct trial_plan *plan, char *reason, siz
 		if (known.n < ANSWERS_MAX && !stop_flag)
 			known.rows[known.n++] = asked;
 	}
-	snprintf(reason, size, "%s", answer->yes ? "" : answer->reason);
+	snprintf(reason, size, "%s", answer->is == TARGET_YES ? "" : answer->reason);
 	*privilege = answer->privilege;
-	return answer->yes ? TARGET_YES : TARGET_NO;
+	return answer->is;
 }

@@ -26,7 +26,7 @@ int target_resolve(struct trial_plan *plan, struct err *e);
 /*
  * Can this target be made here?  Tried for real, once per process: made, started, taken down; but what takes
  * a boot is possible when it could be resolved.  TARGET_NO with the reason in words; `privilege` is set when
- * more privilege would help.
+ * more privilege would help.  TARGET_UNKNOWN when it was interrupted or took longer than a trial may.
  */
 enum target_answer target_probe(const struct trial_plan *plan, char *reason, size_t size, bool *privilege);
 /* Can virtual machines be made here at all, whatever their kernel? */

@@ -262,7 +262,7 @@ static void wait_for_tasks(
 	pid_t pid = first_task(host, group);
 	uint64_t now = time_now_ns();
 
-	if (pid > 0 && pid != getpid() && kill_tasks) {
+	if (pid > 0 && pid != getpid() && kill_tasks && undo_is_real_root(host->root)) {
 		process_kill(pid, 0, deadline_ns);
 		return;
 	}
@@ -347,7 +347,8 @@ static int remove_in(const char *mount, void *arg)
 int undo_groups_remove(struct undo_groups *g, const struct undo_host *host, const char *id,
 	uint64_t deadline_ns, struct err *e)
 {
-	struct removal r = {host, id, false, deadline_ns, e, 0};
+	/* What has not ended by itself until now, such as the half of a runtime that was given up, has to. */
+	struct removal r = {host, id, true, deadline_ns, e, 0};
 	int rc = undo_cgroup_mounts_each(host, remove_in, &r, e);
 
 	rc = rc < 0 ? rc : r.rc;

@@ -111,10 +111,22 @@ static bool is_hidden(int root, pid_t pid)
 	return undo_is_real_root(root) && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
+/* Is this program one that crash_restart() has put in the place of the owner?  Its environment says so. */
+static bool is_successor(const struct undo_owner *owner)
+{
+	const char *before = getenv(MARK_NAME);
+	struct undo_owner crashed;
+
+	return owner->pid == getpid() && before && !strcmp(before, mark_value()) &&
+	       undo_owner_parse(before, &crashed) && (!owner->start || owner->start == crashed.start);
+}
+
 bool undo_owner_alive(int root, const struct undo_owner *owner)
 {
 	uint64_t start = 0;
 
+	if (is_successor(owner))
+		return false;
 	if (owner->pidns && owner->pidns != pid_namespace(root))
 		return true; /* not ours to judge */
 	if (task_start_time(root, owner->pid, &start, ERR_IGNORED) < 0)

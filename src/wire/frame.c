@@ -16,15 +16,19 @@
 #include <sys/socket.h>
 
 #define HEADER_BYTES 5
+#define LOOK_MS      100 /* how late a stop can be heard when its signal came just before a wait */
 #define REST_NS      (60 * NS_PER_S) /* for the rest of a frame, after its first byte */
 
-static int wait_for(int fd, short events, uint64_t deadline_ns)
+/* -EINTR when stop_flag is raised, unless it had been `stopped` before. */
+static int wait_for(int fd, short events, uint64_t deadline_ns, bool stopped)
 {
 	for (;;) {
+		if (stop_flag && !stopped)
+			return -EINTR;
 		uint64_t now = time_now_ns();
 		struct pollfd p = {.fd = fd, .events = events};
 		uint64_t left = now < deadline_ns ? (deadline_ns - now + NS_PER_MS - 1) / NS_PER_MS : 0;
-		int n = poll(&p, 1, left > 3600000 ? 3600000 : (int)left);
+		int n = poll(&p, 1, (int)MIN(left, (uint64_t)LOOK_MS));
 		/* The port of a virtual machine whose other side is closed takes nothing, and poll() returns
 		 * at once. */
 		if (n > 0 && events == POLLOUT && !(p.revents & POLLOUT))
@@ -56,12 +60,14 @@ static ssize_t get(int fd, void *data, size_t len)
 
 static int put_all(int fd, const char *data, size_t len, uint64_t deadline_ns)
 {
+	bool stopped = stop_flag;
+
 	while (len) {
 		ssize_t n = put(fd, data, len);
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return -errno;
 		if (n < 0) {
-			int rc = wait_for(fd, POLLOUT, deadline_ns);
+			int rc = wait_for(fd, POLLOUT, deadline_ns, stopped);
 			if (rc < 0)
 				return rc;
 			continue;
@@ -72,7 +78,7 @@ static int put_all(int fd, const char *data, size_t len, uint64_t deadline_ns)
 	return 0;
 }
 
-static int get_all(int fd, void *out, size_t len, uint64_t deadline_ns)
+static int get_all(int fd, void *out, size_t len, uint64_t deadline_ns, bool stopped)
 {
 	char *p = out;
 
@@ -83,7 +89,7 @@ static int get_all(int fd, void *out, size_t len, uint64_t deadline_ns)
 		if (n < 0 && errno != EAGAIN && errno != EINTR)
 			return errno == ECONNRESET ? -EPIPE : -errno;
 		if (n < 0) {
-			int rc = wait_for(fd, POLLIN, deadline_ns);
+			int rc = wait_for(fd, POLLIN, deadline_ns, stopped);
 			if (rc < 0)
 				return rc;
 			continue;
@@ -160,12 +166,13 @@ void frame_clean(char *text, size_t len)
 int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e)
 {
 	unsigned char header[HEADER_BYTES];
+	bool stopped = stop_flag;
 	json_error_t why;
-	int rc = get_all(fd, header, 1, deadline_ns);
+	int rc = get_all(fd, header, 1, deadline_ns, stopped);
 
 	deadline_ns = MIN(deadline_ns, time_now_ns() + REST_NS);
 	if (rc == 0)
-		rc = get_all(fd, header + 1, sizeof(header) - 1, deadline_ns);
+		rc = get_all(fd, header + 1, sizeof(header) - 1, deadline_ns, stopped);
 	if (rc == -EPIPE)
 		return err_set(e, EPIPE, "the other end of the control stream has gone");
 	if (rc < 0)
@@ -174,7 +181,7 @@ int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e)
 	if (len < 3 || len > FRAME_MAX_BYTES || header[4] < FRAME_HELLO || header[4] > FRAME_LAST)
 		return err_set(e, EPROTO, "the control stream brought something that is no frame");
 	AUTO_FREE char *text = mem_alloc(len);
-	rc = get_all(fd, text, len - 1, deadline_ns);
+	rc = get_all(fd, text, len - 1, deadline_ns, stopped);
 	if (rc < 0)
 		return err_code(e, -rc, "cannot read from the control stream");
 	frame_clean(text, len - 1);

@@ -30,6 +30,12 @@ ONLY = [a for a in sys.argv[1:] if not a.startswith("-")]
 
 _tests = []
 
+# Whoever starts a test in the background may have these ignored or blocked, and a program keeps that.
+for _number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+    signal.signal(_number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
 
 class Failed(Exception):
     pass
