@@ -90,7 +90,9 @@ int net_addresses_each(
 /*
  * Sysctls of a new namespace, by the path that a process inside it sees.  A file may be missing, without IPv6
  * or br_netfilter; then there is nothing to switch off.  bridge-nf-call-*: with br_netfilter loaded they are
- * 1 in every new namespace, and iptables rules of the host could drop packets that taut's bridge forwards.
+ * 1 in every new namespace, and what taut's bridge forwards makes a detour past rules that nobody has made.
+ * No address waits for any of them (IPv6 ones are added with NODAD): where /proc/sys is read-only, as in many
+ * containers, the namespace serves without.
  */
 static const struct {
 	const char *path, *value;
@@ -104,6 +106,30 @@ static const struct {
 	{"/proc/sys/net/bridge/bridge-nf-call-arptables", "0"},
 };
 
+/* Once a process: the next namespace cannot be prepared either. */
+static void say_unprepared(const struct err *why)
+{
+	static bool said;
+
+	if (!said)
+		log_warn("taut's network namespaces keep what the kernel gives them: %s", why->text);
+	said = true;
+}
+
+static int namespace_write(int root, const char *path, const char *value, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc = root_exists(root, path) ? root_write(root, path, value, &why) : 0;
+
+	if (rc == -EROFS || rc == -EACCES || rc == -EPERM) {
+		say_unprepared(&why);
+		return 0;
+	}
+	if (rc < 0)
+		*e = why;
+	return rc;
+}
+
 int net_namespace_prepare(int ns, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
@@ -112,8 +138,7 @@ int net_namespace_prepare(int ns, struct err *e)
 	if (saved < 0)
 		return saved;
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(namespace_files); i++)
-		if (root_exists(root, namespace_files[i].path))
-			rc = root_write(root, namespace_files[i].path, namespace_files[i].value, e);
+		rc = namespace_write(root, namespace_files[i].path, namespace_files[i].value, e);
 	netns_leave(&saved);
 	return rc < 0 ? rc : net_link_up(ns, "lo", e);
 }

@@ -72,7 +72,7 @@ int session_link(const char *name, struct err *e)
 {
 	unsigned index = if_nametoindex(name);
 
-	return index ? (int)index : err_code(e, ENODEV, "cannot find link %s", name);
+	return index ? (int)index : err_sys(e, "cannot find link %s", name);
 }
 
 int link_name_check(const char *name, struct err *e)
