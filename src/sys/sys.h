@@ -100,7 +100,13 @@ int cpus_parse_mask(const char *text, cpus *out); /* "ff,ffffffff" */
 char *cpus_format_list(const cpus *set, char *out, size_t size);
 char *cpus_format_mask(const cpus *set, char *out, size_t size); /* as /proc/irq writes it */
 int cpus_online(int root, cpus *out, struct err *e);
-int cpus_first(const cpus *set); /* -1 for the empty set */
+/*
+ * Those of the online CPUs that this process may not use, by its cpuset or its affinity.  CPUs that the boot
+ * argument isolcpus keeps free are in nobody's affinity, and withheld from nobody who has all others.
+ */
+void cpus_withheld(int root, const cpus *online, cpus *out);
+void cpus_without(cpus *out, const cpus *all, const cpus *less); /* out may be one of the others */
+int cpus_first(const cpus *set);                                 /* -1 for the empty set */
 
 /* --- tasks ------------------------------------------------------------------------------------- */
 

@@ -46,6 +46,7 @@ struct undo_host {
 	bool privileged;
 	struct cgroups cgroups;
 	cpus online;
+	cpus withheld; /* of the online ones: taut was started without them (cpus_withheld()) */
 	int debugfs; /* a debugfs of our own, mounted nowhere, where the machine has none; −1: not needed or
 			not allowed */
 	const struct undo_calls *calls;
@@ -62,6 +63,8 @@ struct undo_host {
 int undo_open(struct undo_host *host, int root, const struct undo_table *const *tables, size_t tables_n,
 	struct err *e);
 void undo_close(struct undo_host *host); /* takes UNDO_HOST_NONE */
+/* The CPUs that the measured work may be given: online, and not withheld. */
+void undo_cpus(const struct undo_host *host, cpus *out);
 /* Now, in the unit of struct task.start. */
 uint64_t undo_ticks_now(const struct undo_host *host);
 /* The fd below which *path is looked up, and the path below it: debugfs may have one of its own. */
