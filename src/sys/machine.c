@@ -28,13 +28,39 @@ static int state_path(char *out, size_t size)
 	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
+/* A user without a home that can be written, as services have: what must outlive taut until it is put back.
+ */
+static int state_without_home(char *out, size_t size, const struct err *why, struct err *e)
+{
+	static bool said;
+	char folder[160];
+	int rc = user_folder_make(folder, sizeof(folder), e);
+
+	if (rc < 0)
+		return rc;
+	if (snprintf(out, size, "%s/state", folder) >= (int)size)
+		return err_code(e, ENAMETOOLONG, "cannot name the state folder");
+	if (!said)
+		log_warn("%s; using %s, which does not outlast a reboot (try: TAUT_STATE=FOLDER)", why->text,
+			out);
+	said = true;
+	return dir_make(out, 0700, e);
+}
+
 int state_dir(char *out, size_t size, struct err *e)
 {
+	const char *given = getenv("TAUT_STATE");
+	struct err why = ERR_INIT;
 	int rc = state_path(out, size);
 
 	if (rc < 0)
 		return err_code(e, -rc, "cannot name the state folder");
-	return dir_make(out, 0700, e);
+	rc = dir_make(out, 0700, &why);
+	if (rc < 0 && (is_privileged() || (given && *given))) {
+		*e = why;
+		return rc;
+	}
+	return rc < 0 ? state_without_home(out, size, &why, e) : 0;
 }
 
 int machine_lock(const char *state, struct err *e)

@@ -175,6 +175,10 @@ int boot_id(int root, char out[40], struct err *e);
 /* State folder: $TAUT_STATE, else /var/lib/taut for root, else $XDG_STATE_HOME/taut.  It is made with mode
  * 0700 where it is missing. */
 int state_dir(char *out, size_t size, struct err *e);
+/* For a user who is not root: a folder of his own that lasts until the next boot at most, in $XDG_RUNTIME_DIR
+ * or /tmp.  Where there is none yet, the name that would be made, or nothing can be found under. */
+void user_folder(char *out, size_t size);
+int user_folder_make(char *out, size_t size, struct err *e);
 /* The lock that only one taut of a machine can hold (for root /run/taut.lock, else STATE/lock; flock), held
  * until the fd is closed; with -EBUSY the message names the holder's PID. */
 int machine_lock(const char *state, struct err *e);

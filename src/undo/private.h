@@ -67,13 +67,15 @@ void undo_base(char *out, size_t size);
 /* The base itself, and where runtimes keep their state, once nobody has anything there. */
 void undo_base_remove(const char *base);
 bool undo_owner_parse(const char *text, struct undo_owner *out); /* "pid:start:pidns" */
-/* "taut-123-1" or "123-1"; reads the record in BASE/123-1 when there is one. */
+/* "taut-123-1-4026531836" or "123-1-4026531836", from an older taut without the namespace; reads the record
+ * in BASE/123-1-4026531836 when there is one. */
 bool undo_owner_of_name(const char *base, const char *name, struct undo_owner *out);
 bool undo_is_real_root(int root); /* "/", and not a fixture tree */
 
 /* --- cgroups ----------------------------------------------------------------------------------- */
 
-/* Is the name of a cgroup ("taut-123-1") that of a taut that is dead?  *alive: of one that lives. */
+/* Is the name of a cgroup ("taut-123-1-4026531836") that of a taut that is dead?  *alive: of one that lives.
+ */
 bool undo_cgroup_of_dead(const struct undo_host *host, const char *name, bool *alive);
 /* Does the path lead into such a cgroup? */
 bool undo_cgroup_left(const struct undo_host *host, const char *path);
