@@ -39,7 +39,8 @@ int net_address_add(int ns, const char *link, const char *address, unsigned pref
 	struct rtnl_addr *row = rtnl_addr_alloc();
 	int index = session_open(&s, ns, e);
 	if (index == 0)
-		index = row ? session_link(link, e) : err_code(e, ENOMEM, "cannot add address %s", address);
+		index = row ? session_link(&s, link, e)
+			    : err_code(e, ENOMEM, "cannot add address %s", address);
 	rc = index;
 	if (index > 0) {
 		rtnl_addr_set_ifindex(row, index);
@@ -152,14 +153,9 @@ static int namespace_allowed(struct err *e)
 {
 	AUTO_CLOSE int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 
-	if (own >= 0 && setns(own, CLONE_NEWNET) == 0)
-		return 0;
-	err_sys(e, "cannot make a network namespace");
-	if (e->code == EPERM) {
-		e->exit = EXIT_REFUSED;
-		err_try(e, "run as root");
-	}
-	return -e->code;
+	if (own < 0)
+		return err_sys(e, "cannot open /proc/thread-self/ns/net");
+	return setns(own, CLONE_NEWNET) == 0 ? 0 : netns_own(e);
 }
 
 int net_namespace_create(struct err *e)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 
 int boot_id(int root, char out[40], struct err *e)
 {
@@ -61,6 +62,23 @@ int state_dir(char *out, size_t size, struct err *e)
 		return rc;
 	}
 	return rc < 0 ? state_without_home(out, size, &why, e) : 0;
+}
+
+#define FILES_LEAST  64 /* namespaces, control streams, taps and QEMU's sockets */
+#define FILES_WANTED 1024
+
+int files_enough(struct err *e)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_WANTED)
+		return 0;
+	limit.rlim_cur = MIN(limit.rlim_max, FILES_WANTED);
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= FILES_LEAST)
+		return 0;
+	err_set(e, EMFILE, "cannot start: at most %llu files may be open at a time, and a trial needs %d",
+		(unsigned long long)limit.rlim_cur, FILES_LEAST);
+	return err_try(e, "ulimit -n %d", FILES_LEAST);
 }
 
 int machine_lock(const char *state, struct err *e)

@@ -140,6 +140,7 @@ int hugepages_idle(int root, uint64_t *out, struct err *e);
 
 /* A new network namespace; returns an fd that keeps it alive.  Its lo is down. */
 int netns_create(struct err *e);
+int netns_own(struct err *e); /* moves this process to a new one, for good */
 /* Enters a network namespace; the returned fd (the one that was left) goes to netns_leave(). */
 int netns_enter(int fd, struct err *e);
 void netns_leave(int *saved_fd); /* asserts that it works: a program in the wrong namespace must not go on */
@@ -179,6 +180,8 @@ int state_dir(char *out, size_t size, struct err *e);
  * or /tmp.  Where there is none yet, the name that would be made, or nothing can be found under. */
 void user_folder(char *out, size_t size);
 int user_folder_make(char *out, size_t size, struct err *e);
+/* A trial holds many files open: raises the limit of this process, or says that it may not. */
+int files_enough(struct err *e);
 /* The lock that only one taut of a machine can hold (for root /run/taut.lock, else STATE/lock; flock), held
  * until the fd is closed; with -EBUSY the message names the holder's PID. */
 int machine_lock(const char *state, struct err *e);
