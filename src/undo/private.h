@@ -26,6 +26,9 @@ int undo_sched_revert(const struct undo_host *host, struct undo_entry *entry, st
 int undo_rttime_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
 int undo_rttime_write(
 	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
+int undo_memory_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
+int undo_memory_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
 int undo_controller_read(
 	const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
 int undo_controller_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e);
