@@ -133,7 +133,10 @@ static void leftovers_warn(void)
 int lock_take(struct err *e)
 {
 	char state[256];
-	int rc = state_dir(state, sizeof(state), e);
+	int rc = files_enough(e);
+
+	if (rc == 0)
+		rc = state_dir(state, sizeof(state), e);
 
 	return rc < 0 ? rc : machine_lock(state, e);
 }
@@ -141,10 +144,10 @@ int lock_take(struct err *e)
 int measuring_open(struct measuring *m, struct common *common, const struct experiment *x, struct err *e)
 {
 	const struct site_options options = {.yes = common->yes, .planning = common->dry_run};
-	int rc = 0;
+	int rc = files_enough(e);
 
 	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */
-	if (!common->dry_run)
+	if (rc == 0 && !common->dry_run)
 		rc = run_prepare(x, say_doing, common, e);
 	progress_line(NULL);
 	if (rc < 0)

@@ -39,7 +39,8 @@ int net_address_add(int ns, const char *link, const char *address, unsigned pref
 	struct rtnl_addr *row = rtnl_addr_alloc();
 	int index = session_open(&s, ns, e);
 	if (index == 0)
-		index = row ? session_link(link, e) : err_code(e, ENOMEM, "cannot add address %s", address);
+		index = row ? session_link(&s, link, e)
+			    : err_code(e, ENOMEM, "cannot add address %s", address);
 	rc = index;
 	if (index > 0) {
 		rtnl_addr_set_ifindex(row, index);
@@ -90,7 +91,9 @@ int net_addresses_each(
 /*
  * Sysctls of a new namespace, by the path that a process inside it sees.  A file may be missing, without IPv6
  * or br_netfilter; then there is nothing to switch off.  bridge-nf-call-*: with br_netfilter loaded they are
- * 1 in every new namespace, and iptables rules of the host could drop packets that taut's bridge forwards.
+ * 1 in every new namespace, and what taut's bridge forwards makes a detour past rules that nobody has made.
+ * No address waits for any of them (IPv6 ones are added with NODAD): where /proc/sys is read-only, as in many
+ * containers, the namespace serves without.
  */
 static const struct {
 	const char *path, *value;
@@ -104,6 +107,30 @@ static const struct {
 	{"/proc/sys/net/bridge/bridge-nf-call-arptables", "0"},
 };
 
+/* Once a process: the next namespace cannot be prepared either. */
+static void say_unprepared(const struct err *why)
+{
+	static bool said;
+
+	if (!said)
+		log_warn("taut's network namespaces keep what the kernel gives them: %s", why->text);
+	said = true;
+}
+
+static int namespace_write(int root, const char *path, const char *value, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int rc = root_exists(root, path) ? root_write(root, path, value, &why) : 0;
+
+	if (rc == -EROFS || rc == -EACCES || rc == -EPERM) {
+		say_unprepared(&why);
+		return 0;
+	}
+	if (rc < 0)
+		*e = why;
+	return rc;
+}
+
 int net_namespace_prepare(int ns, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
@@ -112,8 +139,7 @@ int net_namespace_prepare(int ns, struct err *e)
 	if (saved < 0)
 		return saved;
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(namespace_files); i++)
-		if (root_exists(root, namespace_files[i].path))
-			rc = root_write(root, namespace_files[i].path, namespace_files[i].value, e);
+		rc = namespace_write(root, namespace_files[i].path, namespace_files[i].value, e);
 	netns_leave(&saved);
 	return rc < 0 ? rc : net_link_up(ns, "lo", e);
 }
@@ -127,14 +153,9 @@ static int namespace_allowed(struct err *e)
 {
 	AUTO_CLOSE int own = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 
-	if (own >= 0 && setns(own, CLONE_NEWNET) == 0)
-		return 0;
-	err_sys(e, "cannot make a network namespace");
-	if (e->code == EPERM) {
-		e->exit = EXIT_REFUSED;
-		err_try(e, "run as root");
-	}
-	return -e->code;
+	if (own < 0)
+		return err_sys(e, "cannot open /proc/thread-self/ns/net");
+	return setns(own, CLONE_NEWNET) == 0 ? 0 : netns_own(e);
 }
 
 int net_namespace_create(struct err *e)

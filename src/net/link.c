@@ -26,7 +26,7 @@ static void put_link(struct rtnl_link **link)
 static int link_change_up(struct session *s, const char *name, struct err *e)
 {
 	AUTO_LINK struct rtnl_link *change = rtnl_link_alloc(), *which = rtnl_link_alloc();
-	int index = session_link(name, e);
+	int index = session_link(s, name, e);
 
 	if (index < 0)
 		return index;
@@ -54,7 +54,7 @@ int net_link_set_mtu(int ns, const char *name, unsigned mtu, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	int index = session_link(name, e);
+	int index = session_link(&s, name, e);
 	if (index < 0)
 		return index;
 	if (!change || !which)
@@ -145,8 +145,8 @@ int net_bridge_add(int ns, const char *bridge, const char *port, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	int master = session_link(bridge, e);
-	int slave = master < 0 ? master : session_link(port, e);
+	int master = session_link(&s, bridge, e);
+	int slave = master < 0 ? master : session_link(&s, port, e);
 	if (slave < 0)
 		return slave;
 	rc = rtnl_link_enslave_ifindex(s.sock, master, slave);
@@ -161,7 +161,7 @@ int net_link_mtu(int ns, const char *name, unsigned *mtu, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	int index = session_link(name, e);
+	int index = session_link(&s, name, e);
 	if (index < 0)
 		return index;
 	rc = rtnl_link_get_kernel(s.sock, index, NULL, &link);
@@ -179,7 +179,7 @@ int net_link_delete(int ns, const char *name, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	int index = session_link(name, e);
+	int index = session_link(&s, name, e);
 	if (index < 0)
 		return index;
 	if (!link)

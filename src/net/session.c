@@ -13,6 +13,7 @@
 #include <netlink/errno.h>
 #include <netlink/socket.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 static const struct {
 	int nle, code;
@@ -68,11 +69,15 @@ void session_close(struct session *s)
 	netns_leave(&s->saved_ns);
 }
 
-int session_link(const char *name, struct err *e)
+int session_link(const struct session *s, const char *name, struct err *e)
 {
-	unsigned index = if_nametoindex(name);
+	struct ifreq request = {0};
 
-	return index ? (int)index : err_code(e, ENODEV, "cannot find link %s", name);
+	if (str_copy(request.ifr_name, sizeof(request.ifr_name), name))
+		return err_code(e, ENODEV, "cannot find link %s", name);
+	if (ioctl(nl_socket_get_fd(s->sock), SIOCGIFINDEX, &request) < 0)
+		return err_sys(e, "cannot find link %s", name);
+	return request.ifr_ifindex;
 }
 
 int link_name_check(const char *name, struct err *e)

@@ -18,6 +18,6 @@ void session_close(struct session *s);
 /* err_set() with what libnl returned (a negative NLE_*) as the reason; returns -errno. */
 int session_error(struct err *e, int nle, const char *format, ...) PRINTF(3, 4);
 /* The index of a link in the namespace of the session; -ENODEV. */
-int session_link(const char *name, struct err *e);
+int session_link(const struct session *s, const char *name, struct err *e);
 /* Is this a name that the kernel can take?  -EINVAL. */
 int link_name_check(const char *name, struct err *e);

@@ -7,12 +7,12 @@
 
 static int check_cpu(const struct site *site, const char *what, int64_t cpu, struct err *e)
 {
-	char list[256];
+	cpus ours;
 
-	if (cpu < 0 || CPU_ISSET((size_t)cpu, &site->host.online))
+	undo_cpus(&site->host, &ours);
+	if (cpu < 0 || CPU_ISSET((size_t)cpu, &ours))
 		return 0;
-	return err_usage(e, "cannot pin the %s to CPU %lld: the CPUs of this machine are %s", what,
-		(long long)cpu, cpus_format_list(&site->host.online, list, sizeof(list)));
+	return tune_not_ours(&site->host, e, "cannot pin the %s to CPU %lld", what, (long long)cpu);
 }
 
 /* Once a process: whoever asks for it may know, but will hardly guess how much it costs. */

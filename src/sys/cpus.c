@@ -111,6 +111,38 @@ int cpus_online(int root, cpus *out, struct err *e)
 	return 0;
 }
 
+void cpus_without(cpus *out, const cpus *all, const cpus *less)
+{
+	cpus both;
+
+	CPU_AND(&both, all, less);
+	CPU_XOR(out, all, &both);
+}
+
+void cpus_withheld(int root, const cpus *online, cpus *out)
+{
+	char text[8192];
+	cpus allowed, isolated, common;
+
+	CPU_ZERO(out);
+	if (root_read(root, "/proc/self/status", text, sizeof(text), ERR_IGNORED) < 0)
+		return;
+	char *line = strstr(text, "\nCpus_allowed:");
+	if (!line)
+		return;
+	line += strlen("\nCpus_allowed:");
+	line[strcspn(line, "\n")] = 0;
+	if (cpus_parse_mask(str_trim(line), &allowed))
+		return;
+	if (root_read(root, "/sys/devices/system/cpu/isolated", text, sizeof(text), ERR_IGNORED) < 0 ||
+		cpus_parse_list(text, &isolated))
+		CPU_ZERO(&isolated);
+	cpus_without(&common, online, &isolated);
+	CPU_AND(&allowed, &allowed, online);
+	if (!CPU_EQUAL(&allowed, &common))
+		cpus_without(out, online, &allowed);
+}
+
 int cpus_first(const cpus *set)
 {
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)

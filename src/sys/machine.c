@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 
 int boot_id(int root, char out[40], struct err *e)
 {
@@ -63,16 +64,59 @@ int state_name(char *out, size_t size, struct err *e)
 	return str_copy(out, size, path) < 0 ? err_code(e, ENAMETOOLONG, "cannot name the state folder") : 0;
 }
 
+/* A user without a home that can be written, as services have: what must outlive taut until it is put back.
+ */
+static int state_without_home(char *out, size_t size, const struct err *why, struct err *e)
+{
+	static bool said;
+	char folder[160];
+	int rc = user_folder_make(folder, sizeof(folder), e);
+
+	if (rc < 0)
+		return rc;
+	if (snprintf(out, size, "%s/state", folder) >= (int)size)
+		return err_code(e, ENAMETOOLONG, "cannot name the state folder");
+	if (!said)
+		log_warn("%s; using %s, which does not outlast a reboot (try: TAUT_STATE=FOLDER)", why->text,
+			out);
+	said = true;
+	return dir_make(out, 0700, e);
+}
+
 int state_dir(char *out, size_t size, struct err *e)
 {
+	const char *given = getenv("TAUT_STATE");
+	struct err why = ERR_INIT;
 	char path[1024];
 	int rc = state_name(path, sizeof(path), e);
 
 	if (rc < 0)
 		return rc;
-	if (dir_make(path, 0700, e) < 0)
-		return err_try(e, "another folder in TAUT_STATE");
-	return dir_own(path, "state folder", "TAUT_STATE", out, size, e);
+	if (dir_make(path, 0700, &why) < 0) {
+		if (is_privileged() || (given && *given)) {
+			*e = why;
+			return err_try(e, "another folder in TAUT_STATE");
+		}
+		rc = state_without_home(path, sizeof(path), &why, e);
+	}
+	return rc < 0 ? rc : dir_own(path, "state folder", "TAUT_STATE", out, size, e);
+}
+
+#define FILES_LEAST  64 /* namespaces, control streams, taps and QEMU's sockets */
+#define FILES_WANTED 1024
+
+int files_enough(struct err *e)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_WANTED)
+		return 0;
+	limit.rlim_cur = MIN(limit.rlim_max, FILES_WANTED);
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= FILES_LEAST)
+		return 0;
+	err_set(e, EMFILE, "cannot start: at most %llu files may be open at a time, and a trial needs %d",
+		(unsigned long long)limit.rlim_cur, FILES_LEAST);
+	return err_try(e, "ulimit -n %d", FILES_LEAST);
 }
 
 int machine_lock(const char *state, struct err *e)

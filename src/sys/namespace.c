@@ -9,9 +9,20 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
-#define SELF_NET "/proc/thread-self/ns/net"
+#define SELF_NET     "/proc/thread-self/ns/net"
+#define FIRST_USERNS 0xeffffffdu /* PROC_USER_INIT_INO */
+
+/* The kernel says "no space left on device" where a limit of namespaces is reached. */
+static int unshare_failed(struct err *e, const char *what, const char *limit)
+{
+	if (errno != ENOSPC)
+		return err_sys(e, "cannot make a %s namespace", what);
+	return err_set(e, ENOSPC, "cannot make a %s namespace: the limit in /proc/sys/user/%s is reached",
+		what, limit);
+}
 
 int netns_create(struct err *e)
 {
@@ -20,7 +31,7 @@ int netns_create(struct err *e)
 	if (saved < 0)
 		return err_sys(e, "cannot open %s", SELF_NET);
 	if (unshare(CLONE_NEWNET) < 0)
-		return err_sys(e, "cannot make a network namespace");
+		return unshare_failed(e, "network", "max_net_namespaces");
 	AUTO_CLOSE int made = open(SELF_NET, O_RDONLY | O_CLOEXEC);
 	int code = errno;
 	int back = setns(saved, CLONE_NEWNET);
@@ -28,6 +39,15 @@ int netns_create(struct err *e)
 	if (made < 0)
 		return err_code(e, code, "cannot open the new network namespace");
 	return steal_fd(&made);
+}
+
+int netns_own(struct err *e)
+{
+	if (unshare(CLONE_NEWNET) == 0)
+		return 0;
+	unshare_failed(e, "network", "max_net_namespaces");
+	e->exit = EXIT_REFUSED;
+	return err_try(e, "run as root");
 }
 
 int netns_enter(int fd, struct err *e)
@@ -66,8 +86,8 @@ int userns_enter(struct err *e)
 	char map[64];
 	int rc;
 
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) {
-		err_sys(e, "cannot make a user namespace");
+	if (unshare(CLONE_NEWUSER) < 0) {
+		unshare_failed(e, "user", "max_user_namespaces");
 		e->exit = EXIT_REFUSED;
 		return err_try(e, "run as root, or allow unprivileged user namespaces");
 	}
@@ -78,19 +98,16 @@ int userns_enter(struct err *e)
 	snprintf(map, sizeof(map), "0 %u 1", gid);
 	if (rc == 0)
 		rc = write_self("/proc/self/gid_map", map, e);
-	return rc;
+	return rc == 0 ? netns_own(e) : rc;
 }
 
+/* By the inode that the kernel has given to it for ever.  No fd is needed for that: where there are none
+ * left, root stays root. */
 bool userns_is_first(void)
 {
-	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
-	char text[128];
-	unsigned inside, outside;
-	unsigned long count;
+	struct stat st;
 
-	if (root < 0 || root_read(root, "/proc/self/uid_map", text, sizeof(text), ERR_IGNORED) < 0)
-		return false;
-	return sscanf(text, "%u %u %lu", &inside, &outside, &count) == 3 && count == 4294967295ul;
+	return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == FIRST_USERNS;
 }
 
 bool is_privileged(void)

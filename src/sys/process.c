@@ -57,7 +57,11 @@ char **environment_with(const char *const *more)
 /* Moves fd to a high number, so that the dup2() calls below cannot overwrite it. */
 static int fd_raise(int fd)
 {
-	return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, KEEP_FIRST + SPAWN_KEEP_MAX);
+	int raised = fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, KEEP_FIRST + SPAWN_KEEP_MAX);
+
+	if (fd >= 0 && raised < 0 && errno == EINVAL)
+		errno = EMFILE; /* no number so high is allowed */
+	return raised;
 }
 
 static int fd_place(int fd, int number)
@@ -99,6 +103,8 @@ static int child_prepare(const struct spawn *spawn, pid_t parent)
 	int err = fd_raise(spawn->stderr_fd >= 0 ? spawn->stderr_fd : null);
 	int keep[SPAWN_KEEP_MAX];
 
+	if (null < 0 || in < 0 || out < 0 || err < 0)
+		return -1;
 	for (size_t i = 0; i < spawn->keep_n; i++)
 		if ((keep[i] = fd_raise(spawn->keep[i])) < 0)
 			return -1;
@@ -139,8 +145,12 @@ int child_spawn(struct child *child, const struct spawn *spawn, struct err *e)
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return err_sys(e, "cannot make a pipe");
 	/* The report must survive the dup2() onto number 3. */
-	int report_out = fd_raise(report[1]);
+	int report_out = fd_raise(report[1]), raise_errno = errno;
 	close(report[1]);
+	if (report_out < 0) {
+		close(report[0]);
+		return err_code(e, raise_errno, "cannot run %s", spawn->argv[0]);
+	}
 	pid_t parent = getpid(), pid = fork();
 	if (pid == 0) {
 		if (child_prepare(spawn, parent) == 0)
@@ -154,7 +164,8 @@ int child_spawn(struct child *child, const struct spawn *spawn, struct err *e)
 	close(report_out);
 	if (pid < 0) {
 		close(report[0]);
-		return err_code(e, saved, "cannot fork");
+		err_code(e, saved, "cannot fork");
+		return saved == EAGAIN ? err_try(e, "raise pids.max of this cgroup, or ulimit -u") : -saved;
 	}
 	ssize_t n;
 	do

@@ -135,7 +135,13 @@ int cpus_parse_mask(const char *text, cpus *out); /* "ff,ffffffff" */
 char *cpus_format_list(const cpus *set, char *out, size_t size);
 char *cpus_format_mask(const cpus *set, char *out, size_t size); /* as /proc/irq writes it */
 int cpus_online(int root, cpus *out, struct err *e);
-int cpus_first(const cpus *set); /* -1 for the empty set */
+/*
+ * Those of the online CPUs that this process may not use, by its cpuset or its affinity.  CPUs that the boot
+ * argument isolcpus keeps free are in nobody's affinity, and withheld from nobody who has all others.
+ */
+void cpus_withheld(int root, const cpus *online, cpus *out);
+void cpus_without(cpus *out, const cpus *all, const cpus *less); /* out may be one of the others */
+int cpus_first(const cpus *set);                                 /* -1 for the empty set */
 
 /* --- tasks ------------------------------------------------------------------------------------- */
 
@@ -169,6 +175,7 @@ int hugepages_idle(int root, uint64_t *out, struct err *e);
 
 /* A new network namespace; returns an fd that keeps it alive.  Its lo is down. */
 int netns_create(struct err *e);
+int netns_own(struct err *e); /* moves this process to a new one, for good */
 /* Enters a network namespace; the returned fd (the one that was left) goes to netns_leave(). */
 int netns_enter(int fd, struct err *e);
 void netns_leave(int *saved_fd); /* asserts that it works: a program in the wrong namespace must not go on */
@@ -209,6 +216,12 @@ int boot_id(int root, char out[40], struct err *e);
 int state_dir(char *out, size_t size, struct err *e);
 /* Only its path. */
 int state_name(char *out, size_t size, struct err *e);
+/* For a user who is not root: a folder of his own that lasts until the next boot at most, in $XDG_RUNTIME_DIR
+ * or /tmp.  Where there is none yet, the name that would be made, or nothing can be found under. */
+void user_folder(char *out, size_t size);
+int user_folder_make(char *out, size_t size, struct err *e);
+/* A trial holds many files open: raises the limit of this process, or says that it may not. */
+int files_enough(struct err *e);
 /* The lock that only one taut of a machine can hold (for root /run/taut.lock, else STATE/lock; flock), held
  * until the fd is closed; with -EBUSY the message names the holder's PID. */
 int machine_lock(const char *state, struct err *e);

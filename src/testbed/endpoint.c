@@ -23,6 +23,7 @@
 
 #define SAID_BYTES  65536
 #define WORDS_BYTES 320
+#define WORDS_READ  4096
 
 /* --- the program ------------------------------------------------------------------------------- */
 
@@ -226,15 +227,29 @@ static char *log_message(char *line)
 	return message;
 }
 
+/* Of structured lines: what the program went on after. */
+static bool is_minor(const char *line)
+{
+	return strstr(line, "level=warning") || strstr(line, "level=info") || strstr(line, "level=debug");
+}
+
+/* The first line is the cause: what follows it may be a dump of registers, or the end of somebody else. */
 const char *endpoint_words(const struct endpoint *ep, char *out, size_t size)
 {
+	char text[WORDS_READ];
 	off_t end = lseek(ep->said, 0, SEEK_CUR); /* shared with the writers */
-	off_t from = end > (off_t)size - 1 ? end - (off_t)size + 1 : 0;
-	ssize_t n = end > 0 ? pread(ep->said, out, (size_t)(end - from), from) : 0;
+	ssize_t n = end > 0 ? pread(ep->said, text, MIN((size_t)end, sizeof(text) - 1), 0) : 0;
+	char *first = NULL;
 
-	out[n > 0 ? n : 0] = 0;
-	char *line = str_trim(out), *newline = strrchr(line, '\n');
-	return str_printable(log_message(newline ? newline + 1 : line));
+	text[n > 0 ? n : 0] = 0;
+	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save)) {
+		first = !first || (is_minor(first) && !is_minor(line)) ? line : first;
+		if (!is_minor(first))
+			break;
+	}
+	snprintf(out, size, "%s", first ? log_message(str_trim(first)) : "");
+	return str_printable(out);
 }
 
 void endpoint_report(struct endpoint *ep, struct buf *out)

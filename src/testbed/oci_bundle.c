@@ -142,7 +142,7 @@ int oci_bundle_write(const struct target *t, struct err *e)
 		return err_sys(e, "cannot make %s", rootfs);
 	json_t *config = config_make(t);
 	if (!config || json_dump_file(config, path, JSON_COMPACT) < 0)
-		rc = err_set(e, EIO, "cannot write %s", path);
+		rc = err_sys(e, "cannot write %s", path);
 	json_decref(config);
 	return rc;
 }

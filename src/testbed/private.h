@@ -41,7 +41,7 @@ int endpoint_wait(struct endpoint *ep, uint64_t deadline_ns, struct err *e);
 int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *subject, struct err *e);
 /* Adds "taut-server: killed by SIGKILL: last words\n" when it has ended or said something. */
 void endpoint_report(struct endpoint *ep, struct buf *out);
-/* The last line of stderr ("" for none), fit for a terminal; may lie anywhere in `out`. */
+/* The first line of stderr that is no mere warning ("" for none), fit for a terminal. */
 const char *endpoint_words(const struct endpoint *ep, char *out, size_t size);
 void endpoint_kill(struct endpoint *ep); /* the agent itself, wherever it lives */
 void endpoint_close(struct endpoint *ep);

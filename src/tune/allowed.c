@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * May this machine be tuned?  Not while containers or virtual machines of others run on it, since tuning
- * takes CPUs from them.  A container is recognised by the cgroups of its processes, a virtual machine by the
- * name of its monitor process, such as QEMU.  Three kinds of process do not count as those of others:
- * processes in a cgroup "/taut-…", descendants of this process, and, when taut itself runs in a container,
- * processes in the same cgroups.  Kernel threads that work for a virtual machine are in its cgroups but are
- * not counted; its monitor process is.
+ * takes CPUs from them.  A process belongs to a container when it is in another PID namespace, or in another
+ * cgroup namespace, or in cgroups with a name that only containers have (there are containers that share the
+ * namespaces of the host).  It belongs to a virtual machine when it holds a file of KVM, or when it has the
+ * name of a monitor such as QEMU, which can also emulate.  Three kinds of process do not count as those of
+ * others: processes in a cgroup "/taut-…", descendants of this process, and, when taut itself runs in a
+ * container, processes in the same cgroups.  Kernel threads that work for a virtual machine are in its
+ * cgroups but are not counted; its monitor process is.
  */
 #include "private.h"
 
@@ -14,15 +16,28 @@
 /* Parts of cgroup paths that only containers and VMs have. */
 static const char *const container_marks[] = {"/docker/", "/docker-", "/libpod-", "/libpod_", "/lxc/",
 	"/lxc.payload", "/kubepods", "/crio-", "/cri-containerd-", "/nerdctl/", "/machine.slice/",
-	"/machine/", "/garden/"};
+	"/machine/", "/garden/", "/k8s.io/", "/buildkit/", "/actions_job/"};
 /* Names of monitor processes as `comm` shows them, at most 15 characters; a '-' at the end means any ending.
  */
 static const char *const monitor_marks[] = {"qemu-system-", "qemu-kvm", "kvm", "firecracker",
 	"cloud-hyperviso", "crosvm", "VBoxHeadless", "VirtualBoxVM", "vmware-vmx"};
 
+/* Namespaces that services of the host have in common with it. */
+static const char *const space_names[] = {"pid", "cgroup"};
+#define SPACES_N ARRAY_LEN(space_names)
+
+enum evidence { NO_EVIDENCE, BY_CGROUP, BY_NAMESPACE, BY_NAME, BY_KVM, EVIDENCE_N };
+static const char *const evidence_words[EVIDENCE_N] = {
+	[BY_CGROUP] = "belongs to a container by its cgroups",
+	[BY_NAMESPACE] = "belongs to a container by its namespaces",
+	[BY_NAME] = "belongs to a virtual machine by its name",
+	[BY_KVM] = "belongs to a virtual machine by its files of KVM",
+};
+
 struct search {
 	const struct undo_host *host;
-	char own[8192];  /* the cgroups of this process */
+	char own[8192];            /* the cgroups of this process */
+	char spaces[SPACES_N][64]; /* its namespaces; "" where they cannot be told */
 	pid_t but;       /* the QEMU of the user's own machine that is to be tuned; 0: there is none */
 	char scope[512]; /* a cgroup that holds `but` and its helper processes only; "" when there is none */
 	size_t found;
@@ -54,21 +69,90 @@ static bool is_foreign(const char *groups, const char *own)
 	return has_mark(groups) && strcmp(groups, own) != 0;
 }
 
-static void read_own(const struct undo_host *host, char *own, size_t size)
+/* "pid:[4026531836]" */
+static void read_space(const struct undo_host *host, const char *pid, const char *name, char out[64])
 {
-	if (root_read(host->root, "/proc/self/cgroup", own, size, ERR_IGNORED) < 0)
-		own[0] = 0;
+	AUTO_FREE char *path = str_format("proc/%s/ns/%s", pid, name);
+	ssize_t n = readlinkat(host->root, path, out, 63);
+
+	out[n > 0 ? n : 0] = 0;
+}
+
+static bool in_other_space(const struct search *search, const char *pid)
+{
+	char space[64];
+
+	for (size_t i = 0; i < SPACES_N; i++) {
+		read_space(search->host, pid, space_names[i], space);
+		if (space[0] && search->spaces[i][0] && strcmp(space, search->spaces[i]) != 0)
+			return true;
+	}
+	return false;
+}
+
+struct holder {
+	const struct undo_host *host;
+	const char *pid;
+};
+
+static int is_kvm_file(const char *name, void *arg)
+{
+	const struct holder *holder = arg;
+	AUTO_FREE char *path = str_format("proc/%s/fd/%s", holder->pid, name);
+	char file[64];
+	ssize_t n = readlinkat(holder->host->root, path, file, sizeof(file) - 1);
+
+	file[n > 0 ? n : 0] = 0;
+	return str_starts(file, "anon_inode:kvm-") || !strcmp(file, "/dev/kvm");
+}
+
+/* The machine itself and its vCPUs are files, whatever the monitor is called. */
+static bool holds_kvm(const struct undo_host *host, const char *pid)
+{
+	AUTO_FREE char *folder = str_format("/proc/%s/fd", pid);
+
+	return root_each(host->root, folder, is_kvm_file, &(struct holder){host, pid}, ERR_IGNORED) > 0;
+}
+
+static struct search search_begin(const struct undo_host *host, pid_t but)
+{
+	struct search search = {.host = host, .but = but};
+
+	if (root_read(host->root, "/proc/self/cgroup", search.own, sizeof(search.own), ERR_IGNORED) < 0)
+		search.own[0] = 0;
+	for (size_t i = 0; i < SPACES_N; i++)
+		read_space(host, "self", space_names[i], search.spaces[i]);
+	return search;
+}
+
+static void read_groups(const struct undo_host *host, const char *pid, char *out, size_t size)
+{
+	AUTO_FREE char *path = str_format("/proc/%s/cgroup", pid);
+
+	if (root_read(host->root, path, out, size, ERR_IGNORED) < 0)
+		out[0] = 0;
+}
+
+static enum evidence evidence_of(
+	const struct search *search, const char *pid, const char *comm, const char *groups)
+{
+	if (is_foreign(groups, search->own))
+		return BY_CGROUP;
+	if (in_other_space(search, pid))
+		return BY_NAMESPACE;
+	if (is_monitor(comm))
+		return BY_NAME;
+	return holds_kvm(search->host, pid) ? BY_KVM : NO_EVIDENCE;
 }
 
 bool tune_is_contained(const struct undo_host *host, pid_t pid)
 {
-	char path[64], groups[8192], own[8192];
+	const struct search search = search_begin(host, 0);
+	AUTO_FREE char *name = str_format("%d", pid);
+	char groups[8192];
 
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	if (root_read(host->root, path, groups, sizeof(groups), ERR_IGNORED) < 0 || !has_mark(groups))
-		return false;
-	read_own(host, own, sizeof(own));
-	return is_foreign(groups, own);
+	read_groups(host, name, groups, sizeof(groups));
+	return !strstr(groups, "/taut-") && (is_foreign(groups, search.own) || in_other_space(&search, name));
 }
 
 /* Is it a descendant of this process, or the process itself? */
@@ -124,28 +208,24 @@ static int look(const char *name, void *arg)
 	snprintf(path, sizeof(path), "/proc/%s/comm", name);
 	if (root_read(search->host->root, path, comm, sizeof(comm), ERR_IGNORED) < 0)
 		return 0;
-	snprintf(path, sizeof(path), "/proc/%s/cgroup", name);
-	if (root_read(search->host->root, path, groups, sizeof(groups), ERR_IGNORED) < 0)
-		groups[0] = 0;
-	bool container = is_foreign(groups, search->own);
-	if ((!container && !is_monitor(comm)) || strstr(groups, "/taut-") ||
-		(search->scope[0] && strstr(groups, search->scope)) ||
+	read_groups(search->host, name, groups, sizeof(groups));
+	enum evidence evidence = evidence_of(search, name, comm, groups);
+	if (!evidence || strstr(groups, "/taut-") || (search->scope[0] && strstr(groups, search->scope)) ||
 		is_descendant(search->host, (pid_t)pid) || is_kernels(search, (pid_t)pid))
 		return 0;
 	if (search->found++ == 0)
-		snprintf(search->first, sizeof(search->first), "process %s (%s) belongs to a %s", name, comm,
-			container ? "container" : "virtual machine");
+		snprintf(search->first, sizeof(search->first), "process %s (%s) %s", name, comm,
+			evidence_words[evidence]);
 	return 0;
 }
 
 int tune_allowed(const struct undo_host *host, pid_t but, bool yes, struct err *e)
 {
-	struct search search = {.host = host, .but = but};
+	struct search search = search_begin(host, but);
 	int rc;
 
 	if (yes)
 		return 0;
-	read_own(host, search.own, sizeof(search.own));
 	read_scope(&search);
 	rc = root_each(host->root, "/proc", look, &search, e);
 	if (rc < 0)

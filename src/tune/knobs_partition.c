@@ -64,7 +64,7 @@ static void want_value(
 static const char *obstacle(const struct planning *p)
 {
 	if (CPU_COUNT(&p->isolated) == 0)
-		return "only one CPU is online";
+		return tune_one_cpu(p->host);
 	return p->host->privileged ? NULL : "needs root";
 }
 

@@ -10,6 +10,7 @@
 #include "private.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 
 /* --- budgets ----------------------------------------------------------------------------------- */
 
@@ -113,6 +114,45 @@ static enum answer endpoint_sched(const struct asked *asked, char *out, size_t s
 	return tune_value_sched(asked, 0, out, size);
 }
 
+/* --- memory ------------------------------------------------------------------------------------ */
+
+#define MEMORY_LEAST (4ull << 20) /* of an end with one flow */
+
+/* An end locks its memory itself, once it has all that it needs; what became of it is read here. */
+static enum answer endpoint_memory(const struct asked *asked, char *out, size_t size)
+{
+	char path[64], text[4096], soft[32] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/limits", asked->thread->pid);
+	const char *line = root_read(asked->p->host->root, path, text, sizeof(text), ERR_IGNORED) < 0
+				   ? NULL
+				   : strstr(text, "Max locked memory");
+	if (line)
+		sscanf(line, "Max locked memory %31s", soft);
+	str_copy(out, size, "locked");
+	if (!strcmp(asked->before, "locked"))
+		return ANSWER_VALUE;
+	snprintf(out, size, "it may lock %s bytes of memory only (ulimit -l)", soft[0] ? soft : "too few");
+	return ANSWER_SKIP;
+}
+
+/* Before there are ends, only a limit that suffices for none can be told. */
+static int plan_memory(struct planning *p, const struct knob *knob, struct err *e)
+{
+	struct knob each = *knob;
+	struct rlimit limit;
+
+	each.expand = EXPAND_PROCESS;
+	if (p->subject && p->subject->threads_n)
+		return tune_knob_expand(p, &each, e);
+	if (p->host->privileged || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur >= MEMORY_LEAST)
+		return 0;
+	undo_entry_stand(undo_entry_add(p->host, p->plan, knob->id, knob->executor, "memory of the ends"),
+		UNDO_SKIPPED, "it may lock %llu bytes of memory only (ulimit -l)",
+		(unsigned long long)limit.rlim_cur);
+	return 0;
+}
+
 static const struct knob rows[] = {
 	{.id = "sched-rt-runtime",
 		.help = "Realtime tasks are not stopped for 50 ms of every second (the realtime throttle).",
@@ -142,6 +182,15 @@ static const struct knob rows[] = {
 		.executor = "task-affinity",
 		EVERY_PROFILE(tune_value_place),
 		.mandatory = true,
+		.anyone = true},
+	{.id = "endpoint-memory",
+		.help = "Both ends lock their memory (mlockall), so that none of it has to be fetched while they measure.",
+		.stage = TUNE_LIVE,
+		.expand = EXPAND_OWN,
+		.roles = ENDPOINTS,
+		.executor = "process-memory",
+		LOW_LATENCY(endpoint_memory),
+		.plan = plan_memory,
 		.anyone = true},
 	{.id = "endpoint-rttime",
 		.help = "The kernel ends a client, a server or a QEMU that spins at a realtime priority for longer than a trial can last.",

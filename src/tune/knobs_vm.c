@@ -35,6 +35,7 @@ static bool may_leave(const struct asked *asked, cpus *out)
 
 	tune_cpuset_of(asked->p->host, asked->thread->tid, &allowed);
 	CPU_AND(out, &allowed, &asked->p->housekeeping);
+	cpus_without(out, out, &asked->p->host->withheld);
 	return CPU_COUNT(out) > 0;
 }
 
@@ -43,7 +44,7 @@ static enum answer emulator_cpu(const struct asked *asked, char *out, size_t siz
 	cpus keep;
 
 	if (CPU_COUNT(&asked->p->isolated) == 0) {
-		str_copy(out, size, "only one CPU is online");
+		str_copy(out, size, tune_one_cpu(asked->p->host));
 		return ANSWER_SKIP;
 	}
 	if (tune_moves_packets(asked) || !may_leave(asked, &keep))

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Which CPUs the measured work gets: those of the setting `isolate`, else all but those of the first core.
- * SMT siblings share the execution units of a core, so both go to the same side of the partition.  Only where
- * there is a single core are its siblings split: an isolated sibling is better than no isolated CPU.
+ * Which CPUs the measured work gets: those of the setting `isolate`, else all but those of the first core, of
+ * the CPUs that taut may use.  All others keep house, also those that are withheld from taut: they are
+ * others'. SMT siblings share the execution units of a core, so both go to the same side of the partition.
+ * Only where there is a single core are its siblings split: an isolated sibling is better than no isolated
+ * CPU.
  */
 #include "private.h"
 
@@ -18,45 +20,62 @@ static void siblings_of(const struct undo_host *host, int cpu, cpus *out)
 	CPU_SET(cpu, out);
 }
 
-static void without(cpus *out, const cpus *all, const cpus *less)
+int tune_not_ours(const struct undo_host *host, struct err *e, const char *format, ...)
 {
-	cpus both;
+	char what[256], online[256], list[256];
+	va_list args;
+	cpus ours;
 
-	CPU_AND(&both, all, less);
-	CPU_XOR(out, all, &both);
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	undo_cpus(host, &ours);
+	cpus_format_list(&host->online, online, sizeof(online));
+	cpus_format_list(&ours, list, sizeof(list));
+	if (CPU_EQUAL(&ours, &host->online))
+		return err_usage(e, "%s: the CPUs of this machine are %s", what, online);
+	return err_usage(e, "%s: of the CPUs of this machine, %s, taut may use %s, by its cpuset or affinity",
+		what, online, list);
+}
+
+const char *tune_one_cpu(const struct undo_host *host)
+{
+	return CPU_COUNT(&host->online) < 2 ? "only one CPU is online"
+					    : "taut may use only one CPU, by its cpuset or affinity";
 }
 
 int tune_partition(
 	const struct undo_host *host, const char *isolate, cpus *isolated, cpus *housekeeping, struct err *e)
 {
-	char online[256];
-	cpus keep, take;
+	char list[256];
+	cpus ours, keep, take;
 
-	cpus_format_list(&host->online, online, sizeof(online));
-	if (CPU_COUNT(&host->online) < 2)
-		return err_set(e, EINVAL, "cannot isolate a CPU: only CPU %s is online", online);
+	undo_cpus(host, &ours);
+	cpus_format_list(&ours, list, sizeof(list));
+	if (CPU_COUNT(&ours) < 2)
+		return err_set(e, EINVAL, "cannot isolate a CPU: %s (%s)", tune_one_cpu(host), list);
 	if (*isolate) {
 		if (cpus_parse_list(isolate, &take) || CPU_COUNT(&take) == 0)
 			return err_usage(
 				e, "cannot isolate '%s': it is not a CPU list such as 2-3,6", isolate);
-		without(&keep, &take, &host->online);
+		cpus_without(&keep, &take, &ours);
 		if (CPU_COUNT(&keep))
-			return err_usage(e, "cannot isolate '%s': online are CPUs %s", isolate, online);
-		without(&keep, &host->online, &take);
+			return tune_not_ours(host, e, "cannot isolate '%s'", isolate);
+		cpus_without(&keep, &ours, &take);
 		if (CPU_COUNT(&keep) == 0)
 			return err_usage(e,
 				"cannot isolate '%s': none of CPUs %s would be left for the system", isolate,
-				online);
+				list);
 	} else {
-		siblings_of(host, cpus_first(&host->online), &keep);
-		CPU_AND(&keep, &keep, &host->online);
-		if (CPU_EQUAL(&keep, &host->online)) {
+		siblings_of(host, cpus_first(&ours), &keep);
+		CPU_AND(&keep, &keep, &ours);
+		if (CPU_EQUAL(&keep, &ours)) {
 			CPU_ZERO(&keep);
-			CPU_SET(cpus_first(&host->online), &keep);
+			CPU_SET(cpus_first(&ours), &keep);
 		}
-		without(&take, &host->online, &keep);
+		cpus_without(&take, &ours, &keep);
 	}
 	*isolated = take;
-	*housekeeping = keep;
+	cpus_without(housekeeping, &host->online, &take);
 	return 0;
 }

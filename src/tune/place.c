@@ -76,9 +76,11 @@ bool tune_moves_packets(const struct asked *asked)
 bool tune_vcpus_share(const struct planning *p)
 {
 	size_t vcpus = count_role(p, ROLE_VCPU);
-	const cpus *set = CPU_COUNT(&p->isolated) ? &p->isolated : &p->host->online;
+	cpus set = p->isolated;
 
-	return vcpus > 1 && (p->tuning->server_cpu >= 0 || vcpus > (size_t)CPU_COUNT(set));
+	if (CPU_COUNT(&set) == 0)
+		undo_cpus(p->host, &set);
+	return vcpus > 1 && (p->tuning->server_cpu >= 0 || vcpus > (size_t)CPU_COUNT(&set));
 }
 
 /* The CPU that the settings or the profile want for a thread; −1 when no CPU is isolated. */
@@ -118,7 +120,7 @@ enum answer tune_value_place(const struct asked *asked, char *out, size_t size)
 	if (!placed && !profile_rows[p->profile].isolates)
 		return ANSWER_NONE;
 	if (cpu < 0) {
-		str_copy(out, size, "only one CPU is online");
+		str_copy(out, size, tune_one_cpu(p->host));
 		return ANSWER_SKIP;
 	}
 	if (!endpoint)

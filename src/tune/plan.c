@@ -283,17 +283,18 @@ static int expand_row(const struct knob *knob, void *arg)
 
 static int check_cpu(const struct undo_host *host, const char *key, int64_t cpu, struct err *e)
 {
-	char online[256];
+	cpus ours;
 
-	if (cpu < 0 || (cpu < CPU_SETSIZE && CPU_ISSET((size_t)cpu, &host->online)))
+	undo_cpus(host, &ours);
+	if (cpu < 0 || (cpu < CPU_SETSIZE && CPU_ISSET((size_t)cpu, &ours)))
 		return 0;
-	return err_usage(e, "cannot use %s %lld: online are CPUs %s", key, (long long)cpu,
-		cpus_format_list(&host->online, online, sizeof(online)));
+	return tune_not_ours(host, e, "cannot use %s %lld", key, (long long)cpu);
 }
 
 static int prepare(struct planning *p, struct err *e)
 {
 	const struct tuning *t = p->tuning;
+	cpus ours;
 	int rc;
 
 	p->profile = t->profile;
@@ -301,7 +302,8 @@ static int prepare(struct planning *p, struct err *e)
 		(rc = check_cpu(p->host, "server_cpu", t->server_cpu, e)) < 0)
 		return rc;
 	p->housekeeping = p->host->online;
-	if (!profile_rows[p->profile].isolates || (CPU_COUNT(&p->host->online) == 1 && !*t->isolate))
+	undo_cpus(p->host, &ours);
+	if (!profile_rows[p->profile].isolates || (CPU_COUNT(&ours) == 1 && !*t->isolate))
 		return 0;
 	return tune_partition(p->host, t->isolate, &p->isolated, &p->housekeeping, e);
 }

@@ -128,7 +128,8 @@ bool tune_sched_wanted(const struct planning *p, int *policy, int *priority);
 bool tune_fifo_wanted(const struct planning *p);
 /* Is it a thread that a machine's packets go through: vhost, or QEMU's main loop where there is none? */
 bool tune_moves_packets(const struct asked *asked);
-bool tune_vcpus_share(const struct planning *p); /* has a CPU to carry more than one vCPU? */
+bool tune_vcpus_share(const struct planning *p);        /* has a CPU to carry more than one vCPU? */
+const char *tune_one_cpu(const struct undo_host *host); /* why nothing can be isolated */
 /* The CPUs that a task's cpuset allows; the online ones when that cannot be told. */
 void tune_cpuset_of(const struct undo_host *host, pid_t tid, cpus *out);
 

@@ -29,11 +29,13 @@ struct tune; /* the changes in force that one process has made: a stack of appli
 void tune_knobs_each(void (*fn)(const char *id, const char *help, void *arg), void *arg);
 /*
  * Splits the online CPUs: `isolate` is a list, "" means all but the first core (its SMT siblings with it;
- * where there is only one core, all but its first CPU).  Never takes the last housekeeping CPU: -EINVAL with
- * one CPU, or when the list is all of them, or names one that is not online.
+ * where there is only one core, all but its first CPU) of those that taut may use.  Never takes the last of
+ * these: -EINVAL with one CPU, or when the list is all of them, or names another one.
  */
 int tune_partition(
 	const struct undo_host *host, const char *isolate, cpus *isolated, cpus *housekeeping, struct err *e);
+/* EXIT_USAGE: "WHAT: the CPUs of this machine are 0-3", or which of them taut may use. */
+int tune_not_ours(const struct undo_host *host, struct err *e, const char *format, ...) PRINTF(3, 4);
 /*
  * May this machine be tuned?  EXIT_REFUSED when others' VMs or containers run on it (and !yes); the process
  * `but` (0: none) is the one to be tuned, and no stranger.

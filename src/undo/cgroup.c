@@ -143,6 +143,19 @@ static void controllers_enable(
 	}
 }
 
+/* Who moves to another cpuset gets all CPUs of that, whatever it was started with. */
+static int root_limit(const struct undo_host *host, const char *path, bool cpuset, struct err *e)
+{
+	AUTO_FREE char *file = str_format("%s/%s", path, cpuset_files[0]);
+	char list[4096];
+	cpus ours;
+
+	if (!cpuset || CPU_COUNT(&host->withheld) == 0 || !root_exists(host->root, file))
+		return 0;
+	undo_cpus(host, &ours);
+	return group_write(host, path, cpuset_files[0], cpus_format_list(&ours, list, sizeof(list)), e);
+}
+
 static int root_make(
 	struct undo_groups *g, const struct undo_host *host, size_t i, bool others, struct err *e)
 {
@@ -157,7 +170,8 @@ static int root_make(
 		return rc == -EEXIST ? err_code(e, EEXIST, "cannot make cgroup %s", path) : rc;
 	if (v2) /* goes with the cgroup */
 		group_write(host, path, "cgroup.subtree_control", "+" CONTROLLER, ERR_IGNORED);
-	return g->cpuset_v1[i] ? cpuset_copy(host, g->mounts[i], path, e) : 0;
+	rc = g->cpuset_v1[i] ? cpuset_copy(host, g->mounts[i], path, e) : 0;
+	return rc < 0 ? rc : root_limit(host, path, v2 || g->cpuset_v1[i], e);
 }
 
 static void hierarchy_add(struct undo_groups *g, const char *mount, bool enter, bool cpuset_v1)

@@ -198,3 +198,33 @@ int undo_rttime_write(
 			e, -rc, "cannot limit the realtime run of process %d (%s)", task.tid, task.comm);
 	return 0;
 }
+
+/* "VmLck:	    2524 kB" */
+int undo_memory_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e)
+{
+	char path[64], text[8192];
+	unsigned long locked_kib;
+	struct task task;
+	int rc = task_of(host, entry, &task, e);
+
+	if (rc < 0)
+		return rc;
+	snprintf(path, sizeof(path), "/proc/%d/status", task.tid);
+	rc = root_read(host->root, path, text, sizeof(text), e);
+	if (rc < 0)
+		return rc;
+	const char *line = strstr(text, "\nVmLck:");
+	if (!line || sscanf(line, "\nVmLck: %lu", &locked_kib) != 1)
+		return err_set(e, ENOENT, "cannot read how much memory is locked in %s", path);
+	*out = str_dup(locked_kib ? "locked" : "not locked");
+	return 0;
+}
+
+int undo_memory_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e)
+{
+	(void)host;
+	(void)value;
+	return err_set(
+		e, ENOTSUP, "cannot lock the memory of %s: only the process itself can", entry->object);
+}

@@ -162,6 +162,7 @@ int undo_open(struct undo_host *host, int root, const struct undo_table *const *
 		(rc = cpus_online(root, &made.online, e)) < 0 ||
 		(rc = state_dir(made.state, sizeof(made.state), e)) < 0)
 		return rc;
+	cpus_withheld(root, &made.online, &made.withheld);
 	if (made.privileged && undo_is_real_root(root) && !root_exists(root, DEBUGFS "/sched"))
 		made.debugfs = debugfs_open();
 	*host = made;
@@ -173,6 +174,11 @@ void undo_close(struct undo_host *host)
 	if (host->debugfs >= 0)
 		close(host->debugfs);
 	*host = UNDO_HOST_NONE;
+}
+
+void undo_cpus(const struct undo_host *host, cpus *out)
+{
+	cpus_without(out, &host->online, &host->withheld);
 }
 
 uint64_t undo_ticks_now(const struct undo_host *host)

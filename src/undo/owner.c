@@ -4,12 +4,14 @@
  * given away does not protect what a dead taut left, and a taut in some container is not taken for a dead one
  * of ours.  What cannot be told is alive: the owner may be in another PID namespace, or hidden from us.
  *
- * The owner record is a folder BASE/PID-N that holds the file "owner".  The folder is made before anything
- * that can outlive us and removed after all of it; cgroups and containers carry the same PID-N in their
- * names, and processes the mark itself in their environment.
+ * The owner record is a folder BASE/PID-N-NS that holds the file "owner"; NS is the inode of the PID
+ * namespace, since tauts in several containers may share one cgroup tree and have the same PIDs.  The folder
+ * is made before anything that can outlive us and removed after all of it; cgroups and containers carry the
+ * same PID-N-NS in their names, and processes the mark itself in their environment.  An older taut wrote no
+ * NS: its PID is taken for one of ours.
  *
- * BASE is /run/taut for root, else a folder of the user's own; it must belong to us alone, since what lies
- * there decides what is killed.
+ * BASE is /run/taut for root, else a folder of the user's own (user_folder()); it must belong to us alone,
+ * since what lies there decides what is killed.
  */
 #include "private.h"
 
@@ -70,19 +72,32 @@ bool undo_owner_parse(const char *text, struct undo_owner *out)
 	return true;
 }
 
+/* Of a file that is ours: in a folder of /tmp that somebody else has made there may be anything. */
+static bool read_record(const char *base, const char *name, struct undo_owner *out)
+{
+	AUTO_FREE char *path = str_format("%s/%s/owner", base, name);
+	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+	char text[128];
+	ssize_t n = fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid() ? -1
+									   : read(fd, text, sizeof(text) - 1);
+
+	text[n > 0 ? n : 0] = 0;
+	return n > 0 && undo_owner_parse(text, out);
+}
+
 bool undo_owner_of_name(const char *base, const char *name, struct undo_owner *out)
 {
-	char path[512], text[128];
-	int pid = 0, number = 0, end = 0;
-	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
+	unsigned long long pidns = 0;
+	int pid = 0, number = 0, end = 0, more = 0;
 
 	if (str_starts(name, "taut-"))
 		name += strlen("taut-");
-	if (sscanf(name, "%d-%d%n", &pid, &number, &end) != 2 || name[end] || pid <= 0 || number <= 0)
+	if (sscanf(name, "%d-%d%n-%llu%n", &pid, &number, &end, &pidns, &more) < 2 ||
+		name[more ? more : end] || pid <= 0 || number <= 0)
 		return false;
-	snprintf(path, sizeof(path), "%s/%d-%d/owner", base, pid, number);
-	if (root_read(root, path, text, sizeof(text), ERR_IGNORED) < 0 || !undo_owner_parse(text, out))
-		*out = (struct undo_owner){.pid = pid};
+	if (!read_record(base, name, out))
+		*out = (struct undo_owner){.pid = pid, .pidns = pidns};
 	return true;
 }
 
@@ -136,53 +151,46 @@ bool undo_owner_alive(int root, const struct undo_owner *owner)
 
 /* --- owner records ----------------------------------------------------------------------------- */
 
-/* Our user as the machine knows it, from inside a user namespace too. */
-static unsigned outer_uid(void)
-{
-	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
-	unsigned uid = geteuid(), inside, outside, count;
-	char text[4096];
-
-	if (root_read(root, "/proc/self/uid_map", text, sizeof(text), ERR_IGNORED) < 0)
-		return uid;
-	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if (sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 && uid - inside < count)
-			return outside + (uid - inside);
-	return uid;
-}
-
 void undo_base(char *out, size_t size)
 {
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-
 	if (is_privileged())
 		snprintf(out, size, "/run/taut");
-	else if (runtime && runtime[0] == '/' && strlen(runtime) < size - 8 && access(runtime, W_OK) == 0)
-		snprintf(out, size, "%s/taut", runtime);
 	else
-		snprintf(out, size, "/tmp/taut-%u", outer_uid());
+		user_folder(out, size);
 }
 
-static int base_check(const char *base, struct err *e)
+static int base_make(char *out, size_t size, struct err *e)
 {
 	struct stat st;
 
-	if (lstat(base, &st) < 0)
-		return err_sys(e, "cannot look at %s", base);
+	if (!is_privileged())
+		return user_folder_make(out, size, e);
+	undo_base(out, size);
+	if (dir_make(out, 0700, e) < 0)
+		return -e->code;
+	if (lstat(out, &st) < 0)
+		return err_sys(e, "cannot look at %s", out);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
-		return err_refused(e, "cannot use %s: it is not a folder that only we can write", base);
+		return err_refused(e, "cannot use %s: it is not a folder that only we can write", out);
 	return 0;
 }
 
 /* The first free number; the folder may lose its base to another taut that ends just now, hence the tries. */
 static int folder_make(struct undo_record *record, struct err *e)
 {
-	for (int number = 1, tries = 0; tries < TRIES; tries++) {
-		int rc = dir_make(record->base, 0700, e);
-		if (rc < 0 || (rc = base_check(record->base, e)) < 0)
+	AUTO_CLOSE int root = root_open("/", e);
+	unsigned long long pidns = root < 0 ? 0 : pid_namespace(root);
+
+	for (int number = 1, tries = 0; root >= 0 && tries < TRIES; tries++) {
+		char name[40];
+		int rc = base_make(record->base, sizeof(record->base), e);
+		if (rc < 0)
 			return rc;
-		snprintf(record->id, sizeof(record->id), "taut-%d-%d", getpid(), number);
-		snprintf(record->folder, sizeof(record->folder), "%s/%d-%d", record->base, getpid(), number);
+		int n = snprintf(name, sizeof(name), "%d-%d", getpid(), number);
+		if (pidns)
+			snprintf(name + n, sizeof(name) - (size_t)n, "-%llu", pidns);
+		snprintf(record->id, sizeof(record->id), "taut-%s", name);
+		snprintf(record->folder, sizeof(record->folder), "%s/%s", record->base, name);
 		if (mkdir(record->folder, 0700) == 0)
 			return 0;
 		if (errno == EEXIST)
@@ -190,6 +198,8 @@ static int folder_make(struct undo_record *record, struct err *e)
 		else if (errno != ENOENT)
 			break;
 	}
+	if (root < 0)
+		return root;
 	err_sys(e, "cannot make %s", record->folder);
 	record->folder[0] = 0;
 	return -e->code;
@@ -197,8 +207,8 @@ static int folder_make(struct undo_record *record, struct err *e)
 
 int undo_record_make(struct undo_record *record, struct err *e)
 {
-	undo_base(record->base, sizeof(record->base));
 	int rc = folder_make(record, e);
+
 	if (rc < 0)
 		return rc;
 	AUTO_FREE char *path = str_format("%s/owner", record->folder);
@@ -242,7 +252,7 @@ int undo_folder_remove(const char *folder, struct err *e)
 {
 	struct undo_record record = {0};
 
-	undo_base(record.base, sizeof(record.base));
+	snprintf(record.base, sizeof(record.base), "%.*s", (int)(strrchr(folder, '/') - folder), folder);
 	str_copy(record.folder, sizeof(record.folder), folder);
 	return undo_record_remove(&record, e);
 }

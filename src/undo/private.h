@@ -26,6 +26,9 @@ int undo_sched_revert(const struct undo_host *host, struct undo_entry *entry, st
 int undo_rttime_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
 int undo_rttime_write(
 	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
+int undo_memory_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
+int undo_memory_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
 int undo_controller_read(
 	const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
 int undo_controller_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e);
@@ -67,13 +70,15 @@ void undo_base(char *out, size_t size);
 /* The base itself, and where runtimes keep their state, once nobody has anything there. */
 void undo_base_remove(const char *base);
 bool undo_owner_parse(const char *text, struct undo_owner *out); /* "pid:start:pidns" */
-/* "taut-123-1" or "123-1"; reads the record in BASE/123-1 when there is one. */
+/* "taut-123-1-4026531836" or "123-1-4026531836", from an older taut without the namespace; reads the record
+ * in BASE/123-1-4026531836 when there is one. */
 bool undo_owner_of_name(const char *base, const char *name, struct undo_owner *out);
 bool undo_is_real_root(int root); /* "/", and not a fixture tree */
 
 /* --- cgroups ----------------------------------------------------------------------------------- */
 
-/* Is the name of a cgroup ("taut-123-1") that of a taut that is dead?  *alive: of one that lives. */
+/* Is the name of a cgroup ("taut-123-1-4026531836") that of a taut that is dead?  *alive: of one that lives.
+ */
 bool undo_cgroup_of_dead(const struct undo_host *host, const char *name, bool *alive);
 /* Does the path lead into such a cgroup? */
 bool undo_cgroup_left(const struct undo_host *host, const char *path);

@@ -14,6 +14,7 @@ static const struct undo_row rows[] = {
 	{"task-affinity", FORMAT_LIST, undo_affinity_read, undo_affinity_write, undo_affinity_revert},
 	{"task-sched", FORMAT_TEXT, undo_sched_read, undo_sched_write, undo_sched_revert},
 	{"process-rttime", FORMAT_TEXT, undo_rttime_read, undo_rttime_write, NULL},
+	{"process-memory", FORMAT_TEXT, undo_memory_read, undo_memory_write, NULL},
 	{"cgroup-controller", FORMAT_TEXT, undo_controller_read, undo_file_write, undo_controller_revert},
 	{"cgroup-dir", FORMAT_TEXT, undo_group_read, undo_group_write, undo_group_revert},
 	{"command", FORMAT_TEXT, NULL, undo_command_write, undo_command_revert},

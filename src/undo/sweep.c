@@ -13,6 +13,7 @@
 
 #include <ctype.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #define REMOVE_NS (5 * NS_PER_S)
 
@@ -110,14 +111,22 @@ static void look_at_rows(struct sweep *s, const struct undo_sweep_row *const *ro
 	}
 }
 
+/* What another user's taut has made is for him to remove. */
+static bool is_anothers(const char *path)
+{
+	struct stat st;
+
+	return !is_privileged() && (lstat(path, &st) < 0 || st.st_uid != geteuid());
+}
+
 static int look_at_cgroup(const char *name, void *arg)
 {
 	struct sweep *s = arg;
 	struct err e = ERR_INIT;
 
-	if (!str_starts(name, "taut-") || !is_dead(s, name))
-		return 0;
 	AUTO_FREE char *path = str_format("%s/%s", s->mount, name);
+	if (!str_starts(name, "taut-") || is_anothers(path) || !is_dead(s, name))
+		return 0;
 	AUTO_FREE char *what = str_format("cgroup %s", path);
 	sweep_say(s, s->remove ? undo_cgroup_remove(&s->host, path, true, time_now_ns() + REMOVE_NS, &e) : 0,
 		&e, what);

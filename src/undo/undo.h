@@ -46,6 +46,7 @@ struct undo_host {
 	bool privileged;
 	struct cgroups cgroups;
 	cpus online;
+	cpus withheld; /* of the online ones: taut was started without them (cpus_withheld()) */
 	int debugfs; /* a debugfs of our own, mounted nowhere, where the machine has none; −1: not needed or
 			not allowed */
 	const struct undo_calls *calls;
@@ -62,6 +63,8 @@ struct undo_host {
 int undo_open(struct undo_host *host, int root, const struct undo_table *const *tables, size_t tables_n,
 	struct err *e);
 void undo_close(struct undo_host *host); /* takes UNDO_HOST_NONE */
+/* The CPUs that the measured work may be given: online, and not withheld. */
+void undo_cpus(const struct undo_host *host, cpus *out);
 /* Now, in the unit of struct task.start. */
 uint64_t undo_ticks_now(const struct undo_host *host);
 /* The fd below which *path is looked up, and the path below it: debugfs may have one of its own. */
@@ -249,8 +252,8 @@ const char *undo_mark(void);
 /* The owner record: a folder of our own, in which a file says whose it is. */
 struct undo_record {
 	char base[160];   /* "/run/taut" */
-	char folder[192]; /* "/run/taut/123-1"; "" when there is none */
-	char id[48];      /* "taut-123-1": for the names of what belongs to it */
+	char folder[224]; /* "/run/taut/123-1-4026531836"; "" when there is none */
+	char id[48];      /* "taut-123-1-4026531836": for the names of what belongs to it */
 };
 /* Made before anything else that can outlive us, and removed after all of it. */
 int undo_record_make(struct undo_record *record, struct err *e);
@@ -264,7 +267,7 @@ int undo_folder_remove(const char *folder, struct err *e);
 #define UNDO_GROUPS_MAX 2
 
 struct undo_groups {
-	char root[64];                     /* "/taut-123-1"; "" when this machine or user has none */
+	char root[64]; /* "/taut-123-1-4026531836"; "" when this machine or user has none */
 	char mounts[UNDO_GROUPS_MAX][128]; /* the hierarchies: cpu and cpuset, or the one of v2 */
 	bool cpuset_v1[UNDO_GROUPS_MAX];   /* children start empty there */
 	bool enter[UNDO_GROUPS_MAX];       /* native endpoints go in: it is the hierarchy of cpusets */
@@ -293,7 +296,7 @@ int undo_groups_remove(struct undo_groups *g, const struct undo_host *host, cons
  */
 struct undo_sweep_row {
 	const char *kind; /* "container": for messages */
-	/* Are the names those of owner records ("taut-123-1")?  Then the owner is judged here; else each()
+	/* Are the names those of owner records?  Then the owner is judged here; else each()
 	 * gives only what nobody holds any more. */
 	bool named;
 	/* Calls fn with each; stops at the first non-zero and returns it.  `base`: the folder of all owner

@@ -87,8 +87,8 @@ class _Others:
                                     or any(is_below(pid, p) for p in self.pids))
 
     def own_name(self, path):
-        """A folder, container or cgroup PID-N or taut-PID-N, or what is below one; the folder of all while they live."""
-        parts = (re.fullmatch(r"(?:taut-)?([0-9]+)-[0-9]+", part) for part in path.split("/"))
+        """A folder, container or cgroup PID-N-NS or taut-PID-N-NS, or what is below one; the folder of all while they live."""
+        parts = (re.fullmatch(r"(?:taut-)?([0-9]+)-[0-9]+(?:-[0-9]+)?", part) for part in path.split("/"))
         return any(p and int(p[1]) in self.pids for p in parts) or \
             bool(self.pids) and path in ("/run/taut", "/run/taut/oci")
 

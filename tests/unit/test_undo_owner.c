@@ -54,6 +54,29 @@ static void an_owner_is_known_by_more_than_its_number(void **state)
 	assert_memory_equal(&other, &self, sizeof(self));
 }
 
+/* A taut in a container, whose PID somebody else or nobody has here, and whose record is not to be seen. */
+static void a_name_says_the_namespace_and_an_older_one_is_read_as_ours(void **state)
+{
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
+	struct undo_owner self, other;
+
+	(void)state;
+	undo_owner_self(root, &self);
+	assert_true(undo_owner_of_name("/nowhere", "taut-5000000-2-77", &other));
+	assert_int_equal(other.pid, 5000000);
+	assert_int_equal(other.pidns, 77);
+	assert_true(undo_owner_alive(root, &other));
+	AUTO_FREE char *here = str_format("taut-5000000-2-%llu", (unsigned long long)self.pidns);
+	assert_true(undo_owner_of_name("/nowhere", here, &other));
+	assert_false(undo_owner_alive(root, &other));
+	assert_true(undo_owner_of_name("/nowhere", "taut-5000000-2", &other));
+	assert_int_equal(other.pidns, 0);
+	assert_false(undo_owner_alive(root, &other));
+	static const char *const bad[] = {"taut-5-2-", "taut-5-2-7x", "taut-5", "taut-5-2x", "taut-x-1-2"};
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_false(undo_owner_of_name("/nowhere", bad[i], &other));
+}
+
 static void a_process_that_nobody_has_waited_for_is_dead(void **state)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
@@ -241,6 +264,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_mark_is_read_whole_or_not_at_all),
 		cmocka_unit_test(an_owner_is_known_by_more_than_its_number),
+		cmocka_unit_test(a_name_says_the_namespace_and_an_older_one_is_read_as_ours),
 		cmocka_unit_test(a_process_that_nobody_has_waited_for_is_dead),
 		cmocka_unit_test(controllers_are_off_again_after_a_trial),
 		cmocka_unit_test(controllers_of_a_killed_taut_are_switched_off_by_the_next),
