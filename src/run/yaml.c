@@ -142,6 +142,9 @@ static int take_arm(struct reader *r, const yaml_node_t *key, yaml_node_t *value
 	*arm = (struct arm){.overrides = json_object()};
 	if (str_copy(arm->name, sizeof(arm->name), scalar(key)))
 		return bad(r, key, e, "the name of an arm has at most %zu characters", sizeof(arm->name) - 1);
+	AUTO_FREE char *shown = str_printable(str_dup(arm->name));
+	if (strcmp(shown, arm->name) != 0)
+		return bad(r, key, e, "the name of an arm, '%s', holds what cannot be shown", shown);
 	if (scalar(value) && str_in(scalar(value), "|~|null"))
 		return 0;
 	int rc = want(r, value, YAML_MAPPING_NODE, "an arm", e);
@@ -320,6 +323,7 @@ static int name_cell(struct cell *cell, const json_t *texts, struct err *e)
 	json_object_foreach ((json_t *)(uintptr_t)texts, key, value)
 		if (!str_in(key, "target|runtime|attachment|path|workload|pacing|rate"))
 			buf_add(&b, "/%s=%s", key, json_string_value(value));
+	str_printable(b.data); /* a command may have lines */
 	if (str_copy(cell->name, sizeof(cell->name), b.data))
 		return err_usage(e, "the name of the cell %.60s… is too long", b.data);
 	return 0;
