@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Reads an experiment.  The file is YAML, read with libyaml's document API, since arms have names of the
- * user's own.  Whatever is wrong is said with file:line.
+ * user's own; yaml_check() has looked at it before.  Whatever is wrong is said with file:line.
  *
  * Values are layered: defaults, then the top (`trial:` and any setting), then the cell, then the arm, then
  * --set.  In a cell any setting may be a list; the cell then stands for every combination.  Setting values
  * are texts until setting_set() has seen them, so the file and the command line follow the same rules.
  */
 #include "run.h"
+#include "yaml_check.h"
 
 #include <stdio.h>
 #include <yaml.h>
@@ -395,8 +396,10 @@ int experiment_parse(struct experiment *x, const char *origin, const char *text,
 	struct experiment made = {.blocks = 10};
 	struct reader r = {.origin = origin, .x = &made, .overrides = overrides, .overrides_n = overrides_n};
 	yaml_parser_t parser;
-	int rc;
+	int rc = yaml_check(origin, text, len, e);
 
+	if (rc < 0)
+		return rc;
 	if (!yaml_parser_initialize(&parser))
 		return err_code(e, ENOMEM, "cannot read %s", origin);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
