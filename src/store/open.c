@@ -170,6 +170,10 @@ int store_open(struct store **out, const char *path, struct err *e)
 {
 	if (!path || !*path)
 		return err_usage(e, "cannot open results: no file is named");
+	if (!strcmp(path, ":memory:")) { /* to SQLite no name of a file */
+		err_usage(e, "cannot open results in ':memory:': they are kept in a file");
+		return err_try(e, "--db with the path of a file");
+	}
 	struct store *s = mem_alloc(sizeof(*s));
 	s->path = str_dup(path);
 	int rc = folder_make(path, e);
