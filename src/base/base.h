@@ -172,8 +172,15 @@ int str_copy(char *out, size_t size, const char *text);
 bool str_starts(const char *text, const char *prefix);
 bool str_ends(const char *text, const char *ending);
 bool str_in(const char *text, const char *list); /* is text one of the words of "a|b|c"? */
-char *str_printable(char *text); /* in place: control characters, which drive terminals, become '?' */
-char *str_trim(char *text);      /* in place: without leading and trailing white space */
+/* What of a text is fit for a terminal (printable.c).  In place: what is not, line feeds included, becomes
+ * '?'. */
+char *str_printable(char *text);
+char *str_printable_lines(char *text); /* but line feeds and tabs stay */
+/* How many bytes at the beginning are; *not_shown: the length of the character behind them that is not, 0 at
+ * the end. */
+size_t str_shown(const char *text, size_t len, size_t *not_shown);
+bool str_code_shown(uint32_t code); /* one character, by its number */
+char *str_trim(char *text);         /* in place: without leading and trailing white space */
 /* The closest of `words` (by edit distance, at most 3) to what was typed, or NULL: for "did you mean". */
 /* "a, b or c" with `last` before the last word; malloc'd, "" for none. */
 char *str_list(const char *const *words, size_t n, const char *last);

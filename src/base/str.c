@@ -92,14 +92,6 @@ bool str_in(const char *text, const char *list)
 	return false;
 }
 
-char *str_printable(char *text)
-{
-	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
-			*c = '?';
-	return text;
-}
-
 char *str_trim(char *text)
 {
 	while (isspace((unsigned char)*text))

@@ -12,11 +12,9 @@
 #define LOADER  "/lib64/ld-linux-x86-64.so.2"
 #define LIST_NS (10 * NS_PER_S)
 
-typedef int each_fn(const char *library, void *arg, struct err *e);
-
 /* A line "	libz.so.1 => /lib/libz.so.1 (0x…)" or "	/lib64/ld-….so.2 (0x…)"; that of the vDSO has no path.
  */
-static int each_line(char *line, const char *program, each_fn *fn, void *arg, struct err *e)
+static int each_line(char *line, const char *program, closure_each *fn, void *arg, struct err *e)
 {
 	char *arrow = strstr(line, "=> "), *path = str_trim(arrow ? arrow + 3 : line);
 	char *end = strstr(path, " (0x");
@@ -30,7 +28,18 @@ static int each_line(char *line, const char *program, each_fn *fn, void *arg, st
 	return fn(path, arg, e);
 }
 
-static int each_library(const char *program, each_fn *fn, void *arg, struct err *e)
+int closure_read(char *text, const char *program, closure_each *fn, void *arg, struct err *e)
+{
+	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save)) {
+		int rc = each_line(line, program, fn, arg, e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int each_library(const char *program, closure_each *fn, void *arg, struct err *e)
 {
 	const char *const argv[] = {LOADER, "--list", program, NULL};
 	AUTO_FREE char *text = NULL;
@@ -40,10 +49,8 @@ static int each_library(const char *program, each_fn *fn, void *arg, struct err 
 		return err_wrap(e, "cannot list the libraries of %s", program);
 	if (rc > 0)
 		return 0;
-	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		if ((rc = each_line(line, program, fn, arg, e)) < 0)
-			return rc;
-	return fn(LOADER, arg, e);
+	rc = closure_read(text, program, fn, arg, e);
+	return rc < 0 ? rc : fn(LOADER, arg, e);
 }
 
 static int add_library(const char *library, void *arg, struct err *e)

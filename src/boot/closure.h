@@ -14,6 +14,12 @@
 int closure_add(struct cpio *c, const char *program, struct err *e);
 /* The same, at another path of the image. */
 int closure_add_as(struct cpio *c, const char *program, const char *path, struct err *e);
+/*
+ * Calls fn with every library in what the dynamic loader printed for a program, which is changed; -ENOENT
+ * when it lacks one, and whatever fn returns below 0.
+ */
+typedef int closure_each(const char *library, void *arg, struct err *e);
+int closure_read(char *text, const char *program, closure_each *fn, void *arg, struct err *e);
 /* Adds the cache in which the dynamic loader looks libraries up. */
 void closure_add_loader_cache(struct cpio *c);
 /* Adds name, size and time of a program and of its libraries, on which an image made with it depends. */

@@ -76,7 +76,8 @@ _Noreturn void usage_error(const char *verb, const char *format, ...) PRINTF(2, 
 
 /* --- talking ----------------------------------------------------------------------------------- */
 
-/* One line on stderr. */
+/* One line on stderr; whatever in it is not fit for a terminal is shown as '?'. */
+void say_line(const char *head, const char *format, va_list args);
 void say_note(const char *format, ...) PRINTF(1, 2);
 /* Says an error on stderr; returns its exit code. */
 int say_error(const struct err *e);

@@ -148,10 +148,8 @@ void usage_error(const char *verb, const char *format, ...)
 {
 	va_list args;
 
-	fprintf(stderr, "%s: ", verb);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	say_line(verb, format, args);
 	va_end(args);
-	fprintf(stderr, "\n");
 	exit(EXIT_USAGE);
 }

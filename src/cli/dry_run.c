@@ -5,19 +5,24 @@
  * One trial is an experiment with one cell, one arm and one block, so there is one document, taut.plan/2, for
  * all verbs.  Nobody is asked for leave to carry anything out: where a run would be refused as the machine
  * stands now, the plan says so beside everything else, and the exit status is 0.
+ *
+ * A run may have millions of trials, so the order is that of its first blocks: as many whole blocks as have
+ * ORDER_TRIALS_MAX trials together, and at least one.  The others follow from the seed in the same way.
  */
 #include "cli.h"
 
 #include <stdio.h>
 
+#define ORDER_TRIALS_MAX 1000
+
 /* --- the document ------------------------------------------------------------------------------ */
 
-/* Names of processes may stand in a reason, and need not be UTF-8. */
+/* Names of processes may stand in a reason, and may be anything. */
 static json_t *text_json(const char *text)
 {
-	json_t *made = json_string(text);
+	AUTO_FREE char *clean = str_printable(str_dup(text));
 
-	return made ? made : json_string("?");
+	return json_string(clean);
 }
 
 /* Kernels that would be fetched first, each once. */
@@ -45,27 +50,32 @@ static json_t *cells_json(const struct experiment *x, bool skipped)
 
 	for (size_t c = 0; c < x->cells_n; c++) {
 		const struct cell *cell = &x->cells[c];
-		json_t *settings = json_object();
+		json_t *settings;
 
+		if (cell->skipped != skipped)
+			continue;
+		settings = json_object();
 		for (size_t a = 0; a < x->arms_n; a++)
 			json_object_set_new(settings, x->arms[a].name, settings_json(&cell->settings[a]));
 		json_t *o = json_pack("{s:s, s:o}", "cell", cell->name, "settings", settings);
 		if (skipped)
 			json_object_set_new(o, "reason", text_json(cell->reason));
-		if (cell->skipped == skipped)
-			json_array_append(cells, o);
-		json_decref(o);
+		json_array_append_new(cells, o);
 	}
 	return cells;
 }
 
-static json_t *order_json(const struct experiment *x)
+/* Of the first blocks; *blocks says how many these are, *trials how many trials there are in all. */
+static json_t *order_json(const struct experiment *x, uint64_t *blocks, uint64_t *trials)
 {
 	struct run_step *steps = mem_array(x->cells_n * x->arms_n, sizeof(*steps));
 	json_t *order = json_array();
+	size_t n = run_steps(x, x->seed, 0, steps); /* every block has as many */
 
-	for (uint64_t b = 0; b < x->blocks; b++) {
-		size_t n = run_steps(x, x->seed, b, steps);
+	*trials = n * x->blocks;
+	*blocks = n ? MIN(x->blocks, MAX(ORDER_TRIALS_MAX / n, 1)) : 0;
+	for (uint64_t b = 0; b < *blocks; b++) {
+		run_steps(x, x->seed, b, steps);
 		for (size_t i = 0; i < n; i++)
 			json_array_append_new(
 				order, json_pack("[I, s, s]", (json_int_t)b, x->cells[steps[i].cell].name,
@@ -120,6 +130,7 @@ static int refusal_json(const struct experiment *x, struct site *site, json_t **
 static json_t *document_make(const struct experiment *x, struct site *site, struct err *e)
 {
 	json_t *tuning = json_array(), *refused = NULL, *arms = json_array(), *order;
+	uint64_t blocks, trials;
 
 	if (tuning_json(x, site, tuning, e) < 0 || refusal_json(x, site, &refused, e) < 0) {
 		json_decref(arms);
@@ -128,13 +139,13 @@ static json_t *document_make(const struct experiment *x, struct site *site, stru
 	}
 	for (size_t a = 0; a < x->arms_n; a++)
 		json_array_append_new(arms, json_string(x->arms[a].name));
-	order = order_json(x);
-	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:o, s:o, s:o}", "schema",
+	order = order_json(x, &blocks, &trials);
+	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:o, s:I, s:o, s:o}", "schema",
 		"taut.plan/2", "name", *x->name ? x->name : NULL, "refused", refused, "cells",
 		cells_json(x, false), "skipped", cells_json(x, true), "arms", arms, "seed",
-		(json_int_t)x->seed, "blocks", (json_int_t)x->blocks, "trials",
-		(json_int_t)json_array_size(order), "duration_s", (double)run_estimate_ns(x) / 1e9, "order",
-		order, "tuning", tuning, "fetched_first", lacking(x));
+		(json_int_t)x->seed, "blocks", (json_int_t)x->blocks, "trials", (json_int_t)trials,
+		"duration_s", (double)run_estimate_ns(x) / 1e9, "order", order, "order_blocks",
+		(json_int_t)blocks, "tuning", tuning, "fetched_first", lacking(x));
 }
 
 /* --- as text ----------------------------------------------------------------------------------- */
@@ -173,8 +184,11 @@ static void add_tuning(const json_t *tuning, struct buf *b)
 		"\nHow the CPUs are set apart (cgroup v2 partition, v1 cpuset, affinity) is chosen when the target's cgroup exists;\nplacement and scheduling of the endpoints, and what concerns their links, follow when they exist.\n");
 }
 
-static void add_order(const json_t *order, struct buf *b)
+static void add_order(const json_t *document, struct buf *b)
 {
+	const json_t *order = json_object_get(document, "order");
+	json_int_t more = json_integer_value(json_object_get(document, "blocks")) -
+			  json_integer_value(json_object_get(document, "order_blocks"));
 	const json_t *trial;
 	size_t i;
 	json_int_t block = -1;
@@ -192,6 +206,9 @@ static void add_order(const json_t *order, struct buf *b)
 		cell = this_cell;
 	}
 	buf_add(b, "\n");
+	if (more > 0 && json_array_size(order))
+		buf_add(b, "\n… and %lld more blocks of the same trials, each in an order of its own.\n",
+			(long long)more);
 }
 
 static int say_text(const struct experiment *x, bool drawn, const json_t *document)
@@ -211,7 +228,7 @@ static int say_text(const struct experiment *x, bool drawn, const json_t *docume
 		buf_add(&b, "fetched first: kernel %s\n", json_string_value(item));
 	if (drawn)
 		buf_add(&b, "Without --seed the run draws one; this is the order of seed 1.\n");
-	add_order(json_object_get(document, "order"), &b);
+	add_order(document, &b);
 	add_tuning(json_object_get(document, "tuning"), &b);
 	return say_buf(&b);
 }

@@ -38,9 +38,9 @@ static int unknown_verb(const char *typed)
 		names[i] = verbs[i].name;
 	const char *near = str_closest(typed, names, verbs_n);
 	if (near)
-		fprintf(stderr, "taut: there is no verb '%s' (try: taut %s)\n", typed, near);
+		say_note("there is no verb '%s' (try: taut %s)", typed, near);
 	else
-		fprintf(stderr, "taut: there is no verb '%s' (try: taut --help)\n", typed);
+		say_note("there is no verb '%s' (try: taut --help)", typed);
 	return EXIT_USAGE;
 }
 

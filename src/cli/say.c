@@ -16,12 +16,21 @@ static bool terminal_understands(int fd)
 	return isatty(fd) && term && *term && strcmp(term, "dumb");
 }
 
+static bool colours_wanted(void)
+{
+	const char *no_colour = getenv("NO_COLOR");
+
+	return terminal_understands(STDOUT_FILENO) && !(no_colour && *no_colour);
+}
+
 void progress_line(const char *text)
 {
+	AUTO_FREE char *clean = text ? str_printable(str_dup(text)) : NULL;
+
 	if (!terminal_understands(STDERR_FILENO))
 		return;
 	if (text)
-		fprintf(stderr, "\r\033[K%s", text);
+		fprintf(stderr, "\r\033[K%s", clean);
 	else if (progress_shown)
 		fprintf(stderr, "\r\033[K");
 	fflush(stderr);
@@ -69,22 +78,27 @@ char *say_left(uint64_t ns, char *out, size_t size)
 	return out;
 }
 
+void say_line(const char *head, const char *format, va_list args)
+{
+	char line[4096]; /* what is said last may be that there is no memory */
+
+	vsnprintf(line, sizeof(line), format, args);
+	progress_line(NULL);
+	fprintf(stderr, "%s: %s\n", head, str_printable(line));
+}
+
 void say_note(const char *format, ...)
 {
 	va_list args;
 
-	progress_line(NULL);
-	fprintf(stderr, "taut: ");
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	say_line("taut", format, args);
 	va_end(args);
-	fprintf(stderr, "\n");
 }
 
 static void sink(enum log_level level, const char *line)
 {
-	progress_line(NULL);
-	fprintf(stderr, "taut: %s%s\n", level == LOG_WARN ? "warning: " : "", line);
+	say_note("%s%s", level == LOG_WARN ? "warning: " : "", line);
 }
 
 void say_setup(const struct common *common)
@@ -97,8 +111,7 @@ int say_error(const struct err *e)
 {
 	char text[1100];
 
-	progress_line(NULL);
-	fprintf(stderr, "taut: %s\n", err_string(e, text, sizeof(text)));
+	say_note("%s", err_string(e, text, sizeof(text)));
 	return e->exit != EXIT_DONE ? (int)e->exit : EXIT_FAILED;
 }
 
@@ -109,18 +122,50 @@ int say_end(const struct err *e)
 
 struct report_style say_style(const struct common *common)
 {
-	const char *no_colour = getenv("NO_COLOR");
+	return (struct report_style){.colour = colours_wanted(), .brief = common->quiet};
+}
 
-	return (struct report_style){
-		.colour = terminal_understands(STDOUT_FILENO) && !(no_colour && *no_colour),
-		.brief = common->quiet};
+/* The length of what is not fit for a terminal and stays all the same: tabs, ends of lines, and the colours
+ * of reports; 0: it goes. */
+static size_t stays(const char *text, size_t len, bool colours)
+{
+	size_t n = 2;
+
+	if (*text == '\n' || *text == '\t')
+		return 1;
+	if (*text == '\r' && len > 1 && text[1] == '\n')
+		return 2;
+	if (!colours || *text != '\033' || len < 3 || text[1] != '[')
+		return 0;
+	while (n < len && n < 4 && text[n] >= '0' && text[n] <= '9')
+		n++;
+	return n < len && text[n] == 'm' ? n + 1 : 0;
+}
+
+/* Whatever goes to stdout; what is not taut's own text may be in it. */
+static bool write_clean(const char *data, size_t len)
+{
+	bool colours = colours_wanted(), done = true;
+	size_t skip;
+
+	while (len && done) {
+		size_t n = str_shown(data, len, &skip);
+		size_t kept = skip ? stays(data + n, len - n, colours) : 0;
+		done = fwrite(data, 1, n + kept, stdout) == n + kept;
+		if (skip && !kept && done)
+			done = fputc('?', stdout) != EOF;
+		n += kept ? kept : skip;
+		data += n;
+		len -= n;
+	}
+	return done;
 }
 
 int say_data(const char *data, size_t len)
 {
 	if (isatty(STDOUT_FILENO))
 		progress_line(NULL);
-	if (fwrite(data, 1, len, stdout) == len && fflush(stdout) == 0)
+	if (write_clean(data, len) && fflush(stdout) == 0)
 		return EXIT_DONE;
 	if (errno == EPIPE) {
 		clearerr(stdout);

@@ -27,8 +27,7 @@
 
 /* --- virsh ------------------------------------------------------------------------------------- */
 
-/* The last line that says something, without "error: ", fit for a terminal; in place. */
-static char *last_words(char *text)
+char *domain_words(char *text)
 {
 	char *line = str_trim(text), *feed = strrchr(line, '\n');
 
@@ -66,27 +65,34 @@ int virsh(const char *const *words, uint64_t timeout_ns, char **out, struct err 
 	if (rc < 0)
 		return rc;
 	if (rc > 0)
-		return err_set(e, EREMOTEIO, "libvirt says: %.400s", last_words(said));
+		return err_set(e, EREMOTEIO, "libvirt says: %.400s", domain_words(said));
 	*out = steal_ptr(&said);
 	return 0;
 }
 
-void domain_hypervisor(char *out, size_t size)
+void domain_hypervisor_read(const char *said, char *out, size_t size)
 {
 	static const char key[] = "Running hypervisor: ";
+	const char *line = strstr(said, key);
+
+	if (!line)
+		return;
+	line += strlen(key);
+	snprintf(out, size, "%.*s", (int)strcspn(line, "\n"), line);
+	str_printable(out);
+}
+
+void domain_hypervisor(char *out, size_t size)
+{
 	const char *const words[] = {"version", NULL};
 	AUTO_FREE char *said = NULL;
 
 	str_copy(out, size, "QEMU");
-	if (virsh(words, VIRSH_NS, &said, ERR_IGNORED) < 0 || !said)
-		return;
-	const char *line = strstr(said, key);
-	if (line)
-		snprintf(out, size, "%.*s", (int)strcspn(line + sizeof(key) - 1, "\n"),
-			line + sizeof(key) - 1);
+	if (virsh(words, VIRSH_NS, &said, ERR_IGNORED) == 0 && said)
+		domain_hypervisor_read(said, out, size);
 }
 
-static bool has_line(const char *text, const char *line)
+bool domain_listed(const char *text, const char *line)
 {
 	size_t len = strlen(line);
 
@@ -144,12 +150,12 @@ static int domain_state(const char *name, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	if (has_line(names, name))
+	if (domain_listed(names, name))
 		return domain_is_its_name(name, e);
 	rc = virsh(defined, VIRSH_NS, &all, e);
 	if (rc < 0)
 		return rc;
-	if (!has_line(all, name)) {
+	if (!domain_listed(all, name)) {
 		err_set(e, ENOENT, "there is no domain '%s'", name);
 		return name_running(names, e);
 	}

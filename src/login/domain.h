@@ -29,6 +29,12 @@ int domain_channel(const char *name, const char *channel, char *path, size_t siz
 
 /* --- what is read, for tests ------------------------------------------------------------------- */
 
+/* The last line that says something, without "error: ", fit for a terminal; in place. */
+char *domain_words(char *text);
+/* The hypervisor in what "virsh version" printed; `out` stays where there is none. */
+void domain_hypervisor_read(const char *said, char *out, size_t size);
+/* Is the name a line of the text? */
+bool domain_listed(const char *text, const char *name);
 /* Reads accel, path and mac from a command line of QEMU (words that end with NUL). */
 void domain_command_read(struct domain *d, const char *command, size_t len);
 /* Is it the command line of the domain of that name? */

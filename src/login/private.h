@@ -21,5 +21,9 @@ int login_program(const char *path, char **data, size_t *len, struct err *e);
 char *login_script(size_t program_bytes, const char *rest);
 /* Sends what fits into the stream, and waits a moment when nothing does; how much, 0 for none, -EPIPE. */
 ssize_t login_push(int control, const char *data, size_t len);
+/* The host in what "ssh -G" prints; false: there is none, or it does not fit. */
+bool ssh_host_read(const char *said, char *host, size_t size);
+/* What the guest said to the probe; a login shell may have had something to say before. */
+int ssh_answer_read(const char *said, struct err *e);
 /* -ENOTSUP for a machine ("x86_64") or a kernel ("6.1.0-18-amd64") that the agent does not run on. */
 int login_kernel_check(const char *machine, const char *release, struct err *e);

@@ -33,6 +33,22 @@ static const char *destination(const char *way)
 
 /* --- where it is ------------------------------------------------------------------------------- */
 
+bool ssh_host_read(const char *said, char *host, size_t size)
+{
+	const char *line = strstr(said, "\nhostname ");
+	size_t len;
+
+	if (!line)
+		return false;
+	line += strlen("\nhostname ");
+	len = strcspn(line, "\n");
+	if (!len || len >= size)
+		return false;
+	memcpy(host, line, len);
+	host[len] = 0;
+	return true;
+}
+
 /* What ssh makes of the name: an alias of its configuration may stand for a host. */
 static int ssh_host(const char *way, char *host, size_t size, struct err *e)
 {
@@ -42,11 +58,8 @@ static int ssh_host(const char *way, char *host, size_t size, struct err *e)
 
 	if (rc < 0)
 		return rc;
-	const char *line = strstr(said, "\nhostname ");
-	if (rc > 0 || !line)
+	if (rc > 0 || !ssh_host_read(said, host, size))
 		return err_usage(e, "cannot log in by ssh: ssh does not understand '%s'", destination(way));
-	line += strlen("\nhostname ");
-	snprintf(host, size, "%.*s", (int)strcspn(line, "\n"), line);
 	return 0;
 }
 
@@ -81,12 +94,22 @@ static const char *last_line(char *text)
 
 static const char ask[] = "echo; echo " SENTINEL "; uname -m && uname -r";
 
+int ssh_answer_read(const char *said, struct err *e)
+{
+	const char *answer = strstr(said, "\n" SENTINEL "\n");
+	char machine[64] = "?", release[128] = "?";
+
+	if (answer)
+		sscanf(answer + strlen("\n" SENTINEL "\n"), "%63s %127s", machine, release);
+	return login_kernel_check(str_printable(machine), str_printable(release), e);
+}
+
 static int ssh_probe(const struct settings *s, struct err *e)
 {
 	const char *way = s->login;
 	const char *const argv[] = {SSH_OPTIONS, "--", destination(way), ask, NULL};
 	AUTO_FREE char *said = NULL;
-	char program[512], address[64], machine[64] = "?", release[128] = "?";
+	char program[512], address[64];
 
 	if (!program_find("ssh", program, sizeof(program))) {
 		err_set(e, ENOENT, "no ssh on PATH");
@@ -101,11 +124,7 @@ static int ssh_probe(const struct settings *s, struct err *e)
 		err_set(e, EREMOTEIO, "cannot log in by ssh: %.300s", last_line(said));
 		return err_try(e, "ssh %s true, which must work without a question", destination(way));
 	}
-	/* A login shell may have had something to say before. */
-	const char *answer = strstr(said, "\n" SENTINEL "\n");
-	if (answer)
-		sscanf(answer + strlen("\n" SENTINEL "\n"), "%63s %127s", machine, release);
-	return login_kernel_check(str_printable(machine), str_printable(release), e);
+	return ssh_answer_read(said, e);
 }
 
 /* --- in and out -------------------------------------------------------------------------------- */

@@ -208,10 +208,12 @@ void text_paint(struct buf *out, const struct report_style *style, enum text_col
 	static const char *const codes[TEXT_COLOURS] = {
 		[TEXT_BOLD] = "1", [TEXT_DIM] = "2", [TEXT_GOOD] = "32", [TEXT_BAD] = "31"};
 
-	if (style->colour && codes[colour] && *text)
-		buf_add(out, "\033[%sm%s\033[0m", codes[colour], text);
+	AUTO_FREE char *clean = str_printable(str_dup(text));
+
+	if (style->colour && codes[colour] && *clean)
+		buf_add(out, "\033[%sm%s\033[0m", codes[colour], clean);
 	else
-		buf_add(out, "%s", text);
+		buf_add(out, "%s", clean);
 }
 
 /* Of what is not to be parted: a word, or a number with its unit. */
@@ -233,11 +235,12 @@ static size_t piece_len(const char *text)
 
 void text_wrap(struct buf *out, const char *head, const char *text)
 {
+	AUTO_FREE char *clean = str_printable(str_dup(text));
 	size_t indent = text_width(head), at = indent;
 	bool first = true;
 
 	buf_add(out, "%s", head);
-	while (*text) {
+	for (text = clean; *text;) {
 		size_t len = piece_len(text);
 		AUTO_FREE char *word = str_format("%.*s", (int)len, text);
 		size_t width = text_width(word);
@@ -270,7 +273,7 @@ void text_row(struct text_table *t)
 void text_cell(struct text_table *t, size_t column, enum text_colour colour, const char *text)
 {
 	free(t->rows[t->rows_n - 1][column]);
-	t->rows[t->rows_n - 1][column] = str_dup(text);
+	t->rows[t->rows_n - 1][column] = str_printable(str_dup(text));
 	t->colours[t->rows_n - 1][column] = colour;
 }
 

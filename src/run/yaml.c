@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Reads an experiment.  The file is YAML, read with libyaml's document API, since arms have names of the
- * user's own.  Whatever is wrong is said with file:line.
+ * user's own; yaml_check() has looked at it before.  Whatever is wrong is said with file:line.
  *
  * Values are layered: defaults, then the top (`trial:` and any setting), then the cell, then the arm, then
  * --set.  In a cell any setting may be a list; the cell then stands for every combination.  Setting values
  * are texts until setting_set() has seen them, so the file and the command line follow the same rules.
  */
 #include "run.h"
+#include "yaml_check.h"
 
 #include <stdio.h>
 #include <yaml.h>
@@ -142,6 +143,9 @@ static int take_arm(struct reader *r, const yaml_node_t *key, yaml_node_t *value
 	*arm = (struct arm){.overrides = json_object()};
 	if (str_copy(arm->name, sizeof(arm->name), scalar(key)))
 		return bad(r, key, e, "the name of an arm has at most %zu characters", sizeof(arm->name) - 1);
+	AUTO_FREE char *shown = str_printable(str_dup(arm->name));
+	if (strcmp(shown, arm->name) != 0)
+		return bad(r, key, e, "the name of an arm, '%s', holds what cannot be shown", shown);
 	if (scalar(value) && str_in(scalar(value), "|~|null"))
 		return 0;
 	int rc = want(r, value, YAML_MAPPING_NODE, "an arm", e);
@@ -320,6 +324,7 @@ static int name_cell(struct cell *cell, const json_t *texts, struct err *e)
 	json_object_foreach ((json_t *)(uintptr_t)texts, key, value)
 		if (!str_in(key, "target|runtime|attachment|path|workload|pacing|rate"))
 			buf_add(&b, "/%s=%s", key, json_string_value(value));
+	str_printable(b.data); /* a command may have lines */
 	if (str_copy(cell->name, sizeof(cell->name), b.data))
 		return err_usage(e, "the name of the cell %.60s… is too long", b.data);
 	return 0;
@@ -391,8 +396,10 @@ int experiment_parse(struct experiment *x, const char *origin, const char *text,
 	struct experiment made = {.blocks = 10};
 	struct reader r = {.origin = origin, .x = &made, .overrides = overrides, .overrides_n = overrides_n};
 	yaml_parser_t parser;
-	int rc;
+	int rc = yaml_check(origin, text, len, e);
 
+	if (rc < 0)
+		return rc;
 	if (!yaml_parser_initialize(&parser))
 		return err_code(e, ENOMEM, "cannot read %s", origin);
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);

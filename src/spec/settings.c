@@ -92,9 +92,9 @@ const struct setting_row setting_rows[] = {
 	{"profile", SETTING_WORD, AT(profile), "stock", .form = "NAME",
 		.help = "tuning: stock (nothing is written), low-latency, command"},
 	{"apply", SETTING_WORD, AT(apply), "", .form = "COMMAND",
-		.help = "profile command: the shell command that tunes"},
+		.help = "profile command: the shell command that tunes", .lines = true},
 	{"revert", SETTING_WORD, AT(revert), "", .form = "COMMAND",
-		.help = "profile command: the one that undoes it"},
+		.help = "profile command: the one that undoes it", .lines = true},
 	{"isolate", SETTING_WORD, AT(isolate), "", .form = "CPULIST",
 		.help = "CPUs that a profile isolates; empty: all but the first core"},
 };
@@ -141,10 +141,22 @@ static int parse_bool(const char *text, bool *out)
 	return 0;
 }
 
+/* The word as it can be shown; malloc'd. */
+static char *word_shown(const struct setting_row *row, const char *value)
+{
+	char *copy = str_dup(value);
+
+	return row->lines ? str_printable_lines(copy) : str_printable(copy);
+}
+
 static int set_word(const char **out, const struct setting_row *row, const char *value, struct err *e)
 {
 	if (row->choices && !(*value ? str_in(value, row->choices) : row->choices[0] == '|'))
 		return err_usage(e, "cannot set %s to '%s': it is one of %s", row->key, value, row->form);
+	AUTO_FREE char *shown = word_shown(row, value);
+	if (strcmp(shown, value) != 0)
+		return err_usage(e, "cannot set %s to '%s': where a '?' stands it holds what cannot be shown",
+			row->key, shown);
 	*out = str_keep(value);
 	return 0;
 }
@@ -349,9 +361,10 @@ static bool is_text(const json_t *value)
 /* Without a look at what may be set today. */
 static bool take_as_it_is(struct settings *s, const struct setting_row *row, const json_t *value)
 {
-	if (row->type == SETTING_WORD && is_text(value))
-		*(const char **)member(s, row) = str_keep(json_string_value(value));
-	else if (row->type == SETTING_BOOL && json_is_boolean(value))
+	if (row->type == SETTING_WORD && is_text(value)) {
+		AUTO_FREE char *shown = word_shown(row, json_string_value(value));
+		*(const char **)member(s, row) = str_keep(shown);
+	} else if (row->type == SETTING_BOOL && json_is_boolean(value))
 		*(bool *)member(s, row) = json_is_true(value);
 	else if (row->type != SETTING_WORD && row->type != SETTING_BOOL && json_is_integer(value))
 		*(int64_t *)member(s, row) = json_integer_value(value);

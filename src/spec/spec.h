@@ -58,6 +58,7 @@ struct setting_row {
 	const char *choices;
 	const char *form; /* for help: "N", "TIME", "BYTES" */
 	const char *help;
+	bool lines; /* a word that may have several lines and tabs */
 };
 
 /*

@@ -61,5 +61,5 @@ int db_runs_mend(struct store *store, struct err *e);
 /* document.c: JSON in a column. */
 char *db_json_text(const json_t *value);
 json_t *db_json_column(const struct store *store, sqlite3_stmt *s, int column, struct err *e);
-/* The text of a column into a bounded array: false when it does not fit or is no text. */
+/* The text of a column into a bounded array, fit for a terminal: false when it does not fit or is no text. */
 bool db_text_column(sqlite3_stmt *s, int column, char *out, size_t size);

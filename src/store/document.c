@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "db.h"
 
+#include "wire/wire.h"
+
 char *db_json_text(const json_t *value)
 {
 	char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -10,7 +12,9 @@ char *db_json_text(const json_t *value)
 
 json_t *db_json_column(const struct store *store, sqlite3_stmt *s, int column, struct err *e)
 {
-	const unsigned char *text = sqlite3_column_text(s, column);
+	const unsigned char *stored = sqlite3_column_text(s, column);
+	size_t len = (size_t)sqlite3_column_bytes(s, column);
+	AUTO_FREE char *text = stored ? mem_alloc(len + 1) : NULL;
 	json_error_t why;
 	json_t *value;
 
@@ -18,8 +22,9 @@ json_t *db_json_column(const struct store *store, sqlite3_stmt *s, int column, s
 		db_damaged(store, e, "a document is missing");
 		return NULL;
 	}
-	value = json_loadb((const char *)text, (size_t)sqlite3_column_bytes(s, column),
-		JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	memcpy(text, stored, len);
+	frame_clean(text, len);
+	value = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
 	if (!value)
 		db_damaged(store, e, "a document is no JSON: %s", why.text);
 	return value;
@@ -30,5 +35,8 @@ bool db_text_column(sqlite3_stmt *s, int column, char *out, size_t size)
 	const char *text = (const char *)sqlite3_column_text(s, column);
 
 	out[0] = 0;
-	return text && strlen(text) == (size_t)sqlite3_column_bytes(s, column) && !str_copy(out, size, text);
+	if (!text || strlen(text) != (size_t)sqlite3_column_bytes(s, column) || str_copy(out, size, text))
+		return false;
+	str_printable(out);
+	return true;
 }

@@ -77,17 +77,22 @@ static int way_try(const struct oci_way *way, struct err *e)
 	return rc < 0 ? rc : down;
 }
 
-/* "runc version 1.1.5" → "runc 1.1.5" */
-static void version_read(const struct oci_way *way, char *out, size_t size)
+void oci_version_read(const char *program, const char *said, char *out, size_t size)
+{
+	char number[48];
+
+	if (sscanf(said, "%*s version %40s", number) != 1)
+		str_copy(number, sizeof(number), "of unknown version");
+	snprintf(out, size, "%s %s", program, str_printable(number));
+}
+
+static void version_find(const struct oci_way *way, char *out, size_t size)
 {
 	const char *const argv[] = {way->program, "--version", NULL};
 	AUTO_FREE char *text = NULL;
-	char number[48] = "";
+	int rc = child_run(argv, false, TRIAL_NS, &text, ERR_IGNORED);
 
-	if (child_run(argv, false, TRIAL_NS, &text, ERR_IGNORED) != 0 ||
-		sscanf(text, "%*s version %40s", number) != 1)
-		str_copy(number, sizeof(number), "of unknown version");
-	snprintf(out, size, "%s %s", way->program, number);
+	oci_version_read(way->program, rc == 0 ? text : "", out, size);
 }
 
 struct choice {
@@ -108,7 +113,7 @@ static void choice_make(struct choice *choice)
 			continue;
 		if (way_try(&ways[i], &e) == 0) {
 			choice->way = &ways[i];
-			version_read(&ways[i], choice->version, sizeof(choice->version));
+			version_find(&ways[i], choice->version, sizeof(choice->version));
 			continue;
 		}
 		choice->made = e.code != EINTR && e.code != ETIMEDOUT;

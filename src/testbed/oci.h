@@ -4,5 +4,7 @@
 
 #include "private.h"
 
+/* "runc version 1.1.5" → "runc 1.1.5" */
+void oci_version_read(const char *program, const char *said, char *out, size_t size);
 /* Writes config.json and the empty root file system into the target's folder. */
 int oci_bundle_write(const struct target *t, struct err *e);

@@ -15,6 +15,7 @@ static json_t *field_value(const struct field *f, const void *p)
 	case FIELD_BOOL:
 		return json_boolean(*(const bool *)p);
 	case FIELD_TEXT:
+	case FIELD_LINES:
 		return json_string(p);
 	}
 	return NULL;
@@ -54,11 +55,14 @@ static int field_read(const struct field *f, void *p, const json_t *value, enum 
 		*(bool *)p = json_is_true(value);
 		return 0;
 	case FIELD_TEXT:
+	case FIELD_LINES:
 		if (!json_is_string(value) || json_string_length(value) != strlen(json_string_value(value)))
 			return -EINVAL;
 		if (how == READ_STREAM && json_string_length(value) >= f->size)
 			return -EINVAL;
 		snprintf(p, f->size, "%s", json_string_value(value));
+		if (f->type == FIELD_TEXT)
+			str_printable(p);
 		return 0;
 	}
 	return -EINVAL;
@@ -78,6 +82,7 @@ static void field_default(const struct field *f, void *p)
 		*(bool *)p = false;
 		break;
 	case FIELD_TEXT:
+	case FIELD_LINES:
 		*(char *)p = 0;
 		break;
 	}

@@ -119,9 +119,9 @@ int frame_send(int fd, enum frame_type type, json_t *body, uint64_t deadline_ns,
 	return rc < 0 ? err_code(e, -rc, "cannot send over the control stream") : 0;
 }
 
-static bool control(unsigned c)
+static bool hidden(unsigned c)
 {
-	return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0);
+	return c != '\n' && c != '\t' && c != UINT_MAX && !str_code_shown(c);
 }
 
 /* "001b" → 0x1b; a large number when these are not four hex digits. */
@@ -140,7 +140,7 @@ static unsigned hex4(const char *digits)
 static size_t clean_escape(char *text, size_t len)
 {
 	if (len >= 6 && text[1] == 'u') {
-		if (control(hex4(text + 2)))
+		if (hidden(hex4(text + 2)))
 			memcpy(text + 2, "003f", 4);
 		return 6;
 	}
@@ -151,15 +151,19 @@ static size_t clean_escape(char *text, size_t len)
 
 void frame_clean(char *text, size_t len)
 {
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)text[i];
+	for (size_t i = 0; i < len;) {
+		const char *slash = memchr(text + i, '\\', len - i);
+		size_t run = slash ? (size_t)(slash - (text + i)) : len - i, skip;
 
-		if (c == '\\')
-			i += clean_escape(text + i, len - i) - 1;
-		else if (c == 0x7f)
-			text[i] = '?';
-		else if (c == 0xc2 && i + 1 < len && control((unsigned char)text[i + 1]))
-			memcpy(text + i, "??", 2); /* U+0080 to U+009F */
+		if (!run) {
+			i += clean_escape(text + i, len - i);
+			continue;
+		}
+		i += str_shown(text + i, run, &skip);
+		/* What is no UTF-8, or may stand between values only, is the reader's to refuse. */
+		if (skip > 1 || (skip && text[i] == 0x7f))
+			memset(text + i, '?', skip);
+		i += skip;
 	}
 }
 

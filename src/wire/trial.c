@@ -20,7 +20,7 @@ static const struct field trial_fields[] = {
 	FIELD(FIELD_U64, struct trial_record, interrupts),
 	FIELD(FIELD_U64, struct trial_record, softirqs),
 	FIELD(FIELD_U64, struct trial_record, attribution),
-	FIELD(FIELD_TEXT, struct trial_record, console),
+	FIELD(FIELD_LINES, struct trial_record, console),
 };
 
 static const struct field kernel_fields[] = {

@@ -16,12 +16,19 @@
 
 /* --- plain structs as JSON objects: one row a member ------------------------------------------- */
 
-enum field_type { FIELD_U64, FIELD_I64, FIELD_DOUBLE, FIELD_BOOL, FIELD_TEXT };
+enum field_type {
+	FIELD_U64,
+	FIELD_I64,
+	FIELD_DOUBLE,
+	FIELD_BOOL,
+	FIELD_TEXT, /* one line */
+	FIELD_LINES,
+};
 
 struct field {
 	const char *key;
 	enum field_type type;
-	size_t offset, size; /* size: of the char[] of a FIELD_TEXT */
+	size_t offset, size; /* size: of the char[] of a text */
 };
 #define FIELD(type_, struct_, member)                                                                        \
 	{                                                                                                    \
@@ -69,8 +76,8 @@ int frame_send(int fd, enum frame_type type, json_t *body, uint64_t deadline_ns,
  */
 int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e);
 /*
- * Takes the control characters (escape codes of terminals, not tab and line feed) out of JSON text, in place.
- * Of frames frame_recv() has done it; JSON that came from a machine by another way wants it too.
+ * Takes what is not fit for a terminal (see str_printable(); not tab and line feed) out of JSON text, in
+ * place. Of frames frame_recv() has done it; JSON that came from elsewhere by another way wants it too.
  */
 void frame_clean(char *text, size_t len);
 /* frame_recv() that wants one type; a FRAME_ERROR becomes that error. */

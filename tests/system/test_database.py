@@ -52,6 +52,15 @@ def _():
         refused(taut, "not a database")
 
 
+@test("a database in memory is refused, and no file has that name: exit 2")
+def _():
+    with Taut() as taut:
+        before = sorted(taut.folder.iterdir())
+        for verb in (("list",), ("report",), ("export", "--csv")):
+            taut.run(*verb, "--db", ":memory:", cwd=taut.folder).wants(2, "':memory:'", "kept in a file")
+        check_equal([p.name for p in taut.folder.iterdir() if p not in before], [], "files")
+
+
 @test("a damaged database is an error that names it, never a crash")
 def _():
     with Taut() as taut:

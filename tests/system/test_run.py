@@ -29,7 +29,7 @@ METRICS = {f"latency_{m}" for m in ("median", "mean", "sd", "iqr", "p90", "p99",
 TRIAL = {"pacing", "offered_per_s", "achieved_per_s", "service_ns", "response_ns", "lateness_ns", "lost", "timeouts",
          "reordered", "dead_flows", "retransmits", "cpu_ns", "steal_ns", "context_switches", "worst", "windows",
          "effective_knobs"}
-PLAN = {"schema", "name", "refused", "cells", "skipped", "arms", "seed", "blocks", "trials", "duration_s", "order",
+PLAN = {"schema", "name", "refused", "cells", "skipped", "arms", "seed", "blocks", "trials", "duration_s", "order", "order_blocks",
         "tuning", "fetched_first"}
 
 
@@ -112,6 +112,19 @@ def _():
         check_equal(one["cells"][0]["settings"]["stock"]["rate"], 500, "a trial's settings")
         check_equal(picture.differences(before, picture.take()), [], "differences of the machine")
         check(not (taut.folder / "runs.db").exists(), "a dry run has made a database")
+
+
+@test("a dry run of very many trials says the first blocks, and how many more")
+def _():
+    with Taut() as taut:
+        spec = taut.write("many.yaml", "name: many\nblocks: 1000\nseed: 7\ncells:\n  - {workload: tcp_rr, request: [%s]}\narms:\n%s" %
+                          (", ".join(str(i) for i in range(1, 501)), "".join(f"  a{i}: {{busy_poll: {i}}}\n" for i in range(16))))
+        document = taut.run("run", spec, "--dry-run", "--json").wants(0).json
+        check_equal((document["trials"], document["blocks"], document["order_blocks"]), (8000000, 1000, 1), "trials, blocks")
+        check_equal(len(document["order"]), 8000, "trials of the first block")
+        text = taut.run("run", spec, "--dry-run").wants(0).out
+        check_in("and 999 more blocks", text, "dry run")
+        check(len(text) < 500000, f"{len(text)} bytes of text")
 
 
 @test("the order follows from the seed, and is the order of the run")

@@ -159,6 +159,7 @@ void world_load(struct world *w, const char *text)
 	struct err e = ERR_INIT;
 
 	experiment_free(&w->x);
+	stop_flag = 0; /* which a test before may have raised, and a reader of experiments hears */
 	must(experiment_parse(&w->x, "test", text, strlen(text), NULL, 0, &e), &e);
 }
 

@@ -50,6 +50,13 @@ static const struct {
 	{HEAD CELLS "arms: { a: 5 }\n", "test:3", "an arm must be a mapping"},
 	{HEAD CELLS "arms: { a: { nosuch: 1 } }\n", "test:3", "nosuch"},
 	{HEAD CELLS "arms: { a: {}, b: { target: moon } }\n", "test:2", "arm b"},
+	{HEAD CELLS ARM "---\nname: y\n", "test:4", "a second document"},
+	{HEAD CELLS ARM "...\n---\n", "test:5", "a second document"},
+	{HEAD CELLS "arms: { a: { boot: \"quiet\\0isolcpus=1\" } }\n", "test:3", "NUL"},
+	{HEAD CELLS "arms:\n  \"a\\0b\": {}\n", "test:4", "NUL"},
+	{HEAD CELLS "arms:\n  a: {}\n  # caf\xe9\n", "test:5", "UTF-8"},
+	{HEAD CELLS "arms:\n  a: {}\n  # bell \a\n", "test:5", "control characters"},
+	{HEAD CELLS "arms:\n  \"\\e[2J\": {}\n", "test:4", "cannot be shown"},
 };
 
 static void what_is_wrong_is_said_with_its_line(void **state)
@@ -91,6 +98,38 @@ static void there_may_be_just_so_many_arms_and_cells(void **state)
 }
 
 /* Defaults, the top, the cell, the arm, --set: the later one counts. */
+/* libyaml alone takes a minute for this, and hears no signal. */
+static void deep_nesting_ends_at_once(void **state)
+{
+	AUTO(buf_free) struct buf text = {0};
+	struct experiment x;
+	struct err e = ERR_INIT;
+	uint64_t begin = time_now_ns();
+
+	(void)state;
+	buf_add(&text, HEAD "cells:\n  ");
+	for (int i = 0; i < 100000; i++)
+		buf_put(&text, "[", 1);
+	assert_int_equal(experiment_parse(&x, "test", text.data, text.len, NULL, 0, &e), -EINVAL);
+	if (!strstr(e.text, "test:3: nested more than 64 deep"))
+		fail_msg("'%s'", e.text);
+	uint64_t took = time_now_ns() - begin;
+	if (took > 10 * NS_PER_S)
+		fail_msg("it took %llu ms", (unsigned long long)(took / NS_PER_MS));
+}
+
+static void reading_ends_when_it_is_told_to_stop(void **state)
+{
+	struct experiment x;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	stop_flag = 1;
+	int rc = experiment_parse(&x, "test", HEAD CELLS ARM, strlen(HEAD CELLS ARM), NULL, 0, &e);
+	stop_flag = 0;
+	assert_int_equal(rc, -EINTR);
+}
+
 static void values_are_layered(void **state)
 {
 	static const char text[] =
@@ -209,6 +248,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_wrong_is_said_with_its_line),
 		cmocka_unit_test(there_may_be_just_so_many_arms_and_cells),
+		cmocka_unit_test(deep_nesting_ends_at_once),
+		cmocka_unit_test(reading_ends_when_it_is_told_to_stop),
 		cmocka_unit_test(values_are_layered),
 		cmocka_unit_test(every_built_in_experiment_can_be_read),
 		cmocka_unit_test(a_name_that_is_none_is_answered_with_the_closest),
