@@ -144,6 +144,8 @@ void report_arm_count(const struct report_arm *arm, struct report_counts *out)
 		out->retransmits += t->retransmits;
 		for (int f = 0; f < REPORT_FLAGS_N; f++)
 			out->flag[f] += t->flag[f];
+		if (t->usable)
+			out->stretch[t->stretch]++;
 	}
 }
 

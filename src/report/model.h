@@ -18,6 +18,7 @@
 	ROW(LINE_RATE, "line-rate", "at the line rate: a larger gain could not show")                        \
 	ROW(BIMODAL, "bimodal", "two groups of values: median and SD both mislead")                          \
 	ROW(NOT_STEADY, "not-steady", "still settling when the trial ended")                                 \
+	ROW(CHANGED, "changed", "the level changed inside the trial")                                        \
 	ROW(CAPPED, "capped", "fewer transactions than asked for when the time was up")                      \
 	ROW(RATE_MISSED, "rate-missed", "the schedule was not kept: no verdict")                             \
 	ROW(MIXED, "mixed", "a kernel or an accelerator changed within an arm")
@@ -70,6 +71,7 @@ struct report_trial {
 	char reason[512];          /* what the record says of a trial that failed or was skipped */
 	bool flag[REPORT_FLAGS_N]; /* but line-rate and bimodal, which are of the cell */
 	bool verified;
+	enum stat_stretch stretch; /* is what was measured steady, as far as its windows tell? */
 	uint64_t started_ns, duration_ns, sent, transactions, bytes;
 	uint64_t lost, timeouts, reordered, dead_flows, retransmits;
 	uint64_t client_cpu_ns, server_cpu_ns, system_cpu_ns, steal_ns, context_switches, mtu;
@@ -192,6 +194,7 @@ struct report_counts {
 	size_t trials, usable, verified, failed;
 	uint64_t transactions, sent, lost, timeouts, reordered, dead_flows, retransmits;
 	size_t flag[REPORT_FLAGS_N];
+	size_t stretch[STAT_STRETCHES]; /* of the usable trials */
 };
 void report_arm_count(const struct report_arm *arm, struct report_counts *out);
 

@@ -131,6 +131,7 @@ json_t *report_trial_json(const struct trial_record *r)
 	json_object_set_new(o, "outcome", json_string(outcomes[r->outcome]));
 	json_object_set_new(o, "reason", r->reason[0] ? report_text(r->reason) : json_null());
 	json_object_set_new(o, "verified", json_boolean(r->verified));
+	json_object_set_new(o, "stretch", json_string(stat_stretch_name(t.stretch)));
 	json_object_set_new(o, "started", report_time_json(r->wall_started_ns));
 	json_object_set_new(o, "duration_s", json_real((double)r->duration_ns / 1e9));
 	json_object_set_new(o, "measured_s", json_real(t.stretch_s));

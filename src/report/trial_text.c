@@ -58,7 +58,9 @@ void report_trial_line(const struct trial_record *r, const struct report_place *
 	if (t.lost)
 		buf_add(out, "  lost %s", text_count(t.lost, text, sizeof(text)));
 	buf_add(out, "  %s%s%s%s", verified_word(r, &t), t.flag[REPORT_CAPPED] ? "  capped" : "",
-		t.flag[REPORT_NOT_STEADY] ? "  not steady" : "",
+		t.flag[REPORT_NOT_STEADY] ? "  not steady"
+		: t.flag[REPORT_CHANGED]  ? "  changed"
+					  : "",
 		settings_exact(&r->settings) ? "  exact clock"
 		: t.emulated                 ? "  emulated (tcg)"
 					     : "");
@@ -287,6 +289,10 @@ void report_trial_terminal(const struct trial_record *r, const struct report_sty
 	worst(r, out);
 	struct buf line = {0};
 	buf_add(&line, "configuration %s", r->verified ? "verified" : "NOT VERIFIED");
+	if (t.stretch == STAT_STRETCH_SETTLED)
+		buf_add(&line, " · settled");
+	else if (t.stretch == STAT_STRETCH_SHORT)
+		buf_add(&line, " · too short to tell whether it had settled");
 	for (int f = 0; f < REPORT_FLAGS_N; f++)
 		if (t.flag[f])
 			buf_add(&line, " · %s (%s)", report_flag_rows[f].name, report_flag_rows[f].help);

@@ -121,12 +121,21 @@ static uint64_t digest(const struct trial_record *r)
 	return hash;
 }
 
+static enum stat_stretch stretch(const struct trial_record *r)
+{
+	size_t n;
+	AUTO_FREE double *x = trial_windows(r, &n);
+
+	return r->not_steady ? STAT_STRETCH_SETTLING : stat_stretch(x, n);
+}
+
 static void fill_counts(struct report_trial *t, const struct trial_record *r)
 {
 	const struct endpoint_record *m = trial_measured(r);
 
 	t->outcome = r->outcome;
 	t->verified = r->verified;
+	t->stretch = stretch(r);
 	t->started_ns = r->wall_started_ns;
 	t->duration_ns = r->duration_ns;
 	t->sent = m->sent;
@@ -147,6 +156,7 @@ static void fill_counts(struct report_trial *t, const struct trial_record *r)
 	t->mtu = r->mtu;
 	t->flag[REPORT_CAPPED] = m->capped;
 	t->flag[REPORT_NOT_STEADY] = r->not_steady;
+	t->flag[REPORT_CHANGED] = t->stretch == STAT_STRETCH_CHANGED;
 	t->flag[REPORT_RATE_MISSED] = r->rate_missed;
 }
 

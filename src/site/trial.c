@@ -259,16 +259,12 @@ static int verify(struct session *s, bool *all, struct err *e)
 
 static void judge_steadiness(struct trial_record *r)
 {
-	const struct endpoint_record *m = trial_measured(r);
-	AUTO_FREE double *x = mem_array(m->windows_n, sizeof(*x));
-	size_t n = 0;
-
-	for (size_t i = 0; i < m->windows_n; i++)
-		if (m->receiver || m->windows[i].count)
-			x[n++] = m->receiver ? (double)m->windows[i].bytes : (double)m->windows[i].median_ns;
+	size_t n;
+	AUTO_FREE double *x = trial_windows(r, &n);
 	struct stat_warmup warmup = stat_mser5(x, n);
+
 	r->warmup_more = warmup.cut;
-	r->not_steady = !warmup.steady;
+	r->not_steady = warmup.judged && !warmup.steady;
 }
 
 static void judge_outcome(const struct trial_plan *plan, struct trial_record *r)

@@ -122,6 +122,9 @@ static inline void auto_trial_record(struct trial_record **r)
 }
 /* The end whose figures count: the client for RR, the receiver for streams. */
 const struct endpoint_record *trial_measured(const struct trial_record *r);
+/* What it saw window by window: the median response time, of a stream the bytes received; windows in which
+ * nothing was measured are left out.  malloc'd. */
+double *trial_windows(const struct trial_record *r, size_t *n);
 /* Mean throughput of the measured stretch in bits per second; NaN when it is no stream. */
 double trial_throughput_bps(const struct trial_record *r);
 /*

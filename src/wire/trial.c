@@ -154,6 +154,19 @@ const struct endpoint_record *trial_measured(const struct trial_record *r)
 	return &r->ends[END_CLIENT].record;
 }
 
+double *trial_windows(const struct trial_record *r, size_t *n)
+{
+	const struct endpoint_record *m = trial_measured(r);
+	double *x = mem_array(m->windows_n, sizeof(*x));
+
+	*n = 0;
+	for (size_t i = 0; i < m->windows_n; i++)
+		if (m->receiver || m->windows[i].count)
+			x[(*n)++] =
+				m->receiver ? (double)m->windows[i].bytes : (double)m->windows[i].median_ns;
+	return x;
+}
+
 double trial_throughput_bps(const struct trial_record *r)
 {
 	const struct endpoint_record *m = trial_measured(r);

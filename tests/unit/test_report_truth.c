@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a report claims of its trials beyond their figures: that they had settled, and what was verified. */
+#include "test_report_world.h"
+
+#include <stdio.h>
+
+static const struct shape shape = {10000, 10, 10, 20000, "unknown"};
+
+/* Windows in the client's record: `n` of them, from window `from` on by `factor` larger. */
+static struct trial_record *record_with(
+	const struct settings *s, uint64_t block, size_t n, size_t from, double factor)
+{
+	struct trial_record *r = rr_record(s, &shape, block);
+	struct endpoint_record *c = &r->ends[END_CLIENT].record;
+
+	c->windows_n = n;
+	c->window_length_ns = NS_PER_S / n;
+	for (size_t i = 0; i < n; i++)
+		c->windows[i] = (struct window){.count = 10,
+			.sum_ns = 100000,
+			.max_ns = 20000,
+			.median_ns = (uint64_t)((i >= from ? factor : 1) * 10000) + i * 7919 % 100};
+	return r;
+}
+
+static json_t *arm_of(const struct report *r, const char *arm)
+{
+	json_t *all = report_json(r), *cell = json_array_get(json_object_get(all, "cells"), 0);
+	json_t *found = json_incref(json_object_get(json_object_get(cell, "arms"), arm));
+
+	json_decref(all);
+	return found;
+}
+
+static void a_cell_has_settled_where_that_was_judged_and_nowhere_else(void **state)
+{
+	struct world *w = *state;
+	struct settings arms[2] = {settings_of("tcp_rr", "stock"), settings_of("tcp_rr", "low-latency")};
+	const struct report_style style = {0};
+	struct report *r = NULL;
+	struct buf b = {0};
+
+	run_begin(w, "stretches", 4);
+	int64_t cell = cell_add(w, "container", arms);
+	for (uint64_t i = 0; i < 4; i++) {
+		trial_add(w, cell, "stock", i, record_with(&arms[0], i, i < 3 ? 50 : 400, 400, 1));
+		/* behind the middle, where no cut at the start would help */
+		trial_add(w, cell, "tuned", i, record_with(&arms[1], i, 400, 280, i < 2 ? 1 : 0.7));
+	}
+	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
+	report_terminal(r, &style, &b);
+	reads(&b, "settled in 3 of 8, too short to tell in 3");
+	reads(&b, "changed in 2 of 8 trials (the level changed inside the trial)");
+	says_not(&b, "steady");
+	json_t *arm = arm_of(r, "stock"), *n = json_object_get(arm, "stretches");
+	assert_int_equal(json_integer_value(json_object_get(n, "too_short")), 3);
+	assert_int_equal(json_integer_value(json_object_get(n, "settled")), 1);
+	json_decref(arm);
+	buf_free(&b);
+	report_free(r);
+}
+
+static void where_nothing_was_judged_nothing_is_called_settled(void **state)
+{
+	struct world *w = *state;
+	struct settings arms[2] = {settings_of("tcp_rr", "stock"), settings_of("tcp_rr", "low-latency")};
+	const struct report_style style = {0};
+	struct report *r = NULL;
+	struct buf b = {0};
+
+	run_begin(w, "short", 2);
+	int64_t cell = cell_add(w, "container", arms);
+	for (uint64_t i = 0; i < 2; i++) {
+		trial_add(w, cell, "stock", i, rr_record(&arms[0], &shape, i));
+		trial_add(w, cell, "tuned", i, rr_record(&arms[1], &shape, i));
+	}
+	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
+	report_terminal(r, &style, &b);
+	reads(&b, "whether it had settled: too short to tell in 4 of 4");
+	says_not(&b, "settled in");
+	says_not(&b, "steady");
+	buf_free(&b);
+	report_free(r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_cell_has_settled_where_that_was_judged_and_nowhere_else, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			where_nothing_was_judged_nothing_is_called_settled, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
