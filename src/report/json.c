@@ -139,10 +139,7 @@ static json_t *arm_json(const struct report_cell *cell, const struct report_arm 
 	json_object_set_new(o, "rate_per_s", report_number(arm->figure[STAT_RATE]));
 	json_object_set_new(o, "trial_values", arm_trial_values(arm));
 	json_object_set_new(o, "extremes", arm_extremes(arm));
-	json_object_set_new(o, "knobs",
-		json_pack("{s:I, s:I, s:I, s:s?}", "effective", (json_int_t)arm->knobs.effective, "unchanged",
-			(json_int_t)arm->knobs.unchanged, "skipped", (json_int_t)arm->knobs.skipped, "reason",
-			arm->knobs.reason[0] ? arm->knobs.reason : NULL));
+	json_object_set_new(o, "knobs", report_knobs_json(&arm->knobs));
 	json_object_set_new(o, "boot_ns", report_boot_json(arm->boot_ns));
 	json_object_set_new(o, "identical_trials",
 		settings_exact(&arm->settings) && arm->usable > 1

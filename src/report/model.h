@@ -92,10 +92,30 @@ struct report_worst {
 	bool old_rule; /* named by a rule that named owners it had not seen, see ATTRIBUTION_RULE */
 };
 
-/* How the knobs of an arm stood in its last usable trial. */
+/* In which way CPUs are kept for the measured work. */
+enum report_partition {
+	REPORT_PARTITION_UNKNOWN, /* nobody tried */
+	REPORT_PARTITION_NONE,    /* no way was to be had */
+	REPORT_PARTITION_CGROUP2,
+	REPORT_PARTITION_CGROUP1,
+	REPORT_PARTITION_AFFINITY,
+	REPORT_PARTITIONS
+};
+
+#define REPORT_SKIP_REASONS_MAX   8
+#define REPORT_SKIP_REASONS_SHOWN 3
+
+/* How the knobs of a trial stood; of an arm, in its last usable trial. */
 struct report_knobs {
 	size_t effective, unchanged, skipped;
 	char reason[96]; /* of the first that was skipped */
+	struct report_skip {
+		size_t count;
+		char reason[96];
+	} why[REPORT_SKIP_REASONS_MAX]; /* the most frequent first */
+	size_t why_n;
+	enum report_partition partition;
+	bool pinned; /* threads of ends have CPUs of their own */
 };
 
 struct report_arm {
@@ -180,6 +200,14 @@ size_t report_effects_judged(const struct report_effects *pair);
 
 /* archive.c: why a knob of a record stands as it does, also of a record from before that was written. */
 enum knob_why report_knob_why(const json_t *entry);
+
+/* knobs.c */
+void report_knobs_count(struct report_knobs *knobs, const json_t *entries);
+json_t *report_knobs_json(const struct report_knobs *knobs);
+/* conditions.c: what was read back, and the sentences that say what of it did not hold, `head` before the
+ * first. */
+json_t *report_conditions_json(const struct trial_record *r);
+void report_unverified(const struct trial_record *r, const char *head, struct buf *out);
 
 /* arm.c: what a trial adds to its arm; and what the arm's trials come to. */
 void report_arm_add(

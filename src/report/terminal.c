@@ -188,11 +188,8 @@ static void knobs(const struct report_cell *cell, struct buf *out)
 
 		if (!k->effective && !k->unchanged && !profile_of(&cell->arms[a].settings)->writes)
 			continue;
-		buf_add(&line, "%s%s: %zu knobs effective, %zu as found", line.len ? " · " : "",
-			cell->arms[a].name, k->effective, k->unchanged);
-		if (k->skipped)
-			buf_add(&line, ", %zu skipped (%s%s)", k->skipped, k->reason,
-				k->skipped > 1 ? ", …" : "");
+		buf_add(&line, "%s%s: ", line.len ? " · " : "", cell->arms[a].name);
+		report_knobs_text(k, &line);
 	}
 	if (line.len)
 		text_wrap(out, "  tuning    ", line.data);

@@ -121,8 +121,22 @@ static json_t *ends_json(const struct trial_record *r)
 	return ends;
 }
 
+/* Why not, in words; null when it is verified. */
+static json_t *unverified_json(const struct trial_record *r)
+{
+	struct buf why = {0};
+
+	if (r->verified)
+		return json_null();
+	report_unverified(r, "", &why);
+	json_t *text = report_text(why.len ? why.data : "");
+	buf_free(&why);
+	return text;
+}
+
 json_t *report_trial_json(const struct trial_record *r)
 {
+	struct report_knobs knobs;
 	json_t *o = json_object(), *flags = json_array();
 	struct report_trial t;
 
@@ -149,6 +163,10 @@ json_t *report_trial_json(const struct trial_record *r)
 	json_object_set_new(o, "windows", windows_json(trial_measured(r)));
 	json_object_set_new(
 		o, "effective_knobs", json_is_array(r->knobs) ? json_incref(r->knobs) : json_array());
+	report_knobs_count(&knobs, r->knobs);
+	json_object_set_new(o, "knobs", report_knobs_json(&knobs));
+	json_object_set_new(o, "conditions", report_conditions_json(r));
+	json_object_set_new(o, "not_verified", unverified_json(r));
 	for (int f = 0; f < REPORT_FLAGS_N; f++)
 		if (t.flag[f])
 			json_array_append_new(flags, json_string(report_flag_rows[f].name));

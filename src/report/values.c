@@ -83,6 +83,12 @@ static void fill_usable(struct report_trial *t, const struct trial_record *r, co
 	t->unusable = unusable(t, r, w);
 	t->usable = t->unusable == REPORT_USABLE;
 	str_copy(t->reason, sizeof(t->reason), r->reason);
+	if (t->unusable != REPORT_UNVERIFIED)
+		return;
+	struct buf why = {0};
+	report_unverified(r, ": ", &why);
+	snprintf(t->reason, sizeof(t->reason), "%s", why.len ? why.data : "");
+	buf_free(&why);
 }
 
 char *report_trial_why(const struct report_trial *t, char *out, size_t size)
@@ -101,7 +107,10 @@ char *report_trial_why(const struct report_trial *t, char *out, size_t size)
 		snprintf(out, size, "too few transactions (%llu)", (unsigned long long)t->transactions);
 	else
 		snprintf(out, size, "%s%s", words[t->unusable],
-			t->unusable == REPORT_FAILED || t->unusable == REPORT_SKIPPED ? t->reason : "");
+			t->unusable == REPORT_FAILED || t->unusable == REPORT_SKIPPED ||
+					t->unusable == REPORT_UNVERIFIED
+				? t->reason
+				: "");
 	return out;
 }
 
