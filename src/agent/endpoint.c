@@ -311,6 +311,7 @@ int agent_endpoint(int argc, char **argv)
 {
 	struct agent a = {.prepared_fd = -1, .term = -1};
 	struct err e = ERR_INIT;
+	char was[64];
 
 	if (argc != 2 || !str_in(argv[1], "taut-client|taut-server")) {
 		fprintf(stderr, "taut-agent: endpoint wants a name: taut-client or taut-server\n");
@@ -325,6 +326,8 @@ int agent_endpoint(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	prctl(PR_SET_NAME, argv[1]);
+	/* What cannot be put right is told with the record.  CPUs are inherited on purpose. */
+	sched_reset(was, sizeof(was));
 	/* What a terminal sends is for taut, which then asks for the record. */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGINT, SIG_IGN);

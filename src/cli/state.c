@@ -141,6 +141,19 @@ int lock_take(struct err *e)
 	return rc < 0 ? rc : machine_lock(state, e);
 }
 
+/* Noise, machines and runtimes inherit what taut was started with; they are part of what is measured. */
+static void scheduling_prepare(void)
+{
+	char was[64];
+	bool ordinary = sched_reset(was, sizeof(was));
+
+	if (*was)
+		log_warn("started as %s: %s", was,
+			ordinary
+				? "set back to other, nice 0, for this measurement"
+				: "cannot be set back to other, nice 0; what taut starts inherits it (try: run as root)");
+}
+
 int measuring_open(struct measuring *m, struct common *common, const struct experiment *x, struct err *e)
 {
 	const struct site_options options = {.yes = common->yes, .planning = common->dry_run};
@@ -152,6 +165,8 @@ int measuring_open(struct measuring *m, struct common *common, const struct expe
 	progress_line(NULL);
 	if (rc < 0)
 		return rc;
+	if (!common->dry_run)
+		scheduling_prepare();
 	rc = privilege_prepare(e);
 	if (rc < 0)
 		return rc;

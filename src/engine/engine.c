@@ -133,6 +133,8 @@ void engine_go(struct engine *engine)
 {
 	pthread_mutex_lock(&engine->lock);
 	if (!engine->gone) {
+		for (size_t i = 0; i < engine->flows_n; i++)
+			conditions_begin(&engine->flows[i]);
 		engine->go_ns = time_now_ns() + (engine->open_loop ? GO_LEAD_NS : 0);
 		for (size_t i = 0; i < engine->flows_n; i++)
 			if (engine->flows[i].ring.slots)

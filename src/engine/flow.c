@@ -162,6 +162,7 @@ void flow_collect(const struct flow *f, struct endpoint_record *record)
 	record->capped |= f->capped;
 	collect_thread(&f->main, record);
 	collect_thread(&f->pacer, record);
+	conditions_collect(f, &record->conditions);
 	if (f->recorder && f->engine->row->kind == WORKLOAD_RR)
 		recorder_merge(f->recorder, record);
 	if (!atomic_load(&f->failed))

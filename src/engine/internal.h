@@ -14,6 +14,7 @@
 #include "ring.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 
@@ -42,12 +43,31 @@ struct meter {
 void meter_start(struct meter *m);
 void meter_stop(struct meter *m);
 
+/* How a thread was scheduled, as the kernel says. */
+struct standing {
+	bool known;
+	int policy, priority, nice;
+	cpu_set_t affinity;
+};
+void standing_read(struct standing *s, pid_t tid); /* 0: the caller */
+
+enum { OPTION_NODELAY, OPTION_BUSY_POLL, OPTION_PRIORITY, OPTION_SNDBUF, OPTION_RCVBUF, OPTIONS_N };
+
+/* What a socket was set to. */
+struct options {
+	bool known[OPTIONS_N];
+	int value[OPTIONS_N];
+};
+void options_read(struct options *o, int fd, bool datagrams);
+
 struct thread {
 	struct flow *flow;
 	void (*run)(struct flow *flow);
 	const char *name;
 	bool created;
 	pthread_t id;
+	pid_t tid; /* 0 until it has settled; under engine.lock */
+	struct standing before, after;
 	uint64_t timer_slack_ns; /* as read back */
 	struct meter meter;
 };
@@ -107,6 +127,7 @@ struct flow {
 	unsigned index;
 	int listen_fd; /* TCP server, until its client has come; −1 then */
 	struct thread main, pacer;
+	struct options options_before, options_after;
 	unsigned running; /* threads of this flow that have not finished; under engine.lock */
 	char congestion[16];
 	uint64_t busy_poll_us;
@@ -122,6 +143,10 @@ void flow_clear(struct flow *f);
 int flow_open(struct flow *f, struct err *e);
 /* Adds the figures of the flow to the record of its end; to be called after its threads were joined. */
 void flow_collect(const struct flow *f, struct endpoint_record *record);
+/* Reads the conditions under which the flow begins; under engine.lock. */
+void conditions_begin(struct flow *f);
+/* Adds the flow's; to be called after its threads were joined. */
+void conditions_collect(const struct flow *f, struct conditions *c);
 /* The flow is dead, for this reason.  Only the first reason is kept, and none after engine_stop(). */
 void flow_fail(struct flow *f, const char *format, ...) PRINTF(2, 3);
 /* Hands the flow its data socket; false when the engine stops. */

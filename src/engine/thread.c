@@ -86,6 +86,7 @@ static void settle(struct thread *t)
 	t->timer_slack_ns = (uint64_t)prctl(PR_GET_TIMERSLACK, 0UL, 0UL, 0UL, 0UL);
 	stack_touch();
 	pthread_mutex_lock(&engine->lock);
+	t->tid = gettid();
 	engine->settled++;
 	pthread_cond_broadcast(&engine->changed);
 	pthread_mutex_unlock(&engine->lock);
@@ -108,8 +109,10 @@ static void finish(struct thread *t)
 	pthread_mutex_lock(&engine->lock);
 	bool last_of_flow = --f->running == 0;
 	pthread_mutex_unlock(&engine->lock);
-	if (last_of_flow)
+	if (last_of_flow) {
+		options_read(&f->options_after, f->fd, engine->row->datagrams);
 		flow_close(f);
+	}
 	pthread_mutex_lock(&engine->lock);
 	bool last = --engine->running == 0;
 	pthread_mutex_unlock(&engine->lock);
@@ -133,6 +136,7 @@ static void *thread_main(void *arg)
 		if (!engine_stopping(engine))
 			t->run(f);
 	}
+	standing_read(&t->after, 0);
 	finish(t);
 	return NULL;
 }

@@ -153,7 +153,7 @@ int net_bridge_add(int ns, const char *bridge, const char *port, struct err *e)
 	return rc < 0 ? session_error(e, rc, "cannot put link %s on bridge %s", port, bridge) : 0;
 }
 
-int net_link_mtu(int ns, const char *name, unsigned *mtu, struct err *e)
+int net_link_read(int ns, const char *name, struct net_link *out, struct err *e)
 {
 	AUTO_SESSION struct session s = SESSION_NONE;
 	AUTO_LINK struct rtnl_link *link = NULL;
@@ -167,8 +167,20 @@ int net_link_mtu(int ns, const char *name, unsigned *mtu, struct err *e)
 	rc = rtnl_link_get_kernel(s.sock, index, NULL, &link);
 	if (rc < 0)
 		return session_error(e, rc, "cannot read link %s", name);
-	*mtu = rtnl_link_get_mtu(link);
+	const char *qdisc = rtnl_link_get_qdisc(link);
+	*out = (struct net_link){.mtu = rtnl_link_get_mtu(link)};
+	str_copy(out->qdisc, sizeof(out->qdisc), qdisc ? qdisc : "");
 	return 0;
+}
+
+int net_link_mtu(int ns, const char *name, unsigned *mtu, struct err *e)
+{
+	struct net_link link;
+	int rc = net_link_read(ns, name, &link, e);
+
+	if (rc == 0)
+		*mtu = link.mtu;
+	return rc;
 }
 
 int net_link_delete(int ns, const char *name, struct err *e)

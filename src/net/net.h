@@ -33,6 +33,12 @@ int net_link_set_mtu(int ns, const char *name, unsigned mtu, struct err *e);
 int net_link_up(int ns, const char *name, struct err *e);
 /* "10.0.0.1" with prefix 24, or an IPv6 address (without duplicate address detection). */
 int net_address_add(int ns, const char *link, const char *address, unsigned prefix, struct err *e);
+/* What a link is set to; qdisc: the kind of its root queueing discipline, "noqueue", "mq" …, or "". */
+struct net_link {
+	unsigned mtu;
+	char qdisc[32];
+};
+int net_link_read(int ns, const char *name, struct net_link *out, struct err *e);
 int net_link_mtu(int ns, const char *name, unsigned *mtu, struct err *e);
 /* Calls fn for every link of a namespace; `kind` is "veth", "bridge", … or "" for hardware and lo. */
 int net_links_each(int ns,

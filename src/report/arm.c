@@ -40,27 +40,6 @@ static void add_worst(struct report_arm *arm, const struct worst *w, const struc
 	new->old_rule = old_rule &&strcmp(new->owner, "unknown") != 0;
 }
 
-static void count_knobs(struct report_knobs *knobs, const json_t *entries)
-{
-	const json_t *entry;
-	size_t i;
-
-	*knobs = (struct report_knobs){0};
-	json_array_foreach ((json_t *)(uintptr_t)entries, i, entry) {
-		const char *status = json_string_value(json_object_get(entry, "status"));
-		const char *reason = json_string_value(json_object_get(entry, "reason"));
-
-		knobs->effective += status && !strcmp(status, "effective");
-		knobs->unchanged += status && !strcmp(status, "unchanged");
-		/* One of several ways that was not needed is no loss. */
-		if (!status || strcmp(status, "skipped") || report_knob_why(entry) == KNOB_OTHER_WAY)
-			continue;
-		knobs->skipped++;
-		if (!knobs->reason[0] && reason)
-			snprintf(knobs->reason, sizeof(knobs->reason), "%s", reason);
-	}
-}
-
 void report_arm_add(
 	struct report_arm *arm, const struct store_trial *place, const struct trial_record *record)
 {
@@ -75,7 +54,7 @@ void report_arm_add(
 	if (!t->usable)
 		return;
 	arm->usable++;
-	count_knobs(&arm->knobs, record->knobs);
+	report_knobs_count(&arm->knobs, record->knobs);
 	merge(&arm->service, &m->service, m->has_service);
 	merge(&arm->response, &m->response, m->has_lateness);
 	merge(&arm->lateness, &m->lateness, m->has_lateness);
@@ -144,6 +123,8 @@ void report_arm_count(const struct report_arm *arm, struct report_counts *out)
 		out->retransmits += t->retransmits;
 		for (int f = 0; f < REPORT_FLAGS_N; f++)
 			out->flag[f] += t->flag[f];
+		if (t->usable)
+			out->stretch[t->stretch]++;
 	}
 }
 

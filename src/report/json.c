@@ -115,7 +115,7 @@ static json_t *arm_left_out(const struct report_arm *arm)
 
 static json_t *arm_json(const struct report_cell *cell, const struct report_arm *arm)
 {
-	json_t *o = json_object(), *flags = json_object();
+	json_t *o = json_object(), *flags = json_object(), *stretches = json_object();
 	struct report_counts n;
 
 	report_arm_count(arm, &n);
@@ -139,10 +139,7 @@ static json_t *arm_json(const struct report_cell *cell, const struct report_arm 
 	json_object_set_new(o, "rate_per_s", report_number(arm->figure[STAT_RATE]));
 	json_object_set_new(o, "trial_values", arm_trial_values(arm));
 	json_object_set_new(o, "extremes", arm_extremes(arm));
-	json_object_set_new(o, "knobs",
-		json_pack("{s:I, s:I, s:I, s:s?}", "effective", (json_int_t)arm->knobs.effective, "unchanged",
-			(json_int_t)arm->knobs.unchanged, "skipped", (json_int_t)arm->knobs.skipped, "reason",
-			arm->knobs.reason[0] ? arm->knobs.reason : NULL));
+	json_object_set_new(o, "knobs", report_knobs_json(&arm->knobs));
 	json_object_set_new(o, "boot_ns", report_boot_json(arm->boot_ns));
 	json_object_set_new(o, "identical_trials",
 		settings_exact(&arm->settings) && arm->usable > 1
@@ -154,6 +151,10 @@ static json_t *arm_json(const struct report_cell *cell, const struct report_arm 
 			json_object_set_new(
 				flags, report_flag_rows[f].name, json_integer((json_int_t)n.flag[f]));
 	json_object_set_new(o, "flagged_trials", flags);
+	for (int k = 0; k < STAT_STRETCHES; k++)
+		json_object_set_new(stretches, stat_stretch_name((enum stat_stretch)k),
+			json_integer((json_int_t)n.stretch[k]));
+	json_object_set_new(o, "stretches", stretches);
 	json_object_set_new(o, "bimodal", json_boolean(arm->bimodal));
 	return o;
 }

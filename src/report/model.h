@@ -18,6 +18,7 @@
 	ROW(LINE_RATE, "line-rate", "at the line rate: a larger gain could not show")                        \
 	ROW(BIMODAL, "bimodal", "two groups of values: median and SD both mislead")                          \
 	ROW(NOT_STEADY, "not-steady", "still settling when the trial ended")                                 \
+	ROW(CHANGED, "changed", "the level changed inside the trial")                                        \
 	ROW(CAPPED, "capped", "fewer transactions than asked for when the time was up")                      \
 	ROW(RATE_MISSED, "rate-missed", "the schedule was not kept: no verdict")                             \
 	ROW(MIXED, "mixed", "a kernel or an accelerator changed within an arm")
@@ -70,6 +71,7 @@ struct report_trial {
 	char reason[512];          /* what the record says of a trial that failed or was skipped */
 	bool flag[REPORT_FLAGS_N]; /* but line-rate and bimodal, which are of the cell */
 	bool verified;
+	enum stat_stretch stretch; /* is what was measured steady, as far as its windows tell? */
 	uint64_t started_ns, duration_ns, sent, transactions, bytes;
 	uint64_t lost, timeouts, reordered, dead_flows, retransmits;
 	uint64_t client_cpu_ns, server_cpu_ns, system_cpu_ns, steal_ns, context_switches, mtu;
@@ -90,10 +92,30 @@ struct report_worst {
 	bool old_rule; /* named by a rule that named owners it had not seen, see ATTRIBUTION_RULE */
 };
 
-/* How the knobs of an arm stood in its last usable trial. */
+/* In which way CPUs are kept for the measured work. */
+enum report_partition {
+	REPORT_PARTITION_UNKNOWN, /* nobody tried */
+	REPORT_PARTITION_NONE,    /* no way was to be had */
+	REPORT_PARTITION_CGROUP2,
+	REPORT_PARTITION_CGROUP1,
+	REPORT_PARTITION_AFFINITY,
+	REPORT_PARTITIONS
+};
+
+#define REPORT_SKIP_REASONS_MAX   8
+#define REPORT_SKIP_REASONS_SHOWN 3
+
+/* How the knobs of a trial stood; of an arm, in its last usable trial. */
 struct report_knobs {
 	size_t effective, unchanged, skipped;
 	char reason[96]; /* of the first that was skipped */
+	struct report_skip {
+		size_t count;
+		char reason[96];
+	} why[REPORT_SKIP_REASONS_MAX]; /* the most frequent first */
+	size_t why_n;
+	enum report_partition partition;
+	bool pinned; /* threads of ends have CPUs of their own */
 };
 
 struct report_arm {
@@ -179,6 +201,14 @@ size_t report_effects_judged(const struct report_effects *pair);
 /* archive.c: why a knob of a record stands as it does, also of a record from before that was written. */
 enum knob_why report_knob_why(const json_t *entry);
 
+/* knobs.c */
+void report_knobs_count(struct report_knobs *knobs, const json_t *entries);
+json_t *report_knobs_json(const struct report_knobs *knobs);
+/* conditions.c: what was read back, and the sentences that say what of it did not hold, `head` before the
+ * first. */
+json_t *report_conditions_json(const struct trial_record *r);
+void report_unverified(const struct trial_record *r, const char *head, struct buf *out);
+
 /* arm.c: what a trial adds to its arm; and what the arm's trials come to. */
 void report_arm_add(
 	struct report_arm *arm, const struct store_trial *place, const struct trial_record *record);
@@ -192,6 +222,7 @@ struct report_counts {
 	size_t trials, usable, verified, failed;
 	uint64_t transactions, sent, lost, timeouts, reordered, dead_flows, retransmits;
 	size_t flag[REPORT_FLAGS_N];
+	size_t stretch[STAT_STRETCHES]; /* of the usable trials */
 };
 void report_arm_count(const struct report_arm *arm, struct report_counts *out);
 

@@ -119,8 +119,23 @@ static void add_flags(
 			buf_add(line, " in %zu of %zu trials", counts->flag[f], trials);
 		buf_add(line, " (%s)", report_flag_rows[f].help);
 	}
-	if (!cell->flag[REPORT_NOT_STEADY])
-		buf_add(line, " · steady");
+}
+
+/* What was judged, and what could not be. */
+static void add_stretches(const struct report_counts *counts, struct buf *line)
+{
+	size_t judged = counts->usable - counts->stretch[STAT_STRETCH_SHORT];
+
+	if (!counts->usable)
+		return;
+	buf_add(line, " · ");
+	if (judged)
+		buf_add(line, "settled in %zu of %zu", counts->stretch[STAT_STRETCH_SETTLED], counts->usable);
+	if (judged < counts->usable)
+		buf_add(line, "%stoo short to tell in %zu",
+			judged ? ", " : "whether it had settled: ", counts->usable - judged);
+	if (!judged)
+		buf_add(line, " of %zu", counts->usable);
 }
 
 static void checks(const struct report *r, const struct report_cell *cell, struct buf *out)
@@ -140,6 +155,8 @@ static void checks(const struct report *r, const struct report_cell *cell, struc
 		all.dead_flows += one.dead_flows;
 		for (int f = 0; f < REPORT_FLAGS_N; f++)
 			all.flag[f] += one.flag[f];
+		for (int k = 0; k < STAT_STRETCHES; k++)
+			all.stretch[k] += one.stretch[k];
 	}
 	if (cell->exact)
 		buf_add(&line, "%zu of %zu trials usable", all.usable, all.trials);
@@ -156,6 +173,7 @@ static void checks(const struct report *r, const struct report_cell *cell, struc
 		buf_add(&line, " · retransmitted %s", text_count(all.retransmits, a, sizeof(a)));
 	if (all.dead_flows)
 		buf_add(&line, " · dead flows %llu", (unsigned long long)all.dead_flows);
+	add_stretches(&all, &line);
 	add_flags(cell, &all, all.trials, &line);
 	text_wrap(out, "  checks    ", line.data);
 	buf_free(&line);
@@ -170,11 +188,8 @@ static void knobs(const struct report_cell *cell, struct buf *out)
 
 		if (!k->effective && !k->unchanged && !profile_of(&cell->arms[a].settings)->writes)
 			continue;
-		buf_add(&line, "%s%s: %zu knobs effective, %zu as found", line.len ? " · " : "",
-			cell->arms[a].name, k->effective, k->unchanged);
-		if (k->skipped)
-			buf_add(&line, ", %zu skipped (%s%s)", k->skipped, k->reason,
-				k->skipped > 1 ? ", …" : "");
+		buf_add(&line, "%s%s: ", line.len ? " · " : "", cell->arms[a].name);
+		report_knobs_text(k, &line);
 	}
 	if (line.len)
 		text_wrap(out, "  tuning    ", line.data);

@@ -88,6 +88,11 @@ void report_trial_machines(const struct trial_record *r, const struct report_tri
 /* The last lines of a console, at most so many. */
 void report_console(const char *console, size_t most, struct buf *out);
 
+/* knobs.c: "3 knobs effective, 2 as found, 40 skipped (38: needs root; …)" */
+void report_knobs_text(const struct report_knobs *knobs, struct buf *line);
+/* conditions.c: the lines of a trial about what its figures depend on. */
+void report_trial_conditions(const struct trial_record *r, struct buf *out);
+
 /* legend.c */
 void report_arm_alone(const struct report_arm *arm, const struct report_style *style, struct buf *out);
 void report_legend(const struct report *report, const struct report_style *style, struct buf *out);

@@ -121,8 +121,22 @@ static json_t *ends_json(const struct trial_record *r)
 	return ends;
 }
 
+/* Why not, in words; null when it is verified. */
+static json_t *unverified_json(const struct trial_record *r)
+{
+	struct buf why = {0};
+
+	if (r->verified)
+		return json_null();
+	report_unverified(r, "", &why);
+	json_t *text = report_text(why.len ? why.data : "");
+	buf_free(&why);
+	return text;
+}
+
 json_t *report_trial_json(const struct trial_record *r)
 {
+	struct report_knobs knobs;
 	json_t *o = json_object(), *flags = json_array();
 	struct report_trial t;
 
@@ -131,6 +145,7 @@ json_t *report_trial_json(const struct trial_record *r)
 	json_object_set_new(o, "outcome", json_string(outcomes[r->outcome]));
 	json_object_set_new(o, "reason", r->reason[0] ? report_text(r->reason) : json_null());
 	json_object_set_new(o, "verified", json_boolean(r->verified));
+	json_object_set_new(o, "stretch", json_string(stat_stretch_name(t.stretch)));
 	json_object_set_new(o, "started", report_time_json(r->wall_started_ns));
 	json_object_set_new(o, "duration_s", json_real((double)r->duration_ns / 1e9));
 	json_object_set_new(o, "measured_s", json_real(t.stretch_s));
@@ -148,6 +163,10 @@ json_t *report_trial_json(const struct trial_record *r)
 	json_object_set_new(o, "windows", windows_json(trial_measured(r)));
 	json_object_set_new(
 		o, "effective_knobs", json_is_array(r->knobs) ? json_incref(r->knobs) : json_array());
+	report_knobs_count(&knobs, r->knobs);
+	json_object_set_new(o, "knobs", report_knobs_json(&knobs));
+	json_object_set_new(o, "conditions", report_conditions_json(r));
+	json_object_set_new(o, "not_verified", unverified_json(r));
 	for (int f = 0; f < REPORT_FLAGS_N; f++)
 		if (t.flag[f])
 			json_array_append_new(flags, json_string(report_flag_rows[f].name));

@@ -58,10 +58,14 @@ void report_trial_line(const struct trial_record *r, const struct report_place *
 	if (t.lost)
 		buf_add(out, "  lost %s", text_count(t.lost, text, sizeof(text)));
 	buf_add(out, "  %s%s%s%s", verified_word(r, &t), t.flag[REPORT_CAPPED] ? "  capped" : "",
-		t.flag[REPORT_NOT_STEADY] ? "  not steady" : "",
+		t.flag[REPORT_NOT_STEADY] ? "  not steady"
+		: t.flag[REPORT_CHANGED]  ? "  changed"
+					  : "",
 		settings_exact(&r->settings) ? "  exact clock"
 		: t.emulated                 ? "  emulated (tcg)"
 					     : "");
+	if (!r->verified)
+		report_unverified(r, "  ", out);
 }
 
 /* --- taut measure ------------------------------------------------------------------------------ */
@@ -150,60 +154,6 @@ static void latencies(const struct endpoint_record *m, const struct report_style
 			"a closed loop cannot show a stall in its percentiles; see max, or run an open loop (--rate).");
 }
 
-static void placement(const struct settings *s, struct buf *line)
-{
-	const struct {
-		const char *name;
-		int64_t cpu;
-	} ends[] = {{"client", s->client_cpu}, {"server", s->server_cpu}};
-	const struct profile_row *profile = profile_of(s);
-
-	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-		if (ends[i].cpu >= 0)
-			buf_add(line, ", %s on CPU %lld", ends[i].name, (long long)ends[i].cpu);
-		else
-			buf_add(line, ", %s %s", ends[i].name,
-				profile->isolates ? "placed by the profile" : "not pinned");
-	buf_add(line, ", sched %s", *s->sched ? s->sched : profile->realtime ? "by the profile" : "other");
-}
-
-static void conditions(const struct trial_record *r, struct buf *out)
-{
-	const struct settings *s = &r->settings;
-	const struct workload_row *w = workload_find(s->workload);
-	bool stream = w && w->kind == WORKLOAD_STREAM;
-	struct buf line = {0};
-	char a[32], b[32];
-
-	if (stream)
-		buf_add(&line, "writes of %s", text_bytes(s->size_bytes, a, sizeof(a)));
-	else
-		buf_add(&line, "request %s, reply %s", text_bytes(s->request_bytes, a, sizeof(a)),
-			text_bytes(s->reply_bytes, b, sizeof(b)));
-	buf_add(&line, ", %llu flow%s", (unsigned long long)s->flows, s->flows == 1 ? "" : "s");
-	if (!stream && s->burst > 1)
-		buf_add(&line, ", %llu in flight on each", (unsigned long long)s->burst);
-	if (w && !w->datagrams)
-		buf_add(&line, ", NODELAY %s", s->nodelay ? "on" : "off");
-	if (trial_measured(r)->congestion[0])
-		buf_add(&line, ", %s", trial_measured(r)->congestion);
-	if (r->ends[END_CLIENT].record.busy_poll_us)
-		buf_add(&line, ", busy poll %llu µs",
-			(unsigned long long)r->ends[END_CLIENT].record.busy_poll_us);
-	if (r->mtu)
-		buf_add(&line, ", MTU %llu", (unsigned long long)r->mtu);
-	if (!stream)
-		buf_add(&line, ", one send and one receive a transaction");
-	text_wrap(out, "  pattern   ", line.data);
-	line.len = 0;
-	buf_add(&line, "profile %s", s->profile);
-	placement(s, &line);
-	buf_add(&line, ", timer slack %llu ns, clock %s",
-		(unsigned long long)r->ends[END_CLIENT].record.timer_slack_ns, s->clock);
-	text_wrap(out, "  placement ", line.data);
-	buf_free(&line);
-}
-
 static void samples(const struct trial_record *r, const struct report_trial *t, struct buf *out)
 {
 	struct buf line = {0};
@@ -282,11 +232,17 @@ void report_trial_terminal(const struct trial_record *r, const struct report_sty
 			text_bps(t.value[STAT_THROUGHPUT_SD], b, sizeof(b)));
 	latencies(m, style, out);
 	samples(r, &t, out);
-	conditions(r, out);
+	report_trial_conditions(r, out);
 	report_trial_machines(r, &t, out);
 	worst(r, out);
 	struct buf line = {0};
 	buf_add(&line, "configuration %s", r->verified ? "verified" : "NOT VERIFIED");
+	if (!r->verified)
+		report_unverified(r, ": ", &line);
+	if (t.stretch == STAT_STRETCH_SETTLED)
+		buf_add(&line, " · settled");
+	else if (t.stretch == STAT_STRETCH_SHORT)
+		buf_add(&line, " · too short to tell whether it had settled");
 	for (int f = 0; f < REPORT_FLAGS_N; f++)
 		if (t.flag[f])
 			buf_add(&line, " · %s (%s)", report_flag_rows[f].name, report_flag_rows[f].help);

@@ -83,6 +83,12 @@ static void fill_usable(struct report_trial *t, const struct trial_record *r, co
 	t->unusable = unusable(t, r, w);
 	t->usable = t->unusable == REPORT_USABLE;
 	str_copy(t->reason, sizeof(t->reason), r->reason);
+	if (t->unusable != REPORT_UNVERIFIED)
+		return;
+	struct buf why = {0};
+	report_unverified(r, ": ", &why);
+	snprintf(t->reason, sizeof(t->reason), "%s", why.len ? why.data : "");
+	buf_free(&why);
 }
 
 char *report_trial_why(const struct report_trial *t, char *out, size_t size)
@@ -101,7 +107,10 @@ char *report_trial_why(const struct report_trial *t, char *out, size_t size)
 		snprintf(out, size, "too few transactions (%llu)", (unsigned long long)t->transactions);
 	else
 		snprintf(out, size, "%s%s", words[t->unusable],
-			t->unusable == REPORT_FAILED || t->unusable == REPORT_SKIPPED ? t->reason : "");
+			t->unusable == REPORT_FAILED || t->unusable == REPORT_SKIPPED ||
+					t->unusable == REPORT_UNVERIFIED
+				? t->reason
+				: "");
 	return out;
 }
 
@@ -121,12 +130,21 @@ static uint64_t digest(const struct trial_record *r)
 	return hash;
 }
 
+static enum stat_stretch stretch(const struct trial_record *r)
+{
+	size_t n;
+	AUTO_FREE double *x = trial_windows(r, &n);
+
+	return r->not_steady ? STAT_STRETCH_SETTLING : stat_stretch(x, n);
+}
+
 static void fill_counts(struct report_trial *t, const struct trial_record *r)
 {
 	const struct endpoint_record *m = trial_measured(r);
 
 	t->outcome = r->outcome;
 	t->verified = r->verified;
+	t->stretch = stretch(r);
 	t->started_ns = r->wall_started_ns;
 	t->duration_ns = r->duration_ns;
 	t->sent = m->sent;
@@ -147,6 +165,7 @@ static void fill_counts(struct report_trial *t, const struct trial_record *r)
 	t->mtu = r->mtu;
 	t->flag[REPORT_CAPPED] = m->capped;
 	t->flag[REPORT_NOT_STEADY] = r->not_steady;
+	t->flag[REPORT_CHANGED] = t->stretch == STAT_STRETCH_CHANGED;
 	t->flag[REPORT_RATE_MISSED] = r->rate_missed;
 }
 

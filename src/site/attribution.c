@@ -125,17 +125,19 @@ static void attribute_one(const struct samples *samples, const struct cause *cau
 	/* In the order of the causes.  The 10 ms grain of steal and interrupt time says nothing of a shorter
 	 * transaction. */
 	bool ticks = response_ns >= 2 * TICK_NS;
-	const double ns[CAUSES] = {(double)grown(a->throttled_ns, b->throttled_ns),
-		(double)grown(a->run_queue_wait_ns, b->run_queue_wait_ns),
+	d->window_ns = b->at_ns - a->at_ns;
+	d->throttled_ns = grown(a->throttled_ns, b->throttled_ns);
+	/* One that began before the window is counted in it when it ended there. */
+	d->run_queue_wait_ns = MIN(grown(a->run_queue_wait_ns, b->run_queue_wait_ns), d->window_ns);
+	/* Of a thread that is throttled the kernel says that it waits; that is the quota's time. */
+	const double ns[CAUSES] = {(double)d->throttled_ns,
+		(double)grown(d->throttled_ns, d->run_queue_wait_ns),
 		ticks ? (double)grown(a->steal_ns, b->steal_ns) : 0,
 		ticks ? (double)grown(a->irq_ns, b->irq_ns) : 0};
 
-	d->window_ns = b->at_ns - a->at_ns;
 	d->steal_ns = grown(a->steal_ns, b->steal_ns);
-	d->run_queue_wait_ns = grown(a->run_queue_wait_ns, b->run_queue_wait_ns);
 	d->interrupts = grown(a->interrupts, b->interrupts);
 	d->softirqs = grown(a->softirqs, b->softirqs);
-	d->throttled_ns = grown(a->throttled_ns, b->throttled_ns);
 	d->involuntary_switches = grown(a->involuntary_switches, b->involuntary_switches);
 	name_owner(samples, causes, ns, response_ns, d);
 }

@@ -6,7 +6,7 @@
  * second one goes and the period doubles, so a trial of a day takes no more memory than one of a minute.
  *
  * Limits.  Steal and interrupt time have the 10 ms grain of /proc/stat; run-queue wait is exact to the
- * nanosecond (/proc/PID/task/TID/schedstat).
+ * nanosecond (/proc/PID/task/TID/schedstat), and counted when it is over.
  */
 #include "sampler.h"
 
@@ -27,6 +27,7 @@ struct sampler {
 	int64_t rt_runtime_us;
 	/* What each thread and cgroup showed last: one that has ended keeps its figures. */
 	uint64_t waited_ns[SUBJECT_THREADS_MAX], involuntary[SUBJECT_THREADS_MAX];
+	uint64_t waited_at_ns[SUBJECT_THREADS_MAX]; /* when its wait was last seen to grow */
 	uint64_t throttled_ns[SUBJECT_CGROUPS_MAX];
 	uint64_t read_ns,
 		wait_ns;         /* when threads were read last; what they have waited since the first time */
@@ -68,15 +69,31 @@ static void read_stat(struct sampler *sampler, struct sample *s)
  * How long the ends have waited for a CPU.  Threads of one end wait side by side, and those of both ends may;
  * a transaction goes through one thread after another.  So of each step from sample to sample counts, for
  * each role, the thread that waited longest, and together they have waited no longer than the step took.
+ *
+ * The kernel counts a wait when it is over.  One that lasted for several steps comes in one piece, which may
+ * be longer than the step in which it ended, though not longer than since the thread's wait last grew.
  */
 static void add_waits(struct sampler *sampler, const uint64_t *longest, size_t roles, uint64_t now_ns)
 {
-	uint64_t step = 0, took = sampler->read_ns ? now_ns - sampler->read_ns : 0;
+	uint64_t step = 0, most = sampler->read_ns ? now_ns - sampler->read_ns : 0;
 
-	for (size_t i = 0; i < roles; i++)
+	for (size_t i = 0; i < roles; i++) {
 		step += longest[i];
-	sampler->wait_ns += MIN(step, took);
+		most = MAX(most, longest[i]);
+	}
+	sampler->wait_ns += MIN(step, most);
 	sampler->read_ns = now_ns;
+}
+
+/* What a thread has waited since it was read last. */
+static uint64_t waited_more(struct sampler *sampler, size_t i, uint64_t waited_ns, uint64_t now_ns)
+{
+	uint64_t before = sampler->waited_ns[i], since = sampler->waited_at_ns[i];
+
+	if (waited_ns != before || !since)
+		sampler->waited_at_ns[i] = now_ns;
+	sampler->waited_ns[i] = waited_ns;
+	return since && waited_ns > before ? MIN(waited_ns - before, now_ns - since) : 0;
 }
 
 static void read_threads(struct sampler *sampler, struct sample *s)
@@ -91,9 +108,8 @@ static void read_threads(struct sampler *sampler, struct sample *s)
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", t->pid, t->tid);
 		if (root_read(sampler->root, path, text, sizeof(text), ERR_IGNORED) > 0 &&
 			sscanf(text, "%llu %llu", &ran, &waited) == 2) {
-			uint64_t more = waited > sampler->waited_ns[i] ? waited - sampler->waited_ns[i] : 0;
+			uint64_t more = waited_more(sampler, i, waited, s->at_ns);
 			longest[t->role] = MAX(longest[t->role], more);
-			sampler->waited_ns[i] = waited;
 		}
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/status", t->pid, t->tid);
 		const char *line = root_read(sampler->root, path, text, sizeof(text), ERR_IGNORED) < 0

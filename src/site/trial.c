@@ -12,6 +12,7 @@
 
 #include "attribution.h"
 #include "guest.h"
+#include "watch.h"
 #include "stat/stat.h"
 
 #include <poll.h>
@@ -28,6 +29,7 @@ struct session {
 	struct target *target;
 	struct tune *tune;
 	struct sampler *sampler;
+	struct watch *watch;
 	uint64_t begun_ns;   /* the trial */
 	uint64_t started_ns; /* of the virtual machine, where there is one */
 	json_t *guest_knobs; /* the half of the tuning that is in a guest; NULL: none */
@@ -257,20 +259,47 @@ static int verify(struct session *s, bool *all, struct err *e)
 	return rc < 0 ? agent_failed(s, end_name(s->plan, END_SERVER), e) : 0;
 }
 
+/* --- conditions -------------------------------------------------------------------------------- */
+
+static int watch_conditions(struct session *s, struct err *e)
+{
+	AUTO_FREE struct subject *subject = mem_alloc(sizeof(*subject));
+	int rc = target_subject(s->target, subject, e);
+
+	if (rc < 0)
+		return an_end_failed(s, e);
+	s->watch = watch_begin(s->site->root, subject);
+	return 0;
+}
+
+/* An end that does not say how it was scheduled is not verified. */
+static bool conditions_hold(struct session *s)
+{
+	AUTO_FREE struct conditions *all = mem_alloc(sizeof(*all));
+	bool hold = true;
+
+	watch_end(steal_ptr(&s->watch), &s->record->conditions);
+	trial_conditions(s->record, all);
+	for (size_t i = 0; i < all->n; i++)
+		hold &= condition_holds(&s->record->settings, &all->at[i]);
+	for (size_t i = 0; i < s->record->ends_n; i++)
+		hold &= conditions_find(&s->record->ends[i].record.conditions, CONDITION_SCHED, "") != NULL;
+	for (size_t i = 0; i < all->n && !s->record->mtu; i++)
+		if (all->at[i].kind == CONDITION_MTU)
+			s->record->mtu = strtoull(all->at[i].before, NULL, 10);
+	return hold;
+}
+
 /* --- what the records mean --------------------------------------------------------------------- */
 
 static void judge_steadiness(struct trial_record *r)
 {
-	const struct endpoint_record *m = trial_measured(r);
-	AUTO_FREE double *x = mem_array(m->windows_n, sizeof(*x));
-	size_t n = 0;
-
-	for (size_t i = 0; i < m->windows_n; i++)
-		if (m->receiver || m->windows[i].count)
-			x[n++] = m->receiver ? (double)m->windows[i].bytes : (double)m->windows[i].median_ns;
+	size_t n;
+	AUTO_FREE double *x = trial_windows(r, &n);
 	struct stat_warmup warmup = stat_mser5(x, n);
+
 	r->warmup_more = warmup.cut;
-	r->not_steady = !warmup.steady;
+	r->not_steady = warmup.judged && !warmup.steady;
 }
 
 static void judge_outcome(const struct trial_plan *plan, struct trial_record *r)
@@ -320,12 +349,14 @@ static int carry_out(struct session *s, struct err *e)
 	if (rc == 0)
 		rc = verify(s, &before, e);
 	if (rc == 0)
+		rc = watch_conditions(s, e);
+	if (rc == 0)
 		rc = measure(s, e);
 	if (rc == 0)
 		rc = verify(s, &after, e);
 	if (rc < 0)
 		return rc;
-	s->record->verified = before && after;
+	s->record->verified = conditions_hold(s) && before && after;
 	const struct samples samples = sampler_samples(s->sampler);
 	attribute_trial(&samples, s->record);
 	judge_outcome(s->plan, s->record);
@@ -357,6 +388,7 @@ static int take_down(struct session *s, struct err *e)
 		log_warn("%s", err_string(&problem, text, sizeof(text)));
 	s->target = NULL;
 	sampler_free(s->sampler);
+	watch_free(s->watch);
 	rc = s->tune ? tune_revert(s->tune, e) : 0;
 	tune_free(s->tune);
 	return rc;

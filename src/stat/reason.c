@@ -21,15 +21,16 @@ static void transactions_note(const struct stat_effect *e, char *out, size_t siz
 {
 	double q = stat_metrics[e->metric].quantile;
 
-	snprintf(out, size, "p%.6g needs %ju", q * 100, (uintmax_t)stat_quantile_least_judgeable(q));
+	snprintf(out, size, "p%.6g needs %ju, had %ju", q * 100, (uintmax_t)stat_quantile_least_tolerated(q),
+		(uintmax_t)e->transactions);
 }
 
 static void few_transactions(const struct stat_effect *e, char *out, size_t size)
 {
-	char note[64];
+	double q = stat_metrics[e->metric].quantile;
 
-	transactions_note(e, note, sizeof(note));
-	snprintf(out, size, "%ju transactions a trial: %s", (uintmax_t)e->transactions, note);
+	snprintf(out, size, "p%.6g needs %ju transactions in each trial; the shortest has %ju", q * 100,
+		(uintmax_t)stat_quantile_least_tolerated(q), (uintmax_t)e->transactions);
 }
 
 static void emulated(const struct stat_effect *e, char *out, size_t size)

@@ -60,13 +60,14 @@ struct stat_interval stat_median_interval(const double *x, size_t n, double conf
 /* Clopper and Pearson's (1934) interval for a proportion, of k hits in n; for a loss, say. */
 struct stat_interval stat_proportion_interval(size_t k, size_t n, double confidence);
 
-/* Is the quantile p of a trial of n transactions worth printing (10 expected beyond it), and judging (100)?
- */
+/* Is the quantile p of a trial of n transactions worth printing (10 expected beyond it), and judging (90)? */
 bool stat_quantile_printable(double p, uint64_t n);
 bool stat_quantile_judgeable(double p, uint64_t n);
-/* The fewest transactions for each. */
+/* The fewest transactions for printing; to ask for when it is to be judged (100 beyond it); and of which a
+ * trial that was cut short must have been measured: nine tenths of these. */
 uint64_t stat_quantile_least_printable(double p);
 uint64_t stat_quantile_least_judgeable(double p);
+uint64_t stat_quantile_least_tolerated(double p);
 
 /* --- paired: one difference per block (paired.c) ----------------------------------------------- */
 
@@ -160,11 +161,35 @@ struct stat_warmup {
 	size_t cut;     /* the same in values */
 	double statistic;
 	bool judged; /* from 100 values on; a shorter series cannot tell noise from a transient */
-	bool steady; /* false when judged and the best cut is at half of the series */
+	bool steady; /* judged, and the best cut is not at half of the series */
 };
 
 /* MSER-5 (White, Cobb and Spratt 2000) on, say, the medians of a trial's windows. */
 struct stat_warmup stat_mser5(const double *x, size_t n);
+
+struct stat_change {
+	size_t at;        /* the first value of the second part */
+	double ratio;     /* of the medians of the parts, second by first */
+	double statistic; /* 6K²/(m³ + m²), see series.c */
+	bool judged;      /* from 100 values on */
+	bool changed;
+};
+
+/* Does the level of a series of positive values change at one point (Pettitt 1979)? */
+struct stat_change stat_change(const double *x, size_t n);
+
+/* What both say of the stretch that was measured. */
+enum stat_stretch {
+	STAT_STRETCH_SHORT, /* too short to tell */
+	STAT_STRETCH_SETTLED,
+	STAT_STRETCH_SETTLING, /* by MSER-5 */
+	STAT_STRETCH_CHANGED,  /* settled by MSER-5, but the level changes */
+	STAT_STRETCHES
+};
+
+enum stat_stretch stat_stretch(const double *x, size_t n);
+/* As in JSON: "too_short", … */
+const char *stat_stretch_name(enum stat_stretch stretch);
 
 /* --- modality (modality.c) --------------------------------------------------------------------- */
 

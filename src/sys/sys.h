@@ -150,7 +150,7 @@ struct task {
 	uint64_t start; /* clock ticks since boot */
 	char comm[32];
 	unsigned flags; /* PF_* of the kernel */
-	int policy, priority;
+	int policy, priority, nice;
 	cpus affinity;
 };
 #define TASK_EXITING        0x00000004u /* PF_EXITING: a zombie, or about to be one */
@@ -163,6 +163,13 @@ int task_read(int root, pid_t pid, pid_t tid, struct task *out, struct err *e);
 int tasks_list(int root, pid_t pid, struct task **out, size_t *n, struct err *e);
 int task_set_affinity(pid_t tid, const cpus *set, struct err *e);
 int task_set_sched(pid_t tid, int policy, int priority, struct err *e);
+/*
+ * Ordinary scheduling at nice 0 for this process and all that it starts, whatever it was started with.  True
+ * when that holds afterwards; *was says "fifo:10, nice 5" of what was found, "" when there was nothing to do.
+ */
+bool sched_reset(char *was, size_t size);
+/* "other", "fifo:50"; returns out. */
+char *sched_format(int policy, int priority, char *out, size_t size);
 const char *policy_name(int policy); /* "other", "fifo", "rr", "batch", "idle", "deadline" */
 
 /* The pool of huge pages of 2 MiB, whatever size the kernel takes by default. */

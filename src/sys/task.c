@@ -6,7 +6,9 @@
  */
 #include "sys.h"
 
+#include <sched.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 static int gone(int rc)
 {
@@ -18,21 +20,23 @@ static int parse_stat(char *text, struct task *out)
 	char *open = strchr(text, '('), *close = strrchr(text, ')');
 	unsigned long long start;
 	unsigned flags, policy, priority;
+	int nice;
 
 	if (!open || !close || close < open)
 		return -EINVAL;
 	*close = 0;
 	if (str_copy(out->comm, sizeof(out->comm), open + 1))
 		return -EINVAL;
-	/* Fields 3.. : state ppid pgrp session tty tpgid flags(9) … starttime(22) … rt_priority(40)
-	 * policy(41) */
+	/* Fields 3.. : state ppid pgrp session tty tpgid flags(9) … nice(19) … starttime(22) …
+	 * rt_priority(40) policy(41) */
 	if (sscanf(close + 1,
-		    " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %*d %u %u",
-		    &flags, &start, &priority, &policy) != 4)
+		    " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %d %*d %*d %llu %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*d %*d %u %u",
+		    &flags, &nice, &start, &priority, &policy) != 5)
 		return -EINVAL;
 	out->flags = flags;
 	out->start = start;
 	out->priority = (int)priority;
+	out->nice = nice;
 	out->policy = (int)policy;
 	return 0;
 }
@@ -164,4 +168,30 @@ int task_set_sched(pid_t tid, int policy, int priority, struct err *e)
 	if (sched_setscheduler(tid, policy, &param) < 0)
 		return err_sys(e, "cannot schedule task %d as %s:%d", tid, policy_name(policy), priority);
 	return 0;
+}
+
+char *sched_format(int policy, int priority, char *out, size_t size)
+{
+	if (policy == SCHED_FIFO || policy == SCHED_RR)
+		snprintf(out, size, "%s:%d", policy_name(policy), priority);
+	else
+		snprintf(out, size, "%s", policy_name(policy));
+	return out;
+}
+
+bool sched_reset(char *was, size_t size)
+{
+	struct sched_param param = {0}, normal = {0};
+	int policy = sched_getscheduler(0), nice = getpriority(PRIO_PROCESS, 0);
+	bool ordinary = policy == SCHED_OTHER;
+
+	*was = 0;
+	if (ordinary && nice == 0)
+		return true;
+	sched_getparam(0, &param);
+	sched_format(policy, param.sched_priority, was, size);
+	snprintf(was + strlen(was), size - strlen(was), ", nice %d", nice);
+	if (!ordinary)
+		ordinary = sched_setscheduler(0, SCHED_OTHER, &normal) == 0;
+	return (nice == 0 || setpriority(PRIO_PROCESS, 0, 0) == 0) && ordinary;
 }

@@ -124,6 +124,7 @@ json_t *endpoint_record_json(const struct endpoint_record *r)
 	json_t *object = json_object();
 
 	fields_to_json(record_fields, ARRAY_LEN(record_fields), r, object);
+	json_object_set_new(object, "conditions", conditions_json(&r->conditions));
 	json_object_set_new(object, "windows",
 		rows_json(r->windows, r->windows_n, sizeof(r->windows[0]), window_members,
 			ARRAY_LEN(window_members)));
@@ -158,12 +159,14 @@ int endpoint_record_from_json(
 
 	memset(r, 0, sizeof(*r));
 	int rc = fields_from_json(record_fields, ARRAY_LEN(record_fields), r, object,
-		"windows|worst|service|response|lateness", how, e);
+		"conditions|windows|worst|service|response|lateness", how, e);
 	if (rc == 0) {
 		r->has_service = json_is_string(json_object_get(object, "service"));
 		r->has_lateness = json_is_string(json_object_get(object, "lateness"));
 		rc = rows_read(&windows, object, how, &r->windows_n, e);
 	}
+	if (rc == 0)
+		rc = conditions_from_json(&r->conditions, json_object_get(object, "conditions"), how, e);
 	if (rc == 0)
 		rc = rows_read(&worst, object, how, &r->worst_n, e);
 	if (rc == 0)

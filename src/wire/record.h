@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "condition.h"
 #include "spec/plan.h"
 #include "stat/hist.h"
 #include "wire.h"
@@ -40,6 +41,7 @@ struct endpoint_record {
 	uint64_t busy_poll_us, timer_slack_ns; /* as read back */
 	char congestion[16];                   /* as read back, "" for UDP */
 	char mistake[160];                     /* "" or what went wrong */
+	struct conditions conditions;          /* of its threads and sockets */
 	uint64_t window_length_ns, windows_n, worst_n;
 	struct window windows[WINDOWS_MAX];
 	struct worst worst[WORST_MAX]; /* slowest first */
@@ -97,11 +99,12 @@ struct trial_record {
 	enum trial_outcome outcome;
 	char reason[512]; /* of a failure or a skip, else "" */
 	uint64_t wall_started_ns, duration_ns;
-	bool verified;                /* configuration read back and right, before and after measuring */
+	bool verified; /* knobs and conditions read back and right, before and after measuring */
 	bool not_steady, rate_missed; /* flags of the report */
 	uint64_t warmup_more;         /* windows that MSER-5 would cut besides the warm-up */
 	uint64_t mtu, system_cpu_ns, steal_ns, context_switches, interrupts, softirqs;
 	struct kernel_facts host, guest;
+	struct conditions conditions;    /* seen from the host: threads on it, links */
 	char console[CONSOLE_BYTES];     /* the last lines of the machine's console, printable ASCII; "" */
 	struct trial_end ends[ENDS_MAX]; /* by enum end_number */
 	size_t ends_n;
@@ -122,6 +125,14 @@ static inline void auto_trial_record(struct trial_record **r)
 }
 /* The end whose figures count: the client for RR, the receiver for streams. */
 const struct endpoint_record *trial_measured(const struct trial_record *r);
+/*
+ * All conditions of a trial, those of the ends under the name of their role.  Where host and end tell of the
+ * same, that which does not hold stands for both.
+ */
+void trial_conditions(const struct trial_record *r, struct conditions *out);
+/* What it saw window by window: the median response time, of a stream the bytes received; windows in which
+ * nothing was measured are left out.  malloc'd. */
+double *trial_windows(const struct trial_record *r, size_t *n);
 /* Mean throughput of the measured stretch in bits per second; NaN when it is no stream. */
 double trial_throughput_bps(const struct trial_record *r);
 /*

@@ -154,6 +154,46 @@ const struct endpoint_record *trial_measured(const struct trial_record *r)
 	return &r->ends[END_CLIENT].record;
 }
 
+static void take_over(const struct conditions *from, const char *object, struct conditions *to)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		struct condition *at, c = from->at[i];
+
+		str_copy(c.object, sizeof(c.object), object);
+		at = conditions_of(to, c.kind, c.object);
+		if (at)
+			*at = c;
+	}
+}
+
+void trial_conditions(const struct trial_record *r, struct conditions *out)
+{
+	out->n = 0;
+	for (size_t i = 0; i < r->ends_n; i++)
+		take_over(&r->ends[i].record.conditions, role_name(r->ends[i].role), out);
+	for (size_t i = 0; i < r->conditions.n; i++) {
+		const struct condition *c = &r->conditions.at[i];
+		struct condition *at = conditions_of(out, c->kind, c->object);
+
+		/* What the host sees of an end, its waiting thread among the rest, counts when it changes. */
+		if (at && (!at->before[0] || strcmp(c->before, c->after) != 0))
+			*at = *c;
+	}
+}
+
+double *trial_windows(const struct trial_record *r, size_t *n)
+{
+	const struct endpoint_record *m = trial_measured(r);
+	double *x = mem_array(m->windows_n, sizeof(*x));
+
+	*n = 0;
+	for (size_t i = 0; i < m->windows_n; i++)
+		if (m->receiver || m->windows[i].count)
+			x[(*n)++] =
+				m->receiver ? (double)m->windows[i].bytes : (double)m->windows[i].median_ns;
+	return x;
+}
+
 double trial_throughput_bps(const struct trial_record *r)
 {
 	const struct endpoint_record *m = trial_measured(r);
@@ -210,6 +250,7 @@ json_t *trial_record_json(const struct trial_record *r)
 		json_object_set_new(object, end_keys[i], endpoint_record_json(&r->ends[i].record));
 	json_object_set_new(object, "during", during);
 	json_object_set(object, "knobs", r->knobs);
+	json_object_set_new(object, "conditions", conditions_json(&r->conditions));
 	return object;
 }
 
@@ -244,7 +285,7 @@ int trial_record_from_json(struct trial_record *r, const json_t *object, enum re
 {
 	json_t *found = json_object_get(object, "knobs"), *knobs = NULL;
 	int rc = fields_from_json(trial_fields, ARRAY_LEN(trial_fields), r, object,
-		"outcome|settings|host|guest|ends|client|server|during|knobs", how, e);
+		"outcome|settings|host|guest|ends|client|server|during|knobs|conditions", how, e);
 
 	if (rc == 0)
 		rc = outcome_read(&r->outcome, json_object_get(object, "outcome"), e);
@@ -260,6 +301,8 @@ int trial_record_from_json(struct trial_record *r, const json_t *object, enum re
 		rc = ends_read(r, object, how, e);
 	if (rc == 0)
 		rc = during_read(r, object, how, e);
+	if (rc == 0)
+		rc = conditions_from_json(&r->conditions, json_object_get(object, "conditions"), how, e);
 	if (rc == 0 && !json_is_array(found) && (found || how == READ_STREAM))
 		rc = err_set(e, EINVAL, "'knobs' is no array");
 	if (rc < 0)

@@ -109,7 +109,7 @@ static void of_two_the_one_with_more_time_is_the_owner(void **state)
 	AUTO_FREE struct sampled *made = quiet();
 
 	(void)state;
-	GROWS(made, 42, throttled_ns, 25 * NS_PER_MS);
+	GROWS(made, 42, steal_ns, 25 * NS_PER_MS);
 	GROWS(made, 42, run_queue_wait_ns, 35 * NS_PER_MS);
 	struct during d = judge(made, 41, 40 * NS_PER_MS);
 	owner_is(&d, "run-queue wait", "35.0 ms in 60.0 ms");
@@ -181,6 +181,19 @@ static void nor_where_the_samples_are_far_apart(void **state)
 	GROWS(made, 43, throttled_ns, 50 * NS_PER_MS);
 	struct during d = judge(made, 42, 60 * NS_PER_MS);
 	owner_is(&d, "unknown", "too short to tell");
+}
+
+/* The kernel counts a throttled thread as one that waits for a CPU. */
+static void a_wait_for_quota_is_no_wait_in_the_run_queue(void **state)
+{
+	AUTO_FREE struct sampled *made = quiet();
+
+	(void)state;
+	GROWS(made, 46, throttled_ns, 84 * NS_PER_MS);
+	GROWS(made, 46, run_queue_wait_ns, 87 * NS_PER_MS);
+	struct during d = judge(made, 42, 95 * NS_PER_MS);
+	owner_is(&d, "cpu quota", "84.0 ms in 120 ms");
+	assert_int_equal(d.run_queue_wait_ns, 87 * NS_PER_MS);
 }
 
 static void a_realtime_endpoint_that_waits_was_throttled_by_its_budget(void **state)
@@ -380,6 +393,7 @@ int main(void)
 		cmocka_unit_test(what_happened_before_or_after_is_not_the_owner),
 		cmocka_unit_test(what_goes_on_all_the_time_owns_no_extreme),
 		cmocka_unit_test(an_end_that_is_stopped_was_not_waiting),
+		cmocka_unit_test(a_wait_for_quota_is_no_wait_in_the_run_queue),
 		cmocka_unit_test(a_realtime_endpoint_that_waits_was_throttled_by_its_budget),
 		cmocka_unit_test(the_owner_of_a_transaction_that_is_short_beside_the_samples_is_not_told),
 		cmocka_unit_test(nor_where_the_samples_are_far_apart),

@@ -161,6 +161,28 @@ static void waits_of_threads_side_by_side_are_not_added_up(void **state)
 	tree_end(&t);
 }
 
+/* The kernel counts a wait when it is over: one of several steps comes in one piece. */
+static void a_wait_that_lasts_for_several_samples_counts_in_full(void **state)
+{
+	struct tree t;
+
+	(void)state;
+	tree_make(&t, SCHED_OTHER);
+	struct sampler *sampler = start(&t);
+	for (int i = 0; i < 4; i++) {
+		usleep(5000);
+		sampler_sample(sampler);
+	}
+	put_thread(
+		&t, SERVER, "schedstat", "1000 20000400 9\n"); /* 20 ms more, at the end of the last 5 ms */
+	sampler_sample(sampler);
+	const struct samples got = sampler_samples(sampler);
+	assert_int_equal(got.at[4].run_queue_wait_ns, 0);
+	assert_int_equal(got.at[5].run_queue_wait_ns, 20000000);
+	sampler_free(sampler);
+	tree_end(&t);
+}
+
 static void what_has_ended_keeps_its_figures(void **state)
 {
 	struct tree t;
@@ -254,6 +276,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sample_holds_what_the_endpoints_and_their_cpus_went_through),
 		cmocka_unit_test(waits_of_threads_side_by_side_are_not_added_up),
+		cmocka_unit_test(a_wait_that_lasts_for_several_samples_counts_in_full),
 		cmocka_unit_test(what_has_ended_keeps_its_figures),
 		cmocka_unit_test(what_a_machine_does_not_show_is_nothing),
 		cmocka_unit_test(a_thread_that_is_not_there_is_an_error_that_names_its_end),

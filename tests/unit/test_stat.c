@@ -197,7 +197,7 @@ static void blocks_needed_and_detectable_effect_are_inverse(void **state)
 	}
 }
 
-static void tails_are_printed_from_ten_and_judged_from_a_hundred_beyond(void **state)
+static void tails_are_printed_from_ten_and_judged_from_ninety_beyond(void **state)
 {
 	static const struct {
 		double p;
@@ -210,8 +210,9 @@ static void tails_are_printed_from_ten_and_judged_from_a_hundred_beyond(void **s
 		assert_int_equal(stat_quantile_least_judgeable(rows[i].p), rows[i].judge);
 		assert_true(stat_quantile_printable(rows[i].p, rows[i].print));
 		assert_false(stat_quantile_printable(rows[i].p, rows[i].print - 1));
-		assert_true(stat_quantile_judgeable(rows[i].p, rows[i].judge));
-		assert_false(stat_quantile_judgeable(rows[i].p, rows[i].judge - 1));
+		assert_int_equal(stat_quantile_least_tolerated(rows[i].p), rows[i].judge / 10 * 9);
+		assert_true(stat_quantile_judgeable(rows[i].p, rows[i].judge / 10 * 9));
+		assert_false(stat_quantile_judgeable(rows[i].p, rows[i].judge / 10 * 9 - 1));
 	}
 }
 
@@ -269,8 +270,8 @@ static void warmup_is_cut_where_it_ends(void **state)
 	w = stat_mser5(x, 200);
 	assert_true(w.judged && !w.steady && w.cut == 100);
 	assert_false(stat_mser5(x, 99).judged); /* too short to say */
-	assert_true(stat_mser5(x, 99).steady);
-	assert_true(stat_mser5(NULL, 0).steady);
+	assert_false(stat_mser5(x, 99).steady);
+	assert_false(stat_mser5(NULL, 0).judged || stat_mser5(NULL, 0).steady);
 }
 
 /* --- modality ---------------------------------------------------------------------------------- */
@@ -428,7 +429,7 @@ int main(void)
 		cmocka_unit_test(large_samples_fall_back_to_the_normal_distribution),
 		cmocka_unit_test(holm_adjusts_within_the_family),
 		cmocka_unit_test(blocks_needed_and_detectable_effect_are_inverse),
-		cmocka_unit_test(tails_are_printed_from_ten_and_judged_from_a_hundred_beyond),
+		cmocka_unit_test(tails_are_printed_from_ten_and_judged_from_ninety_beyond),
 		cmocka_unit_test(figures_of_nothing_and_of_one_value_are_not_made_up),
 		cmocka_unit_test(run_to_run_spread_is_judged_from_twenty_trials),
 		cmocka_unit_test(warmup_is_cut_where_it_ends),

@@ -276,10 +276,33 @@ static void every_reason_has_a_sentence_of_its_own(void **state)
 			if (!strcmp(text[r], text[other]))
 				fail_msg("reasons %d and %d are both '%s'", other, r, text[r]);
 	}
-	assert_string_equal(
-		text[STAT_REASON_FEW_TRANSACTIONS], "20000 transactions a trial: p99.9 needs 100000");
+	assert_string_equal(text[STAT_REASON_FEW_TRANSACTIONS],
+		"p99.9 needs 90000 transactions in each trial; the shortest has 20000");
 	assert_string_equal(
 		text[STAT_REASON_FEW_FOR_INTERVAL], "blocks: 3; an interval needs 6, a verdict 8");
+}
+
+/* quick asks for just as many as p99 wants: one trial whose time is up a little earlier must not cost all. */
+static void a_trial_that_was_cut_short_by_a_tenth_is_still_judged(void **state)
+{
+	static const struct {
+		uint64_t transactions;
+		bool judged;
+	} rows[] = {{10000, true}, {9000, true}, {8999, false}};
+	struct request_cell c;
+	struct stat_effect effects[STAT_METRICS];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		make_cell(&c, rows[i].transactions, 1, 1, 0.5);
+		size_t n = stat_cell_compare(&c.cell, NULL, effects);
+		const struct stat_effect *e = find(effects, n, STAT_LATENCY_P99);
+		char note[STAT_REASON_MAX];
+
+		assert_int_equal(e->verdict, rows[i].judged ? STAT_IMPROVED : STAT_NOT_ASSESSED);
+		stat_effect_reason_note(e, note, sizeof(note));
+		assert_string_equal(note, rows[i].judged ? "" : "p99 needs 9000, had 8999");
+	}
 }
 
 static void a_claim_about_the_sd_needs_the_bulk_to_agree(void **state)
@@ -323,8 +346,9 @@ static void tails_join_the_family_by_their_transactions(void **state)
 		uint64_t transactions;
 		size_t judged;
 		bool p99_number, p999_number;
-	} rows[] = {{999, 2, false, false}, {1000, 2, true, false}, {9999, 2, true, false},
-		{10000, 3, true, true}, {99999, 3, true, true}, {100000, 4, true, true}};
+	} rows[] = {{999, 2, false, false}, {1000, 2, true, false}, {8999, 2, true, false},
+		{9000, 3, true, false}, {10000, 3, true, true}, {89999, 3, true, true},
+		{90000, 4, true, true}};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -488,6 +512,7 @@ int main(void)
 		cmocka_unit_test(loss_is_judged_by_its_difference_and_may_be_zero),
 		cmocka_unit_test(a_zero_among_latencies_falls_back_to_differences),
 		cmocka_unit_test(every_reason_has_a_sentence_of_its_own),
+		cmocka_unit_test(a_trial_that_was_cut_short_by_a_tenth_is_still_judged),
 		cmocka_unit_test(a_claim_about_the_sd_needs_the_bulk_to_agree),
 		cmocka_unit_test(tails_join_the_family_by_their_transactions),
 		cmocka_unit_test(thresholds_are_the_callers),

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "condition.h"
+
+#include <stdio.h>
+
+const struct condition_row condition_rows[CONDITION_KINDS] = {
+	[CONDITION_SCHED] = {"sched", "scheduling"},
+	[CONDITION_NICE] = {"nice", "nice value"},
+	[CONDITION_CPUS] = {"cpus", "CPUs"},
+	[CONDITION_NODELAY] = {"nodelay", "TCP_NODELAY"},
+	[CONDITION_BUSY_POLL] = {"busy_poll_us", "SO_BUSY_POLL"},
+	[CONDITION_PRIORITY] = {"so_priority", "SO_PRIORITY"},
+	[CONDITION_SEND_BUFFER] = {"sndbuf_bytes", "SO_SNDBUF", .varies = true},
+	[CONDITION_RECEIVE_BUFFER] = {"rcvbuf_bytes", "SO_RCVBUF", .varies = true},
+	[CONDITION_MTU] = {"mtu", "MTU"},
+	[CONDITION_QDISC] = {"qdisc", "queueing discipline"},
+};
+
+const struct condition *conditions_find(
+	const struct conditions *c, enum condition_kind kind, const char *object)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->at[i].kind == kind && !strcmp(c->at[i].object, object))
+			return &c->at[i];
+	return NULL;
+}
+
+struct condition *conditions_of(struct conditions *c, enum condition_kind kind, const char *object)
+{
+	const struct condition *found = conditions_find(c, kind, object);
+
+	if (found)
+		return &c->at[found - c->at];
+	if (c->n == CONDITIONS_MAX)
+		return NULL;
+	struct condition *made = &c->at[c->n++];
+	*made = (struct condition){.kind = kind};
+	str_copy(made->object, sizeof(made->object), object);
+	return made;
+}
+
+void condition_value(char text[CONDITION_TEXT], const char *value)
+{
+	size_t len = strlen(text), n = strlen(value);
+
+	for (const char *at = text; *at; at += strcspn(at, " "), at += strspn(at, " ")) {
+		size_t word = strcspn(at, " ") - (at[strcspn(at, " ")] == ' '); /* without the comma */
+		if (word == n && !strncmp(at, value, n))
+			return;
+	}
+	snprintf(text + len, CONDITION_TEXT - len, "%s%s", len ? ", " : "", value);
+}
+
+static bool is_end(const struct condition *c, bool *server)
+{
+	*server = !strcmp(c->object, role_name(ROLE_SERVER));
+	return *server || !strcmp(c->object, role_name(ROLE_CLIENT));
+}
+
+char *condition_asked(const struct settings *s, const struct condition *c, char out[CONDITION_TEXT])
+{
+	const struct workload_row *w = workload_find(s->workload);
+	bool server, end = is_end(c, &server);
+	/* The CPU of a server in a machine is that of its virtual CPU. */
+	int64_t cpu = !server ? s->client_cpu : target_of(s)->machine ? -1 : s->server_cpu;
+
+	out[0] = 0;
+	if (!end)
+		return out;
+	if (c->kind == CONDITION_SCHED && *s->sched)
+		snprintf(out, CONDITION_TEXT, "%s", s->sched);
+	else if (c->kind == CONDITION_CPUS && cpu >= 0)
+		snprintf(out, CONDITION_TEXT, "%lld", (long long)cpu);
+	else if (c->kind == CONDITION_NODELAY && w && !w->datagrams)
+		snprintf(out, CONDITION_TEXT, "%s", s->nodelay ? "on" : "off");
+	else if (c->kind == CONDITION_BUSY_POLL && s->busy_poll_us)
+		snprintf(out, CONDITION_TEXT, "%llu", (unsigned long long)s->busy_poll_us);
+	return out;
+}
+
+bool condition_holds(const struct settings *s, const struct condition *c)
+{
+	char asked[CONDITION_TEXT];
+
+	if (condition_rows[c->kind].varies)
+		return true;
+	condition_asked(s, c, asked);
+	return !strcmp(c->before, c->after) && (!asked[0] || !strcmp(c->before, asked));
+}
+
+/* --- JSON -------------------------------------------------------------------------------------- */
+
+static const struct field texts[] = {
+	FIELD(FIELD_TEXT, struct condition, object),
+	FIELD(FIELD_TEXT, struct condition, before),
+	FIELD(FIELD_TEXT, struct condition, after),
+};
+
+json_t *conditions_json(const struct conditions *c)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < c->n; i++) {
+		json_t *one = json_object();
+
+		json_object_set_new(one, "what", json_string(condition_rows[c->at[i].kind].name));
+		fields_to_json(texts, ARRAY_LEN(texts), &c->at[i], one);
+		json_array_append_new(all, one);
+	}
+	return all;
+}
+
+static int kind_find(const json_t *word)
+{
+	for (int k = 0; json_is_string(word) && k < CONDITION_KINDS; k++)
+		if (!strcmp(json_string_value(word), condition_rows[k].name))
+			return k;
+	return -ENOENT;
+}
+
+int conditions_from_json(struct conditions *c, const json_t *array, enum reading how, struct err *e)
+{
+	const json_t *one;
+	size_t i;
+
+	c->n = 0;
+	if (!array)
+		return 0;
+	if (!json_is_array(array) || json_array_size(array) > CONDITIONS_MAX)
+		return err_set(e, EINVAL, "'conditions' is no array of at most %d", CONDITIONS_MAX);
+	json_array_foreach ((json_t *)(uintptr_t)array, i, one) {
+		struct condition made = {0};
+		int kind = kind_find(json_object_get(one, "what"));
+		int rc = fields_from_json(texts, ARRAY_LEN(texts), &made, one, "what", how, e);
+
+		if (rc == 0 && kind < 0 && how == READ_STREAM)
+			rc = err_set(e, EINVAL, "'what' of a condition is none that is known here");
+		if (rc < 0)
+			return err_wrap(e, "conditions");
+		if (kind < 0)
+			continue;
+		made.kind = (enum condition_kind)kind;
+		c->at[c->n++] = made;
+	}
+	return 0;
+}

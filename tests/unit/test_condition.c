@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Conditions: what is read back besides the knobs, and when it does not hold. */
+#include "site/watch.h"
+#include "sys/sys.h"
+#include "wire/record.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include <cmocka.h>
+
+static void a_text_has_each_value_once(void **unused)
+{
+	char text[CONDITION_TEXT] = "";
+
+	(void)unused;
+	condition_value(text, "other");
+	condition_value(text, "fifo:10");
+	condition_value(text, "other");
+	condition_value(text, "fifo:1");
+	condition_value(text, "fifo:10");
+	condition_value(text, "0,2");
+	condition_value(text, "0,2");
+	assert_string_equal(text, "other, fifo:10, fifo:1, 0,2");
+	for (size_t i = 0; i < 100; i++) {
+		char value[8];
+		snprintf(value, sizeof(value), "%zu", i);
+		condition_value(text, value);
+	}
+	assert_true(strlen(text) < CONDITION_TEXT);
+}
+
+static struct settings settings_with(const char *key, const char *value)
+{
+	struct err e = ERR_INIT;
+	struct settings s;
+
+	settings_init(&s);
+	assert_int_equal(setting_set(&s, "workload", "tcp_rr", &e), 0);
+	assert_int_equal(setting_set(&s, key, value, &e), 0);
+	assert_int_equal(settings_check(&s, &e), 0);
+	return s;
+}
+
+static void a_condition_holds_when_it_is_as_asked_and_stays_so(void **unused)
+{
+	static const struct {
+		const char *key, *value;
+		struct condition c;
+		bool holds;
+	} rows[] = {
+		{"sched", "fifo:10", {CONDITION_SCHED, "client", "fifo:10", "fifo:10"}, true},
+		{"sched", "fifo:10", {CONDITION_SCHED, "server", "other", "other"}, false},
+		{"sched", "", {CONDITION_SCHED, "client", "other", "fifo:10"}, false},
+		{"sched", "fifo:10", {CONDITION_SCHED, "vcpu", "other", "other"}, true},
+		{"client_cpu", "0", {CONDITION_CPUS, "client", "0-1", "0-1"}, false},
+		{"client_cpu", "0", {CONDITION_CPUS, "client", "0", "0"}, true},
+		{"client_cpu", "0", {CONDITION_CPUS, "server", "0-1", "0-1"}, true},
+		{"client_cpu", "0", {CONDITION_CPUS, "server", "0-1", "1"}, false},
+		{"nodelay", "false", {CONDITION_NODELAY, "client", "on", "on"}, false},
+		{"nodelay", "true", {CONDITION_NODELAY, "client", "on", "on"}, true},
+		{"sched", "", {CONDITION_NICE, "client", "0", "0, 5"}, false},
+		{"sched", "", {CONDITION_NICE, "client", "5", "5"}, true},
+		{"sched", "", {CONDITION_MTU, "taut-client", "1500", "1400"}, false},
+		{"sched", "", {CONDITION_SEND_BUFFER, "client", "16384", "87040"}, true},
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct settings s = settings_with(rows[i].key, rows[i].value);
+
+		if (condition_holds(&s, &rows[i].c) != rows[i].holds)
+			fail_msg("row %zu: %s of %s, %s then %s", i, condition_rows[rows[i].c.kind].name,
+				rows[i].c.object, rows[i].c.before, rows[i].c.after);
+	}
+}
+
+static void conditions_come_back_from_json_as_they_were(void **unused)
+{
+	struct conditions a = {0}, b = {0};
+	struct err e = ERR_INIT;
+
+	(void)unused;
+	for (int k = 0; k < CONDITION_KINDS; k++) {
+		struct condition *c = conditions_of(&a, (enum condition_kind)k, "client");
+		condition_value(c->before, "1");
+		condition_value(c->after, "2");
+	}
+	json_t *array = conditions_json(&a), *one = json_array_get(array, 0);
+	assert_int_equal(conditions_from_json(&b, array, READ_STREAM, &e), 0);
+	assert_int_equal(b.n, CONDITION_KINDS);
+	assert_memory_equal(&a, &b, sizeof(a));
+	json_object_set_new(one, "what", json_string("of a later version"));
+	assert_int_equal(conditions_from_json(&b, array, READ_ARCHIVE, &e), 0);
+	assert_int_equal(b.n, CONDITION_KINDS - 1);
+	assert_int_equal(conditions_from_json(&b, array, READ_STREAM, &e), -EINVAL);
+	json_object_set_new(one, "what", json_string("sched"));
+	json_object_set_new(one, "mood", json_string("calm"));
+	assert_int_equal(conditions_from_json(&b, array, READ_STREAM, &e), -EINVAL);
+	json_object_del(one, "mood");
+	for (size_t i = 0; i < CONDITIONS_MAX; i++)
+		json_array_append(array, one);
+	assert_int_equal(conditions_from_json(&b, array, READ_STREAM, &e), -EINVAL);
+	json_decref(array);
+}
+
+/* An end tells of its own threads; what the host sees of them counts when it changes. */
+static void host_and_end_tell_of_the_same_object_once(void **unused)
+{
+	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
+	AUTO_FREE struct conditions *all = mem_alloc(sizeof(*all));
+
+	(void)unused;
+	r->ends[END_CLIENT].record.conditions = (struct conditions){
+		2, {{CONDITION_NICE, "", "0", "0"}, {CONDITION_SCHED, "", "fifo:1", "fifo:1"}}};
+	r->conditions =
+		(struct conditions){3, {{CONDITION_NICE, "client", "0", "0, 7"},
+					       {CONDITION_SCHED, "client", "other, fifo:1", "other, fifo:1"},
+					       {CONDITION_NICE, "vcpu", "1", "1"}}};
+	trial_conditions(r, all);
+	assert_int_equal(all->n, 3);
+	assert_string_equal(conditions_find(all, CONDITION_NICE, "client")->after, "0, 7");
+	assert_string_equal(conditions_find(all, CONDITION_SCHED, "client")->before, "fifo:1");
+	assert_string_equal(conditions_find(all, CONDITION_NICE, "vcpu")->before, "1");
+}
+
+static void a_thread_that_a_stranger_changes_is_seen(void **unused)
+{
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
+	AUTO_FREE struct subject *subject = mem_alloc(sizeof(*subject));
+	AUTO_FREE struct conditions *c = mem_alloc(sizeof(*c));
+	int nice = getpriority(PRIO_PROCESS, 0);
+	struct task own;
+	char text[2][16];
+
+	(void)unused;
+	assert_int_equal(task_read(root, getpid(), getpid(), &own, ERR_IGNORED), 0);
+	assert_int_equal(own.nice, nice);
+	subject->threads[0] = (struct subject_thread){ROLE_VCPU, getpid(), getpid(), own.start};
+	subject->threads[1] =
+		(struct subject_thread){ROLE_VHOST, getpid(), getpid(), own.start + 1}; /* gone */
+	subject->threads_n = 2;
+	watch_end(watch_begin(root, subject), c);
+	assert_int_equal(c->n, 3);
+	for (size_t i = 0; i < c->n; i++)
+		assert_string_equal(c->at[i].before, c->at[i].after);
+	struct watch *w = watch_begin(root, subject);
+	assert_int_equal(setpriority(PRIO_PROCESS, 0, nice + 1), 0);
+	*c = (struct conditions){0};
+	watch_end(w, c);
+	snprintf(text[0], sizeof(text[0]), "%d", nice);
+	snprintf(text[1], sizeof(text[1]), "%d", nice + 1);
+	assert_string_equal(conditions_find(c, CONDITION_NICE, "vcpu")->before, text[0]);
+	assert_string_equal(conditions_find(c, CONDITION_NICE, "vcpu")->after, text[1]);
+	assert_null(conditions_find(c, CONDITION_NICE, "vhost"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_text_has_each_value_once),
+		cmocka_unit_test(a_condition_holds_when_it_is_as_asked_and_stays_so),
+		cmocka_unit_test(conditions_come_back_from_json_as_they_were),
+		cmocka_unit_test(host_and_end_tell_of_the_same_object_once),
+		cmocka_unit_test(a_thread_that_a_stranger_changes_is_seen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
