@@ -6,6 +6,9 @@
  *
  *   --drop N          udp: the N-th request (1 is the first) is not passed on
  *   --drop-from N     udp: nor is any from the N-th on, nor their replies
+ *   --lose-every N    udp: every N-th request is not passed on
+ *   --twice-every N   udp: every N-th reply is passed on twice
+ *   --hold-every N    udp: every N-th reply waits for --delay, and others pass it meanwhile
  *   --delay-every N   every N-th reply waits for --delay; what comes after it waits behind it
  *   --delay TIME      5ms
  *
@@ -27,9 +30,21 @@
 
 #define BUFFER_BYTES (256u << 10)
 
+#define HELD_MAX  64
+#define HELD_SIZE 2048
+
+/* A reply that waits. */
+struct held {
+	uint64_t due_ns;
+	size_t len;
+	unsigned char data[HELD_SIZE];
+};
+
 struct relay {
 	bool datagrams;
-	uint64_t drop, drop_from, delay_every, delay_ns;
+	uint64_t drop, drop_from, lose_every, twice_every, hold_every, delay_every, delay_ns;
+	struct held held[HELD_MAX]; /* in the order in which they came, which is that of their times */
+	size_t held_n;
 	uint64_t requests, replies;
 	struct sockaddr_storage from, to;
 	socklen_t from_len, to_len;
@@ -101,29 +116,93 @@ static bool is_hello(const unsigned char *data, ssize_t n)
 static bool pass_request(struct relay *r)
 {
 	r->requests++;
-	return r->requests != r->drop && (!r->drop_from || r->requests < r->drop_from);
+	return r->requests != r->drop && (!r->drop_from || r->requests < r->drop_from) &&
+	       !(r->lose_every && r->requests % r->lose_every == 0);
 }
 
-static void hold_reply(struct relay *r)
+static bool is_nth(const struct relay *r, uint64_t every)
+{
+	return every && r->replies % every == 0;
+}
+
+static void delay_reply(struct relay *r)
 {
 	struct timespec t = {(time_t)(r->delay_ns / NS_PER_S), (long)(r->delay_ns % NS_PER_S)};
 
-	if (r->delay_every && ++r->replies % r->delay_every == 0)
+	r->replies++;
+	if (is_nth(r, r->delay_every))
 		nanosleep(&t, NULL);
+}
+
+static bool hold(struct relay *r, size_t n)
+{
+	struct held *h = &r->held[r->held_n];
+
+	if (r->held_n == HELD_MAX || n > HELD_SIZE)
+		return false;
+	h->due_ns = time_now_ns() + r->delay_ns;
+	h->len = n;
+	memcpy(h->data, r->buffer, n);
+	r->held_n++;
+	return true;
+}
+
+/* How long poll() may wait for the first reply that is held, in ms. */
+static int patience(const struct relay *r)
+{
+	uint64_t now = time_now_ns();
+
+	if (!r->held_n)
+		return -1;
+	return r->held[0].due_ns <= now ? 0 : (int)((r->held[0].due_ns - now) / NS_PER_MS + 1);
+}
+
+struct near {
+	int fd;
+	struct sockaddr_storage peer;
+	socklen_t len; /* 0: nobody has come yet */
+};
+
+static void to_near(const struct near *near, const void *data, size_t len)
+{
+	sendto(near->fd, data, len, 0, (const struct sockaddr *)&near->peer, near->len);
+}
+
+static void release(struct relay *r, const struct near *near)
+{
+	while (r->held_n && r->held[0].due_ns <= time_now_ns()) {
+		to_near(near, r->held[0].data, r->held[0].len);
+		memmove(r->held, r->held + 1, --r->held_n * sizeof(r->held[0]));
+	}
+}
+
+static void pass_reply(struct relay *r, const struct near *near, size_t n)
+{
+	bool hello = is_hello(r->buffer, (ssize_t)n);
+
+	if (!hello)
+		delay_reply(r);
+	if (r->drop_from && r->requests >= r->drop_from)
+		return;
+	if (!hello && is_nth(r, r->hold_every) && hold(r, n))
+		return;
+	to_near(near, r->buffer, n);
+	if (!hello && is_nth(r, r->twice_every))
+		to_near(near, r->buffer, n);
 }
 
 static void relay_datagrams(struct relay *r)
 {
-	int near = open_listening(r), far = open_target(r);
-	struct pollfd p[] = {{.fd = near, .events = POLLIN}, {.fd = far, .events = POLLIN}};
-	struct sockaddr_storage peer;
-	socklen_t peer_len = 0;
+	struct near near = {.fd = open_listening(r)};
+	int far = open_target(r);
+	struct pollfd p[] = {{.fd = near.fd, .events = POLLIN}, {.fd = far, .events = POLLIN}};
 
-	while (poll(p, 2, -1) >= 0 || errno == EINTR) {
+	while (poll(p, 2, patience(r)) >= 0 || errno == EINTR) {
+		release(r, &near);
 		if (p[0].revents) {
-			peer_len = sizeof(peer);
-			ssize_t n = recvfrom(
-				near, r->buffer, BUFFER_BYTES, 0, (struct sockaddr *)&peer, &peer_len);
+			near.len = sizeof(near.peer);
+			ssize_t n = recvfrom(near.fd, r->buffer, BUFFER_BYTES, 0,
+				(struct sockaddr *)&near.peer, &near.len);
 
 			if (n >= 0 && (is_hello(r->buffer, n) || pass_request(r)))
 				send(far, r->buffer, (size_t)n, 0);
@@ -131,12 +210,8 @@ static void relay_datagrams(struct relay *r)
 		if (p[1].revents) {
 			ssize_t n = recv(far, r->buffer, BUFFER_BYTES, 0);
 
-			if (n < 0 || !peer_len)
-				continue;
-			if (!is_hello(r->buffer, n))
-				hold_reply(r);
-			if (!r->drop_from || r->requests < r->drop_from)
-				sendto(near, r->buffer, (size_t)n, 0, (struct sockaddr *)&peer, peer_len);
+			if (n >= 0 && near.len)
+				pass_reply(r, &near, (size_t)n);
 		}
 	}
 }
@@ -149,7 +224,7 @@ static bool pass_bytes(struct relay *r, int in, int out, bool reply)
 	if (n <= 0)
 		return false;
 	if (reply && !is_hello(r->buffer, n))
-		hold_reply(r);
+		delay_reply(r);
 	for (ssize_t done = 0; done < n;) {
 		ssize_t m = send(out, r->buffer + done, (size_t)(n - done), 0);
 
@@ -185,8 +260,9 @@ static void parse_option(struct relay *r, const char *name, const char *value)
 	const struct {
 		const char *name;
 		uint64_t *value;
-	} counts[] = {
-		{"--drop", &r->drop}, {"--drop-from", &r->drop_from}, {"--delay-every", &r->delay_every}};
+	} counts[] = {{"--drop", &r->drop}, {"--drop-from", &r->drop_from}, {"--lose-every", &r->lose_every},
+		{"--twice-every", &r->twice_every}, {"--hold-every", &r->hold_every},
+		{"--delay-every", &r->delay_every}};
 	struct err e = ERR_INIT;
 
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)

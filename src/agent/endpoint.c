@@ -86,8 +86,7 @@ static int send_frame(const struct agent *a, enum frame_type type, json_t *body,
 /* Best effort: when the stream is what failed, nobody hears it. */
 static void send_error(const struct agent *a, const struct err *e)
 {
-	json_t *body =
-		json_pack("{s:s, s:s, s:i}", "text", e->text, "advice", e->advice, "exit", (int)e->exit);
+	json_t *body = json_pack("{s:s, s:s}", "text", e->text, "advice", e->advice);
 
 	if (body)
 		send_frame(a, FRAME_ERROR, body, ERR_IGNORED);

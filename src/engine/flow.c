@@ -37,6 +37,8 @@ void flow_init(struct flow *f, struct engine *engine, unsigned index)
 
 		f->ring.slots = memory_aligned(slots * sizeof(struct slot));
 		f->ring.mask = slots - 1;
+		if (engine->row->datagrams)
+			f->given_up = memory_aligned(GIVEN_UP_MAX * sizeof(*f->given_up));
 	}
 }
 
@@ -79,6 +81,7 @@ void flow_clear(struct flow *f)
 	free(f->out);
 	free(f->in);
 	free(f->ring.slots);
+	free(f->given_up);
 	free(f->recorder);
 }
 
@@ -129,7 +132,7 @@ void flow_mark_end(struct flow *f, struct meter *m)
 
 	meter_stop(m);
 	if (m == &f->main.meter && !f->engine->row->datagrams)
-		f->retransmits = marked ? socket_retransmits(f->fd) - f->retransmits : 0;
+		f->retransmits = marked ? MAX(socket_retransmits(f->fd), f->retransmits) - f->retransmits : 0;
 }
 
 /* --- what was seen ----------------------------------------------------------------------------- */
@@ -157,7 +160,10 @@ void flow_collect(const struct flow *f, struct endpoint_record *record)
 	record->bytes += f->bytes;
 	record->lost += f->lost;
 	record->timeouts += f->timeouts;
-	record->reordered += f->reordered;
+	record->duplicates += f->duplicates;
+	record->late += f->late;
+	record->overtaken += f->overtaken;
+	record->reordered += f->duplicates + f->late + f->overtaken;
 	record->retransmits += f->retransmits;
 	record->capped |= f->capped;
 	collect_thread(&f->main, record);

@@ -113,7 +113,9 @@ struct flow {
 	uint64_t measured, ended_ns, replied_ns, in_flight; /* closed loop only */
 	uint64_t last_seq; /* datagrams: the latest request that was answered */
 	uint64_t next_seq; /* datagrams: the request whose reply is expected next */
-	uint64_t bytes, lost, timeouts, reordered, retransmits;
+	uint64_t bytes, lost, timeouts, retransmits;
+	uint64_t duplicates, late, overtaken; /* datagrams: replies */
+	uint64_t *given_up; /* datagrams: one more than each request that was given up, by its number */
 	bool capped;
 	struct ring ring; /* RR client */
 
@@ -241,6 +243,8 @@ struct rr_transport {
 
 void rr_client(struct flow *f, const struct rr_transport *transport);
 void rr_pace(struct flow *f, const struct rr_transport *transport);
+/* Places in flow.given_up; a request takes the place of the one that was given up so many before it. */
+#define GIVEN_UP_MAX 4096
 /* Slots that the ring of a flow needs. */
 uint64_t rr_ring_slots(const struct endpoint_job *job);
 /* Open loop: when request k of this flow is due. */

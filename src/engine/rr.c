@@ -16,7 +16,7 @@
  *
  * A transaction is measured when its request was due (in a closed loop: sent) within the measured stretch.  A
  * request that is unanswered when the stretch ends is waited for, and recorded with its full latency.  Lost,
- * timed out and reordered ones are counted from the first request on, warm-up included.
+ * timed out and disordered ones are counted from the first request on, warm-up included.
  *
  * Timeouts.  recv() gives up after the timeout.  TCP cannot lose a request, so the flow goes on waiting,
  * until the end of the stretch plus one timeout.  A datagram without a reply for one timeout is lost; after
@@ -110,6 +110,9 @@ static bool give_up_old(struct flow *f, uint64_t now)
 	bool any = false;
 
 	while ((slot = ring_oldest(&f->ring)) && slot->sent_ns + timeout <= now) {
+		uint64_t seq = ring_tail(&f->ring);
+
+		f->given_up[seq % GIVEN_UP_MAX] = seq + 1;
 		ring_take(&f->ring, slot);
 		f->in_flight--;
 		f->lost++;
@@ -119,16 +122,30 @@ static bool give_up_old(struct flow *f, uint64_t now)
 	return any;
 }
 
+/* A datagram that answers no request in flight: late when that was given up, which counts once. */
+static void count_stray(struct flow *f, uint64_t seq)
+{
+	uint64_t *place = &f->given_up[seq % GIVEN_UP_MAX];
+
+	if (*place != seq + 1) {
+		f->duplicates++;
+		return;
+	}
+	*place = 0;
+	f->late++;
+}
+
 /* A reply that came at `now`; returns the stamp that the next request may use. */
 static inline uint64_t reply(struct flow *f, bool datagrams, uint64_t seq, uint64_t now)
 {
 	struct slot *slot = ring_find(&f->ring, seq);
 	bool costly = false;
 
-	if (datagrams && (!slot || seq < f->last_seq))
-		f->reordered++;
+	if (datagrams && !slot)
+		count_stray(f, seq);
 	if (!slot)
 		return now;
+	f->overtaken += datagrams && seq < f->last_seq;
 	f->silent = 0;
 	f->replied_ns = now;
 	f->in_flight--;

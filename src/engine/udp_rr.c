@@ -12,8 +12,9 @@
  * reply that is next in order, and drops any other (its request counts as lost).  It also finds out how far
  * the server has come: it sends a mark, which is a hello with a number, and remembers how many requests it
  * sent before.  The server returns the mark in order, so the replies after it answer the requests after the
- * mark.  Marks cost a datagram every 10 ms while many tiny datagrams are in flight, and nothing otherwise. (A
- * run of losses as long as the range, 256 with one byte, is not noticed until the mark is back.)
+ * mark.  A number that has not been sent yet is that of a reply from one range before.  Marks cost a datagram
+ * every 10 ms while many tiny datagrams are in flight, and nothing otherwise. (A run of losses as long as the
+ * range, 256 with one byte, is not noticed until the mark is back.)
  *
  * The client's socket and the server's are connected to each other, so neither receives datagrams from
  * elsewhere.  A message as long as a hello is examined: it may be a repeated hello, an answer to one, a mark,
@@ -119,6 +120,8 @@ static bool recognise(struct flow *f, uint64_t low, unsigned width, uint64_t *se
 	}
 	if (*seq >= f->next_seq && *seq < head)
 		f->next_seq = *seq + 1;
+	else if (width < 8 && *seq >= head && *seq >> (8 * width))
+		*seq -= 1ull << (8 * width);
 	return true;
 }
 

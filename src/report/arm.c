@@ -108,7 +108,7 @@ void report_arm_clear(struct report_arm *arm)
 
 void report_arm_count(const struct report_arm *arm, struct report_counts *out)
 {
-	*out = (struct report_counts){.trials = arm->trials_n, .usable = arm->usable};
+	*out = (struct report_counts){.trials = arm->trials_n, .usable = arm->usable, .disorder_known = true};
 	for (size_t i = 0; i < arm->trials_n; i++) {
 		const struct report_trial *t = &arm->trials[i];
 
@@ -119,6 +119,10 @@ void report_arm_count(const struct report_arm *arm, struct report_counts *out)
 		out->lost += t->lost;
 		out->timeouts += t->timeouts;
 		out->reordered += t->reordered;
+		out->duplicates += t->duplicates;
+		out->late += t->late;
+		out->overtaken += t->overtaken;
+		out->disorder_known &= t->disorder_known;
 		out->dead_flows += t->dead_flows;
 		out->retransmits += t->retransmits;
 		for (int f = 0; f < REPORT_FLAGS_N; f++)

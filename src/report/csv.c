@@ -43,6 +43,7 @@ static void field_count(struct buf *out, uint64_t value)
 static const struct {
 	const char *name;
 	size_t offset;
+	bool disorder; /* an older record does not have it */
 } counts[] = {
 	{"block", offsetof(struct report_trial, block)},
 	{"position", offsetof(struct report_trial, position)},
@@ -54,6 +55,9 @@ static const struct {
 	{"lost", offsetof(struct report_trial, lost)},
 	{"timeouts", offsetof(struct report_trial, timeouts)},
 	{"reordered", offsetof(struct report_trial, reordered)},
+	{"duplicates", offsetof(struct report_trial, duplicates), true},
+	{"late", offsetof(struct report_trial, late), true},
+	{"overtaken", offsetof(struct report_trial, overtaken), true},
 	{"dead_flows", offsetof(struct report_trial, dead_flows)},
 	{"retransmits", offsetof(struct report_trial, retransmits)},
 	{"client_cpu_ns", offsetof(struct report_trial, client_cpu_ns)},
@@ -109,7 +113,11 @@ static void row(const struct report *r, const struct report_cell *cell, const st
 	field(out, t->usable ? "yes" : "no");
 	field(out, report_trial_why(t, why, sizeof(why)));
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
-		field_count(out, *(const uint64_t *)(const void *)((const char *)t + counts[i].offset));
+		if (counts[i].disorder && !t->disorder_known)
+			field(out, "");
+		else
+			field_count(
+				out, *(const uint64_t *)(const void *)((const char *)t + counts[i].offset));
 	for (int m = 0; m < STAT_METRICS; m++)
 		field_number(out, t->value[m]);
 	field_number(out, t->min_ns);

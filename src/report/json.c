@@ -127,6 +127,9 @@ static json_t *arm_json(const struct report_cell *cell, const struct report_arm 
 	json_object_set_new(o, "lost", json_integer((json_int_t)n.lost));
 	json_object_set_new(o, "timeouts", json_integer((json_int_t)n.timeouts));
 	json_object_set_new(o, "reordered", json_integer((json_int_t)n.reordered));
+	json_object_set_new(o, "duplicates", report_count(n.disorder_known, n.duplicates));
+	json_object_set_new(o, "late", report_count(n.disorder_known, n.late));
+	json_object_set_new(o, "overtaken", report_count(n.disorder_known, n.overtaken));
 	json_object_set_new(o, "retransmits", json_integer((json_int_t)n.retransmits));
 	json_object_set_new(o, "dead_flows", json_integer((json_int_t)n.dead_flows));
 	json_object_set_new(o, "verified", json_boolean(n.trials && n.verified == n.trials));

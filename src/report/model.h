@@ -74,8 +74,11 @@ struct report_trial {
 	enum stat_stretch stretch; /* is what was measured steady, as far as its windows tell? */
 	uint64_t started_ns, duration_ns, sent, transactions, bytes;
 	uint64_t lost, timeouts, reordered, dead_flows, retransmits;
+	uint64_t duplicates, late, overtaken; /* of the reordered; only where disorder_known */
+	bool disorder_known;
 	uint64_t client_cpu_ns, server_cpu_ns, system_cpu_ns, steal_ns, context_switches, mtu;
 	double stretch_s;           /* measured */
+	double sent_per_s;          /* requests of an open loop, else NaN */
 	double min_ns, max_ns;      /* NaN without latencies */
 	double throughput_iqr;      /* over the windows; NaN when it is no stream */
 	double value[STAT_METRICS]; /* NaN where there is none, or too few transactions for it */
@@ -221,6 +224,8 @@ double *report_arm_values(const struct report_arm *arm, enum stat_metric metric,
 struct report_counts {
 	size_t trials, usable, verified, failed;
 	uint64_t transactions, sent, lost, timeouts, reordered, dead_flows, retransmits;
+	uint64_t duplicates, late, overtaken;
+	bool disorder_known; /* of every trial */
 	size_t flag[REPORT_FLAGS_N];
 	size_t stretch[STAT_STRETCHES]; /* of the usable trials */
 };
@@ -263,3 +268,4 @@ bool report_inferred(const struct report *report);
 
 /* numbers in JSON: null where there is none */
 json_t *report_number(double value);
+json_t *report_count(bool known, uint64_t value);

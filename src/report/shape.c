@@ -13,6 +13,11 @@ json_t *report_number(double value)
 	return isfinite(value) ? json_real(value) : json_null();
 }
 
+json_t *report_count(bool known, uint64_t value)
+{
+	return known ? json_integer((json_int_t)value) : json_null();
+}
+
 static json_t *word(const char *text)
 {
 	json_t *made = *text ? json_string(text) : json_null();

@@ -68,6 +68,7 @@ static void add_figures(json_t *o, const struct trial_record *r, const struct re
 
 	json_object_set_new(o, "pacing", json_string(open ? "open" : "closed"));
 	json_object_set_new(o, "offered_per_s", open ? json_real((double)r->settings.rate) : json_null());
+	json_object_set_new(o, "sent_per_s", report_number(t->sent_per_s));
 	json_object_set_new(o, "achieved_per_s", report_number(t->value[STAT_RATE]));
 	json_object_set_new(o, "latency_ns", report_hist_json(report_latencies(m)));
 	json_object_set_new(o, "service_ns", report_hist_json(m->has_service ? &m->service : NULL));
@@ -103,6 +104,9 @@ static void add_counts(json_t *o, const struct trial_record *r, const struct rep
 
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
 		json_object_set_new(o, counts[i].key, json_integer((json_int_t)counts[i].value));
+	json_object_set_new(o, "duplicates", report_count(t->disorder_known, t->duplicates));
+	json_object_set_new(o, "late", report_count(t->disorder_known, t->late));
+	json_object_set_new(o, "overtaken", report_count(t->disorder_known, t->overtaken));
 	json_object_set_new(o, "cpu_ns",
 		json_pack("{s:I, s:I, s:I}", "client", (json_int_t)t->client_cpu_ns, "server",
 			(json_int_t)t->server_cpu_ns, "system", (json_int_t)t->system_cpu_ns));

@@ -166,8 +166,8 @@ static void samples(const struct trial_record *r, const struct report_trial *t, 
 	text_wrap(out, "  samples   ", line.data);
 	line.len = 0;
 	if (isfinite(t->value[STAT_RATE]) && settings_open_loop(&r->settings))
-		buf_add(&line, "asked for %s /s, achieved %.0f /s",
-			text_count(r->settings.rate, a, sizeof(a)), t->value[STAT_RATE]);
+		buf_add(&line, "asked for %s /s, sent %.0f /s, answered %.0f /s",
+			text_count(r->settings.rate, a, sizeof(a)), t->sent_per_s, t->value[STAT_RATE]);
 	else if (isfinite(t->value[STAT_RATE]))
 		buf_add(&line, "%.0f /s, as fast as the replies came", t->value[STAT_RATE]);
 	if (line.len)
@@ -175,9 +175,14 @@ static void samples(const struct trial_record *r, const struct report_trial *t, 
 	line.len = 0;
 	buf_add(&line, "lost %s of %s sent", text_count(t->lost, a, sizeof(a)),
 		text_count(t->sent, b, sizeof(b)));
-	buf_add(&line, ", timeouts %llu, reordered %llu, retransmitted %llu, dead flows %llu",
-		(unsigned long long)t->timeouts, (unsigned long long)t->reordered,
-		(unsigned long long)t->retransmits, (unsigned long long)t->dead_flows);
+	buf_add(&line, ", timeouts %llu, reordered %llu", (unsigned long long)t->timeouts,
+		(unsigned long long)t->reordered);
+	if (t->reordered && t->disorder_known)
+		buf_add(&line, " (%llu duplicate, %llu late, %llu overtaken)",
+			(unsigned long long)t->duplicates, (unsigned long long)t->late,
+			(unsigned long long)t->overtaken);
+	buf_add(&line, ", retransmitted %llu, dead flows %llu", (unsigned long long)t->retransmits,
+		(unsigned long long)t->dead_flows);
 	text_wrap(out, "  losses    ", line.data);
 	line.len = 0;
 	buf_add(&line, "client %s", text_ns((double)t->client_cpu_ns, a, sizeof(a)));

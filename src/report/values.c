@@ -114,13 +114,19 @@ char *report_trial_why(const struct report_trial *t, char *out, size_t size)
 	return out;
 }
 
-/* FNV-1a of everything that both ends saw: equal for equal trials of the exact clock. */
+/*
+ * FNV-1a of everything that both ends saw: equal for equal trials of the exact clock, also for those of an
+ * older record, which has only the sum of what kinds of disorder there are.
+ */
 static uint64_t digest(const struct trial_record *r)
 {
 	uint64_t hash = 0xcbf29ce484222325u;
 
 	for (size_t i = 0; i < r->ends_n; i++) {
 		json_t *json = endpoint_record_json(&r->ends[i].record);
+		json_object_del(json, "duplicates");
+		json_object_del(json, "late");
+		json_object_del(json, "overtaken");
 		AUTO_FREE char *text = json_dumps(json, JSON_COMPACT);
 
 		for (const char *c = text ? text : ""; *c; c++)
@@ -153,6 +159,10 @@ static void fill_counts(struct report_trial *t, const struct trial_record *r)
 	t->lost = m->lost;
 	t->timeouts = m->timeouts;
 	t->reordered = m->reordered;
+	t->disorder_known = !m->disorder_unknown;
+	t->duplicates = m->duplicates;
+	t->late = m->late;
+	t->overtaken = m->overtaken;
 	for (size_t i = 0; i < r->ends_n; i++) {
 		t->dead_flows += r->ends[i].record.dead_flows;
 		t->retransmits += r->ends[i].record.retransmits;
@@ -186,6 +196,7 @@ void report_trial_fill(struct report_trial *t, const struct trial_record *r)
 		t->value[STAT_LOSS] = (double)m->lost / (double)m->sent;
 	if (w && w->kind == WORKLOAD_RR)
 		t->value[STAT_RATE] = trial_rate_per_s(r);
+	t->sent_per_s = trial_sent_per_s(r);
 	report_facts_fill(t, r);
 	t->digest = settings_exact(&r->settings) ? digest(r) : 0;
 	fill_usable(t, r, w);

@@ -108,7 +108,7 @@ static int record_check(struct trial_record *record, const struct trial_plan *pl
 			*e = why;
 		}
 	}
-	return rc;
+	return rc == 0 && record->outcome == TRIAL_DONE ? trial_ends_check(record, plan, e) : rc;
 }
 
 static int lab_ask(struct lab *lab, const struct trial_plan *plan, struct trial_record *record, struct err *e)

@@ -13,9 +13,7 @@
 
 static int say_error(int fd, const struct err *why, struct err *e)
 {
-	return frame_send(fd, FRAME_ERROR,
-		json_pack(
-			"{s:s, s:s, s:i}", "text", why->text, "advice", why->advice, "exit", (int)why->exit),
+	return frame_send(fd, FRAME_ERROR, json_pack("{s:s, s:s}", "text", why->text, "advice", why->advice),
 		time_now_ns() + SEND_NS, e);
 }
 

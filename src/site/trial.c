@@ -20,7 +20,9 @@
 
 #define HANDSHAKE_NS (10 * NS_PER_S)
 #define SLACK_NS     (5 * NS_PER_S)
-#define RATE_LEAST   0.98 /* of the offered rate; below, the rate counts as missed */
+#define AHEAD_NS     NS_PER_S /* by which the end of a schedule may lie behind its last reply */
+#define CLOCK_ERROR  10       /* a guest's clock runs within a tenth of ours */
+#define RATE_LEAST   0.98     /* of the offered rate; when less is sent, the rate counts as missed */
 
 struct session {
 	struct site *site;
@@ -30,10 +32,11 @@ struct session {
 	struct tune *tune;
 	struct sampler *sampler;
 	struct watch *watch;
-	uint64_t begun_ns;   /* the trial */
-	uint64_t started_ns; /* of the virtual machine, where there is one */
-	json_t *guest_knobs; /* the half of the tuning that is in a guest; NULL: none */
-	bool busy;           /* the server measures, or something that it says has not been taken */
+	uint64_t begun_ns;         /* the trial */
+	uint64_t started_ns;       /* of the virtual machine, where there is one */
+	uint64_t told_ns, went_ns; /* before the ends were told their jobs, and to measure */
+	json_t *guest_knobs;       /* the half of the tuning that is in a guest; NULL: none */
+	bool busy;                 /* the server measures, or something that it says has not been taken */
 };
 
 /* --- the steps of a trial ---------------------------------------------------------------------- */
@@ -104,6 +107,24 @@ static int an_end_failed(struct session *s, struct err *e)
 	return agent_failed(s, NULL, e);
 }
 
+/* The ports on which a server says that it listens: one for each flow, and those that it was told. */
+static int ports_read(const struct endpoint_job *job, const json_t *said, uint16_t *ports, struct err *e)
+{
+	if (json_array_size(said) != job->flows)
+		return err_set(e, EPROTO, "the server is ready, but does not say on which ports");
+	for (size_t i = 0; i < job->flows; i++) {
+		json_int_t port = json_integer_value(json_array_get(said, i));
+
+		if (port < 1 || port > UINT16_MAX)
+			return err_set(e, EPROTO, "the server is ready, but does not say on which ports");
+		if (job->port && port != (json_int_t)(job->port + i))
+			return err_set(e, EPROTO, "the server listens on port %lld, and was told %llu",
+				(long long)port, (unsigned long long)(job->port + i));
+		ports[i] = (uint16_t)port;
+	}
+	return 0;
+}
+
 /* Tells one end its job and waits until it is ready; `ports` become those of a server. */
 static int prepare_endpoint(struct session *s, const struct endpoint_job *job, uint16_t *ports, struct err *e)
 {
@@ -131,13 +152,7 @@ static int prepare_endpoint(struct session *s, const struct endpoint_job *job, u
 			json_decref(body);
 		return rc;
 	}
-	const json_t *said = json_object_get(body, "ports");
-	for (size_t i = 0; i < job->flows; i++) {
-		json_int_t port = json_integer_value(json_array_get(said, i));
-		if (port < 1 || port > 65535)
-			rc = err_set(e, EPROTO, "the server is ready, but does not say on which ports");
-		ports[i] = (uint16_t)port;
-	}
+	rc = ports_read(job, json_object_get(body, "ports"), ports, e);
 	json_decref(body);
 	return rc;
 }
@@ -145,6 +160,8 @@ static int prepare_endpoint(struct session *s, const struct endpoint_job *job, u
 static int prepare_endpoints(struct session *s, struct err *e)
 {
 	struct endpoint_job server = s->plan->ends[END_SERVER].job, client = s->plan->ends[END_CLIENT].job;
+
+	s->told_ns = time_now_ns();
 	int rc = rng_token(server.token, e);
 
 	if (rc == 0 && str_copy(server.address, sizeof(server.address), target_address(s->target)))
@@ -176,6 +193,27 @@ static int watch(struct session *s, int fd, uint64_t deadline, struct err *e)
 	return err_set(e, EINTR, "interrupted");
 }
 
+/* Is the record true as far as the job and our clock tell?  An end of this kernel has that clock too. */
+static int check_record(const struct session *s, size_t end, struct err *e)
+{
+	const struct endpoint_record *r = &s->record->ends[end].record;
+	bool inside = s->plan->ends[end].role == ROLE_SERVER && plan_target(s->plan)->machine;
+	/* A server serves from when it is ready. */
+	bool serves = s->plan->ends[end].role == ROLE_SERVER && !r->receiver;
+	uint64_t since = serves ? s->told_ns : s->went_ns, passed = time_now_ns() - since;
+	uint64_t most = passed + (inside ? passed / CLOCK_ERROR : 0) + AHEAD_NS;
+
+	if (!inside && r->started_ns && r->started_ns < since)
+		return err_set(e, EINVAL,
+			"a record that cannot be true: it began at %llu ns, and was told to at %llu ns",
+			(unsigned long long)r->started_ns, (unsigned long long)since);
+	if (!inside && r->ended_ns > since + most)
+		return err_set(e, EINVAL,
+			"a record that cannot be true: it ended at %llu ns, and the clock is at %llu ns",
+			(unsigned long long)r->ended_ns, (unsigned long long)(since + passed));
+	return endpoint_record_check(r, &s->plan->ends[end].job, most, e);
+}
+
 static int take_record(struct session *s, size_t end, uint64_t deadline, struct err *e)
 {
 	struct endpoint_record *record = &s->record->ends[end].record;
@@ -190,8 +228,7 @@ static int take_record(struct session *s, size_t end, uint64_t deadline, struct 
 		json_decref(body);
 	}
 	if (rc == 0)
-		rc = endpoint_record_check(
-			record, &s->plan->ends[end].job, time_now_ns() - s->begun_ns + SLACK_NS, e);
+		rc = check_record(s, end, e);
 	if (rc < 0 && rc != -EINTR) {
 		*record = (struct endpoint_record){0}; /* what cannot be true is not kept */
 		agent_failed(s, end_name(s->plan, end), e);
@@ -206,6 +243,7 @@ static int measure(struct session *s, struct err *e)
 	uint64_t begin = time_now_ns(), grace = begin + HANDSHAKE_NS, slack = boot_patience_ns(SLACK_NS);
 	uint64_t deadline = begin + job->warmup_ns + (counted ? job->max_duration_ns : job->duration_ns) +
 			    2 * job->timeout_ns + slack;
+	s->went_ns = begin;
 	int rc = frame_send(control_of(s, END_SERVER), FRAME_GO, json_object(), grace, e);
 
 	if (rc == 0)
@@ -224,6 +262,8 @@ static int measure(struct session *s, struct err *e)
 	if (rc == 0)
 		rc = take_record(s, END_SERVER, time_now_ns() + job->timeout_ns + slack, e);
 	s->busy = rc < 0;
+	if (rc == 0 && (rc = trial_ends_check(s->record, s->plan, e)) < 0)
+		trial_record_forget(s->record);
 	sampler_sample(s->sampler);
 	return rc;
 }
@@ -313,17 +353,18 @@ static void judge_outcome(const struct trial_plan *plan, struct trial_record *r)
 			snprintf(r->reason, sizeof(r->reason), "%s: %s", end_name(plan, i),
 				r->ends[i].record.mistake);
 		}
-	if (r->outcome == TRIAL_DONE && !m->transactions && job_open_loop(job) && m->sent) {
+	/* Replies that did not come are losses, and not a rate that was missed. */
+	if (job_open_loop(job))
+		r->rate_missed = trial_sent_per_s(r) < RATE_LEAST * (double)job->rate;
+	if (r->outcome == TRIAL_DONE && !m->transactions && r->rate_missed) {
 		r->outcome = TRIAL_FAILED;
 		snprintf(r->reason, sizeof(r->reason),
-			"asked for %llu /s, achieved %.0f /s: so late that no request of the measured time went out",
-			(unsigned long long)job->rate, trial_rate_per_s(r));
+			"asked for %llu /s, sent %.0f /s: so late that no request of the measured time went out",
+			(unsigned long long)job->rate, trial_sent_per_s(r));
 	} else if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes) {
 		r->outcome = TRIAL_FAILED;
 		str_copy(r->reason, sizeof(r->reason), "nothing came through");
 	}
-	if (job_open_loop(job))
-		r->rate_missed = trial_rate_per_s(r) < RATE_LEAST * (double)job->rate;
 	judge_steadiness(r);
 }
 
@@ -424,9 +465,6 @@ int site_trial_local(
 	if (rc < 0) {
 		record->outcome = TRIAL_FAILED;
 		snprintf(record->reason, sizeof(record->reason), "%s", err_string(&why, text, sizeof(text)));
-		if (plan_target(plan)->machine &&
-			why.code == EREMOTEIO) /* what a guest refuses ends its trial alone */
-			why.exit = EXIT_FAILED;
 		if (why.exit == EXIT_USAGE || why.exit == EXIT_REFUSED || why.code == ENOSPC) {
 			*e = why;
 			return rc;

@@ -85,7 +85,7 @@ const struct stat_metric_row stat_metrics[STAT_METRICS] = {
 		.label = "loss",
 		.unit = STAT_FRACTION,
 		.help = "lost fraction of what was sent",
-		.primary = {[STAT_STREAM] = true},
+		.primary = {[STAT_REQUESTS] = true, [STAT_STREAM] = true},
 		.absolute = true,
 		.delta = 0.001},
 	[STAT_RATE] = {.name = "rate",

@@ -34,6 +34,14 @@ static const struct field record_fields[] = {
 	FIELD(FIELD_U64, struct endpoint_record, window_length_ns),
 };
 
+/* An older record has only the sum of these. */
+static const struct field disorder_fields[] = {
+	FIELD(FIELD_U64, struct endpoint_record, duplicates),
+	FIELD(FIELD_U64, struct endpoint_record, late),
+	FIELD(FIELD_U64, struct endpoint_record, overtaken),
+};
+#define DISORDER_KEYS "duplicates|late|overtaken"
+
 /* Windows and worst travel as arrays of arrays of numbers, in the order of these members. */
 static const size_t window_members[] = {offsetof(struct window, count), offsetof(struct window, sum_ns),
 	offsetof(struct window, max_ns), offsetof(struct window, median_ns), offsetof(struct window, bytes)};
@@ -125,6 +133,8 @@ json_t *endpoint_record_json(const struct endpoint_record *r)
 
 	fields_to_json(record_fields, ARRAY_LEN(record_fields), r, object);
 	json_object_set_new(object, "conditions", conditions_json(&r->conditions));
+	if (!r->disorder_unknown)
+		fields_to_json(disorder_fields, ARRAY_LEN(disorder_fields), r, object);
 	json_object_set_new(object, "windows",
 		rows_json(r->windows, r->windows_n, sizeof(r->windows[0]), window_members,
 			ARRAY_LEN(window_members)));
@@ -149,6 +159,18 @@ static int check_sense(const struct endpoint_record *r, struct err *e)
 	return 0;
 }
 
+static int disorder_read(struct endpoint_record *r, const json_t *object, struct err *e)
+{
+	json_t *part = json_object();
+
+	for (size_t i = 0; i < ARRAY_LEN(disorder_fields); i++)
+		json_object_set(
+			part, disorder_fields[i].key, json_object_get(object, disorder_fields[i].key));
+	int rc = fields_from_json(disorder_fields, ARRAY_LEN(disorder_fields), r, part, NULL, READ_STREAM, e);
+	json_decref(part);
+	return rc;
+}
+
 int endpoint_record_from_json(
 	struct endpoint_record *r, const json_t *object, enum reading how, struct err *e)
 {
@@ -159,7 +181,10 @@ int endpoint_record_from_json(
 
 	memset(r, 0, sizeof(*r));
 	int rc = fields_from_json(record_fields, ARRAY_LEN(record_fields), r, object,
-		"conditions|windows|worst|service|response|lateness", how, e);
+		"conditions|windows|worst|service|response|lateness|" DISORDER_KEYS, how, e);
+	r->disorder_unknown = how == READ_ARCHIVE && !json_object_get(object, disorder_fields[0].key);
+	if (rc == 0 && !r->disorder_unknown)
+		rc = disorder_read(r, object, e);
 	if (rc == 0) {
 		r->has_service = json_is_string(json_object_get(object, "service"));
 		r->has_lateness = json_is_string(json_object_get(object, "lateness"));

@@ -7,6 +7,9 @@
  *
  * Texts of a frame can appear on a terminal, such as an error, a name or an unknown key.  So control
  * characters are taken out of a frame's text, wherever they stand in it, before it is parsed.
+ *
+ * A parsed value costs up to a hundred times the memory of its text, so the values of a frame are counted,
+ * and how deep they lie in one another, before it is parsed.
  */
 #include "wire.h"
 
@@ -167,6 +170,34 @@ void frame_clean(char *text, size_t len)
 	}
 }
 
+/* Values are counted by what stands before or between them, which is never too few. */
+int frame_check(const char *text, size_t len, struct err *e)
+{
+	size_t values = 1, depth = 0;
+	bool quoted = false;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i];
+
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && (c == '{' || c == '[')) {
+			values++;
+			depth++;
+		} else if (!quoted && (c == '}' || c == ']'))
+			depth -= depth > 0;
+		else if (!quoted && c == ',')
+			values++;
+		if (values > FRAME_MAX_VALUES || depth > FRAME_MAX_DEPTH)
+			return err_set(e, EPROTO,
+				"the control stream brought JSON of more than %d values, or deeper than %d",
+				FRAME_MAX_VALUES, FRAME_MAX_DEPTH);
+	}
+	return 0;
+}
+
 int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e)
 {
 	unsigned char header[HEADER_BYTES];
@@ -189,6 +220,8 @@ int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e)
 	if (rc < 0)
 		return err_code(e, -rc, "cannot read from the control stream");
 	frame_clean(text, len - 1);
+	if (frame_check(text, len - 1, e) < 0)
+		return -e->code;
 	json_t *object = json_loadb(text, len - 1, JSON_REJECT_DUPLICATES, &why);
 	if (!json_is_object(object)) {
 		json_decref(object);
@@ -212,12 +245,10 @@ int frame_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_
 	if (rc == FRAME_ERROR) {
 		const char *text = json_string_value(json_object_get(got, "text"));
 		const char *advice = json_string_value(json_object_get(got, "advice"));
-		bool refused = json_integer_value(json_object_get(got, "exit")) == EXIT_REFUSED;
-		rc = err_set(e, EREMOTEIO, "%.400s", text ? text : "it failed and does not say why");
-		if (refused)
-			e->exit = EXIT_REFUSED;
-		if (advice && *advice)
-			err_try(e, "%.200s", advice);
+		bool advises = advice && *advice;
+		/* What it advises is its word, not ours. */
+		rc = err_set(e, EREMOTEIO, "%.400s%s%.200s%s", text ? text : "it failed and does not say why",
+			advises ? " (it advises: " : "", advises ? advice : "", advises ? ")" : "");
 	} else {
 		rc = err_set(e, EPROTO, "the control stream brought frame %d instead of %d", rc, type);
 	}

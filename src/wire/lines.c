@@ -103,7 +103,9 @@ int lines_get(
 json_t *lines_object(char *text, size_t len)
 {
 	frame_clean(text, len);
-	json_t *object = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	json_t *object = frame_check(text, len, ERR_IGNORED) < 0
+				 ? NULL
+				 : json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 
 	if (json_is_object(object))
 		return object;

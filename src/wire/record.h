@@ -33,7 +33,11 @@ struct endpoint_record {
 		ended_ns; /* CLOCK_MONOTONIC of the endpoint: the measured stretch, warm-up excluded */
 	uint64_t sent, transactions; /* requests sent, replies measured */
 	uint64_t bytes;              /* streams: received in the measured stretch */
-	uint64_t lost, timeouts, reordered, dead_flows, retransmits;
+	uint64_t lost, timeouts, dead_flows, retransmits;
+	/* Datagrams: replies that came twice, after their request was given up, or after that to a later one.
+	 * `reordered` is their sum, and all that an older record has (`disorder_unknown`). */
+	uint64_t reordered, duplicates, late, overtaken;
+	bool disorder_unknown;
 	uint64_t cpu_ns, switches_voluntary, switches_involuntary;
 	bool capped;   /* fewer transactions than asked for when max_duration had passed */
 	bool receiver; /* streams: this end received, so its figures count */
@@ -59,6 +63,10 @@ int endpoint_record_from_json(
  */
 int endpoint_record_check(
 	const struct endpoint_record *r, const struct endpoint_job *job, uint64_t most_ns, struct err *e);
+struct trial_record;
+/* Can what both ends say be true together?  Each has passed endpoint_record_check(); -EINVAL names what
+ * cannot. */
+int trial_ends_check(const struct trial_record *r, const struct trial_plan *plan, struct err *e);
 
 /* --- the record of a trial: immutable and complete --------------------------------------------- */
 
@@ -135,6 +143,8 @@ void trial_conditions(const struct trial_record *r, struct conditions *out);
 double *trial_windows(const struct trial_record *r, size_t *n);
 /* Mean throughput of the measured stretch in bits per second; NaN when it is no stream. */
 double trial_throughput_bps(const struct trial_record *r);
+/* Requests sent in a second, warm-up included, by which a schedule is judged; NaN where there is none. */
+double trial_sent_per_s(const struct trial_record *r);
 /*
  * Transactions in a second; NaN when it is a stream.  An open loop that is late measures only the last of
  * what it sends, since what is measured goes by when it was due: there, all requests that were answered

@@ -203,18 +203,27 @@ double trial_throughput_bps(const struct trial_record *r)
 	return (double)m->bytes * 8 * 1e9 / (double)(m->ended_ns - m->started_ns);
 }
 
-double trial_rate_per_s(const struct trial_record *r)
+/* So many requests or replies, in a second. */
+static double per_s(const struct trial_record *r, uint64_t n)
 {
 	const struct endpoint_record *m = trial_measured(r);
-	uint64_t stretch_ns = m->ended_ns - m->started_ns, answered = m->transactions;
+	uint64_t warmup_ns = settings_open_loop(&r->settings) ? r->settings.warmup_ns : 0;
 
 	if (m->receiver || m->ended_ns <= m->started_ns)
 		return NAN;
-	if (settings_open_loop(&r->settings)) {
-		stretch_ns += r->settings.warmup_ns;
-		answered = m->sent - MIN(m->lost, m->sent);
-	}
-	return (double)answered * 1e9 / (double)stretch_ns;
+	return (double)n * 1e9 / (double)(m->ended_ns - m->started_ns + warmup_ns);
+}
+
+double trial_sent_per_s(const struct trial_record *r)
+{
+	return settings_open_loop(&r->settings) ? per_s(r, trial_measured(r)->sent) : NAN;
+}
+
+double trial_rate_per_s(const struct trial_record *r)
+{
+	const struct endpoint_record *m = trial_measured(r);
+
+	return per_s(r, settings_open_loop(&r->settings) ? m->sent - MIN(m->lost, m->sent) : m->transactions);
 }
 
 json_t *kernel_facts_json(const struct kernel_facts *k)

@@ -47,7 +47,9 @@ int fields_from_json(const struct field *fields, size_t n, void *value, const js
 
 /* --- frames ------------------------------------------------------------------------------------ */
 
-#define FRAME_MAX_BYTES (8u << 20)
+#define FRAME_MAX_BYTES  (8u << 20)
+#define FRAME_MAX_VALUES 100000
+#define FRAME_MAX_DEPTH  32
 
 enum frame_type {
 	FRAME_HELLO = 1, /* agent → site: {"version", "kernel", "kernel_version", "init_ns", "uptime_ns"} */
@@ -72,7 +74,7 @@ enum frame_type {
 int frame_send(int fd, enum frame_type type, json_t *body, uint64_t deadline_ns, struct err *e);
 /*
  * Receives one frame: its type, *body owned by the caller.  -ETIMEDOUT at the deadline, -EPIPE when the other
- * end has closed, -EPROTO for anything malformed or larger than FRAME_MAX_BYTES.
+ * end has closed, -EPROTO for anything malformed or beyond FRAME_MAX_….
  */
 int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e);
 /*
@@ -80,7 +82,12 @@ int frame_recv(int fd, json_t **body, uint64_t deadline_ns, struct err *e);
  * place. Of frames frame_recv() has done it; JSON that came from elsewhere by another way wants it too.
  */
 void frame_clean(char *text, size_t len);
-/* frame_recv() that wants one type; a FRAME_ERROR becomes that error. */
+/* Has JSON text at most FRAME_MAX_VALUES values, FRAME_MAX_DEPTH deep?  -EPROTO. */
+int frame_check(const char *text, size_t len, struct err *e);
+/*
+ * frame_recv() that wants one type; a FRAME_ERROR becomes -EREMOTEIO with its text and, quoted, its advice.
+ * Whoever sends it cannot choose how this program ends.
+ */
 int frame_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_ns, struct err *e);
 
 /* --- who speaks ------------------------------------------------------------------------------- */

@@ -12,14 +12,23 @@ the real agent.
   {"do": "chatter"}                    writes to stderr without end, and nothing else
   {"do": "frame", "type": T, "body": …}        this frame instead of HELLO, then silence
   {"do": "die", "type": T, "after_ms": N}      the real agent, killed so long after a frame of this type
-  {"do": "rewrite", "type": T, "set": {…}, "drop": […]}   the real agent, but frames of this type are changed
+  {"do": "rewrite", "type": T, "set": {…}, "add": {…}, "drop": […], "stretch": NS}
+                                       the real agent, but frames of this type are changed: members set, or numbers
+                                       added to them, or left out, and ended_ns set to so much after started_ns
+  {"do": "instead", "type": T, "head": "…", "part": "…", "times": N, "cut": N}
+                                       the real agent, but a frame of this type is these bytes: a frame of the JSON
+                                       text head and N times part, cut off after so many bytes; then silence
+  {"do": "flood", "type": T}           the real agent, but from this type on the frame is sent without end
+  {"do": "each", "counter": PATH, "acts": [{"role": …, …}, …]}   the first trial does the first of these, and so on
 """
 import ctypes
+import fcntl
 import json
 import os
 import select
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -59,9 +68,26 @@ class Between:
                              for p in body["ports"]]
         if fault["do"] == "rewrite" and kind == fault["type"]:
             body.update(fault.get("set", {}))
+            for key, more in fault.get("add", {}).items():
+                body[key] += more
             for key in fault.get("drop", []):
                 body.pop(key, None)
+            if "stretch" in fault:
+                body["ended_ns"] = body["started_ns"] + fault["stretch"]
         return body
+
+    def to_taut(self, kind, body):
+        fault = self.fault
+        if kind != fault.get("type") or fault["do"] not in ("instead", "flood"):
+            agent.frame_send(self.taut, kind, self.from_agent(kind, body))
+        elif fault["do"] == "instead":
+            text = fault["head"].encode() + fault["part"].encode() * fault["times"]
+            data = struct.pack("<IB", len(text) + 1, kind) + text
+            self.taut.sendall(data[:fault.get("cut", len(data))])
+            self.taut.recv(1)  # until taut has had enough
+            sys.exit()
+        while kind == fault.get("type") and fault["do"] == "flood":
+            agent.frame_send(self.taut, kind, body)
 
     def run(self):
         while True:
@@ -72,10 +98,22 @@ class Between:
                         self.plan = body
                     agent.frame_send(self.agent.stream, kind, body)
                 else:
-                    agent.frame_send(self.taut, kind, self.from_agent(kind, body))
+                    self.to_taut(kind, body)
                     if self.fault["do"] == "die" and kind == self.fault["type"]:
                         time.sleep(self.fault["after_ms"] / 1000)
                         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def act_of(fault, role):
+    """What this trial does: each end counts its trials."""
+    if fault["do"] != "each":
+        return fault
+    with open(f"{fault['counter']}-{role}", "a+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        number = len(file.read())
+        file.write(".")
+    return fault["acts"][number] if number < len(fault["acts"]) else {"role": "", "do": ""}
 
 
 def occupy(port):
@@ -107,13 +145,13 @@ def misbehave(fault):
 
 def main():
     role = sys.argv[2]
-    fault = json.loads(os.environ["TAUT_TEST_FAULT"])
+    fault = act_of(json.loads(os.environ["TAUT_TEST_FAULT"]), role)
     if role == fault["role"] and fault["do"] == "occupy":
         occupy(fault["port"])
     if role != fault["role"] or fault["do"] == "occupy":
         os.execv(os.environ["TAUT_TEST_AGENT"], [os.environ["TAUT_TEST_AGENT"], *sys.argv[1:]])
     try:
-        if fault["do"] in ("relay", "rewrite", "die"):
+        if fault["do"] in ("relay", "rewrite", "die", "instead", "flood"):
             Between(fault, role).run()
         misbehave(fault)
     except (EOFError, OSError):

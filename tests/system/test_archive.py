@@ -6,6 +6,7 @@ names and boot arguments than those of the machine it was made on), and what tha
 and figures must be as they were; sentences may differ, and keys may be added.  In cut-off.db such a version was
 interrupted after 6 of the 12 trials of cut-off.yaml, in the second of three blocks.
 """
+import csv
 import json
 import pathlib
 import shutil
@@ -79,6 +80,18 @@ def _():
         for a, b in zip(old[1:], rows[1:]):
             was, now = dict(zip(before, a.split(","))), dict(zip(names, b.split(",")))
             check(all(now[key] == was[key] for key in before), f"'{b}' is not '{a}'")
+
+
+@test("of disorder, trials of schema 1 have the sum alone, and null for its kinds")
+def _():
+    with Taut() as taut:
+        database = str(copied(taut, 1))
+        run = taut.run("report", "2", "--json", "--db", database).wants(0).json
+        kinds = {(type(arm["reordered"]), *(arm[key] for key in ("duplicates", "late", "overtaken")))
+                 for cell in run["cells"] for arm in cell["arms"].values()}
+        check_equal(kinds, {(int, None, None, None)}, "reordered, duplicates, late, overtaken")
+        for row in csv.DictReader(taut.run("export", "2", "--csv", "--db", database).wants(0).out.splitlines()):
+            check_equal((row["duplicates"], row["late"], row["overtaken"]), ("", "", ""), "columns")
 
 
 def edit(path, change):

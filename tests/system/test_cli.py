@@ -149,7 +149,7 @@ def _():
         for workload in ("tcp_rr", "udp_rr"):
             taut.run("measure", workload, "--port", "7000", "--json",
                      environment=faulty(taut, "taut-server", do="occupy", port=7000)).wants(
-                         1, "7000", "Address already in use", "try:")
+                         1, "7000", "Address already in use", "another port")
 
 
 @test("without runc and crun a container is skipped with the reason: exit 1")

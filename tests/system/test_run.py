@@ -26,9 +26,9 @@ EFFECT = {"metric", "baseline", "arm", "primary", "n_blocks", "ratio", "ci95", "
 VERDICTS = {"improved", "regressed", "changed_below_threshold", "equivalent", "no_difference_shown", "not_assessed"}
 METRICS = {f"latency_{m}" for m in ("median", "mean", "sd", "iqr", "p90", "p99", "p99.9", "p99.99")} | {
     "throughput", "throughput_sd", "loss", "rate"}
-TRIAL = {"pacing", "offered_per_s", "achieved_per_s", "service_ns", "response_ns", "lateness_ns", "lost", "timeouts",
-         "reordered", "dead_flows", "retransmits", "cpu_ns", "steal_ns", "context_switches", "worst", "windows",
-         "effective_knobs"}
+TRIAL = {"pacing", "offered_per_s", "sent_per_s", "achieved_per_s", "service_ns", "response_ns", "lateness_ns",
+         "lost", "timeouts", "reordered", "duplicates", "late", "overtaken", "dead_flows", "retransmits", "cpu_ns",
+         "steal_ns", "context_switches", "worst", "windows", "effective_knobs"}
 PLAN = {"schema", "name", "refused", "cells", "skipped", "arms", "seed", "blocks", "trials", "duration_s", "order", "order_blocks",
         "tuning", "fetched_first"}
 

@@ -298,7 +298,7 @@ static void trial_json_has_every_key_of_the_contract(void **state)
 
 	(void)state;
 	has_keys(j,
-		"schema pacing offered_per_s achieved_per_s service_ns response_ns lateness_ns lost timeouts reordered dead_flows retransmits cpu_ns steal_ns context_switches worst windows effective_knobs settings");
+		"schema pacing offered_per_s sent_per_s achieved_per_s service_ns response_ns lateness_ns lost timeouts reordered duplicates late overtaken dead_flows retransmits cpu_ns steal_ns context_switches worst windows effective_knobs settings");
 	has_keys(json_object_get(j, "cpu_ns"), "client server system");
 	const json_t *worst = json_array_get(json_object_get(j, "worst"), 0);
 	has_keys(worst, "at_ns service_ns response_ns during");
@@ -465,7 +465,7 @@ static void measure_shows_service_beside_response(void **state)
 	says(&b, "service");
 	says(&b, "response");
 	says(&b, "sent late by");
-	says(&b, "asked for 2000 /s, achieved 20000 /s");
+	says(&b, "asked for 2000 /s, sent 20000 /s, answered 20000 /s");
 	says(&b, "request 1 B, reply 1 B");
 	says(&b, "lost 0 of 20 000 sent");
 	assert_true(widest(b.data) <= 100);
