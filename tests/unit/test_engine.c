@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/internal.h"
 #include "engine/recorder.h"
+#include "test_noise.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -97,7 +98,7 @@ static void finish(struct pair *p)
 	if (!wait_done(p->client, 60000))
 		fail_msg("the client does not finish");
 	engine_collect(p->client, p->client_record);
-	if (!wait_done(p->server, 5000))
+	if (!wait_done(p->server, 25000))
 		fail_msg("the server does not finish when its client has gone");
 	engine_collect(p->server, p->server_record);
 }
@@ -299,6 +300,7 @@ static int listen_anywhere(uint16_t *port)
 static void test_open_loop_shows_a_stall(void **state)
 {
 	struct slow_server server = {.after = 500, .stall_ns = 300 * NS_PER_MS};
+	struct noise noise = noise_begin();
 	struct pair p;
 	pthread_t thread;
 
@@ -314,22 +316,23 @@ static void test_open_loop_shows_a_stall(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, slow_server_main, &server), 0);
 	start_client(&p);
 	engine_go(p.client);
-	assert_true(wait_done(p.client, 10000));
+	assert_true(wait_done(p.client, 50000));
 	engine_collect(p.client, p.client_record);
 	pthread_join(thread, NULL);
 	close(server.fd);
 
 	const struct endpoint_record *r = p.client_record;
 	double stall_ms = (double)server.stalled_ns / 1e6, p80 = hist_quantile(&r->response, 0.8) / 1e6;
+	double late_ms = hist_quantile(&r->lateness, 0.9) / 1e6;
 	assert_clean(r);
 	assert_whole(&p);
 	assert_int_equal(r->transactions, 2000);
-	if (fabs(p80 - (stall_ms - 200)) > 20)
-		fail_msg("p80 is %.1f ms after a stall of %.1f ms, not %.1f ms", p80, stall_ms,
-			stall_ms - 200);
-	assert_true(r->response.max >= server.stalled_ns - 2 * NS_PER_MS);
-	assert_true(hist_quantile(&r->lateness, 0.9) < 100e6);
+	bool whole = r->response.max >= server.stalled_ns - 2 * NS_PER_MS;
 	pair_free(&p);
+	noise_judge(&noise, fabs(p80 - (stall_ms - 200)) <= 20,
+		"p80 is %.1f ms after a stall of %.1f ms, not %.1f ms", p80, stall_ms, stall_ms - 200);
+	noise_judge(&noise, whole, "the longest response time is less than the stall");
+	noise_judge(&noise, late_ms < 100, "p90 of lateness is %.1f ms", late_ms);
 }
 
 /* A request outstanding when the stretch ends is recorded with its whole latency. */
@@ -351,7 +354,7 @@ static void test_closed_loop_waits_for_the_last_reply(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, slow_server_main, &server), 0);
 	start_client(&p);
 	engine_go(p.client);
-	assert_true(wait_done(p.client, 10000));
+	assert_true(wait_done(p.client, 50000));
 	engine_collect(p.client, p.client_record);
 	pthread_join(thread, NULL);
 	close(server.fd);
@@ -365,6 +368,7 @@ static void test_closed_loop_waits_for_the_last_reply(void **state)
 static void test_tcp_flow_dies_at_its_deadline(void **state)
 {
 	struct slow_server server = {.after = 100, .stall_ns = 1500 * NS_PER_MS};
+	struct noise noise = noise_begin();
 	struct pair p;
 	pthread_t thread;
 
@@ -379,15 +383,19 @@ static void test_tcp_flow_dies_at_its_deadline(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, slow_server_main, &server), 0);
 	start_client(&p);
 	engine_go(p.client);
-	assert_true(wait_done(p.client, 1200));
+	bool dead_first = wait_done(p.client, 1200); /* and not when the server goes on */
+	assert_true(dead_first || wait_done(p.client, 50000));
 	engine_collect(p.client, p.client_record);
-	assert_int_equal(p.client_record->dead_flows, 1);
-	assert_int_equal(p.client_record->lost, 1);
-	assert_true(p.client_record->timeouts >= 1);
-	assert_non_null(strstr(p.client_record->mistake, "flow 0 is dead: no reply for"));
 	pthread_join(thread, NULL);
 	close(server.fd);
+	if (dead_first) {
+		assert_int_equal(p.client_record->dead_flows, 1);
+		assert_int_equal(p.client_record->lost, 1);
+		assert_true(p.client_record->timeouts >= 1);
+		assert_non_null(strstr(p.client_record->mistake, "flow 0 is dead: no reply for"));
+	}
 	pair_free(&p);
+	noise_judge(&noise, dead_first, "a flow without replies for 200 ms is not dead after 1200 ms");
 }
 
 /* --- datagrams that get lost ------------------------------------------------------------------- */
@@ -476,7 +484,7 @@ static void test_lost_datagrams_are_counted(void **state)
 		assert_int_equal(pthread_create(&thread, NULL, lossy_server_main, &server), 0);
 		start_client(&p);
 		engine_go(p.client);
-		assert_true(wait_done(p.client, 20000));
+		assert_true(wait_done(p.client, 100000));
 		engine_collect(p.client, p.client_record);
 		pthread_join(thread, NULL);
 		close(server.fd);
@@ -634,7 +642,8 @@ static void test_udp_hello_is_answered_again(void **state)
 	start_server(&p);
 	start_client(&p);
 	for (int i = 0; i < 3; i++)
-		must(hello_ask(&p.client_job, p.client->flows[0].fd, true, 0, time_now_ns() + NS_PER_S, &e),
+		must(hello_ask(
+			     &p.client_job, p.client->flows[0].fd, true, 0, time_now_ns() + DEADLINE_NS, &e),
 			&e);
 	hello_send(&p.client->flows[0], p.client->flows[0].fd,
 		HELLO_ASK); /* its answer comes among the replies */
@@ -656,24 +665,26 @@ static void test_errors_name_what_is_wrong(void **state)
 	pair_init(&p, "tcp_rr");
 	int taken = listen_anywhere(&p.client_job.ports[0]);
 	p.server_job.port = p.client_job.ports[0];
-	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -EADDRINUSE);
+	assert_int_equal(
+		engine_prepare(&engine, &p.server_job, time_now_ns() + DEADLINE_NS, &e), -EADDRINUSE);
 	assert_non_null(strstr(e.text, "cannot bind 127.0.0.1 port"));
 	close(taken);
 
 	p.server_job.port = 0;
 	strcpy(p.server_job.congestion, "nonesuch");
-	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -ENOENT);
+	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + DEADLINE_NS, &e), -ENOENT);
 	assert_non_null(strstr(e.text, "'nonesuch'"));
 	assert_non_null(strstr(e.advice, "cubic"));
 
 	p.server_job.congestion[0] = 0;
 	strcpy(p.server_job.address, "localhost");
-	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -EINVAL);
+	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + DEADLINE_NS, &e), -EINVAL);
 
 	strcpy(p.server_job.address, "127.0.0.1");
 	p.server_job.server = false;
 	p.server_job.ports[0] = p.client_job.ports[0]; /* closed again */
-	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -ECONNREFUSED);
+	assert_int_equal(
+		engine_prepare(&engine, &p.server_job, time_now_ns() + DEADLINE_NS, &e), -ECONNREFUSED);
 	pair_free(&p);
 }
 
@@ -688,7 +699,7 @@ static void test_server_without_client_ends_at_its_deadline(void **state)
 
 		pair_init(&p, workloads[i]);
 		must(engine_prepare(&p.server, &p.server_job, time_now_ns() + 100 * NS_PER_MS, &e), &e);
-		assert_true(wait_done(p.server, 5000));
+		assert_true(wait_done(p.server, 25000));
 		engine_collect(p.server, p.server_record);
 		assert_int_equal(p.server_record->dead_flows, 1);
 		assert_non_null(strstr(p.server_record->mistake, "token"));
@@ -723,7 +734,7 @@ static void test_stop_ends_everything_at_once(void **state)
 		engine_stop(p.client);
 		engine_stop(p.server);
 		uint64_t took_ms = (time_now_ns() - before) / NS_PER_MS;
-		if (took_ms > 1000)
+		if (took_ms > 5000)
 			fail_msg("row %zu: stopping took %d ms", i, (int)took_ms);
 		assert_true(wait_done(p.client, 0) && wait_done(p.server, 0));
 		engine_collect(p.client, p.client_record);

@@ -149,7 +149,7 @@ static void talk_end(struct conversation *c)
 
 static uint64_t soon(void)
 {
-	return time_now_ns() + 5 * NS_PER_S;
+	return time_now_ns() + 25 * NS_PER_S;
 }
 
 static void a_conversation_starts_behind_whatever_was_said_before(void **state)
@@ -250,7 +250,7 @@ static void silence_ends_at_the_deadline(void **state)
 	const struct qga q = {.fd = ends[0]};
 	uint64_t begin = time_now_ns();
 	assert_int_equal(qga_sync(&q, -1, begin + NS_PER_S / 5, &e), -ETIMEDOUT);
-	assert_true(time_now_ns() - begin < 2 * NS_PER_S);
+	assert_true(time_now_ns() - begin < 10 * NS_PER_S);
 	assert_non_null(strstr(e.text, "qemu-guest-agent"));
 	close(ends[0]);
 	close(ends[1]);

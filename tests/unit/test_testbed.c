@@ -28,7 +28,7 @@
 			fail_msg("%s: %s", #call, e.text);                                                   \
 	} while (0)
 
-#define START_NS (10 * NS_PER_S)
+#define START_NS (50 * NS_PER_S)
 #ifndef KILLS
 #define KILLS 10
 #endif
