@@ -5,7 +5,8 @@ A test is a function with @test("the behaviour it holds"); main() runs them in o
 raises Failed (by check() and similar functions, which print both values) or calls skip().  TAUT_MUST holds words
 ("netns,oci"): a test that needs one of them may not be skipped.
 
-Taut runs the program with a fresh state folder and database, which are removed afterwards.  Every run has a deadline; a
+Taut runs the program with a fresh state folder and database, which are removed afterwards.  All temporary files are in
+one folder, which keeper.sh removes when this program ends, however it ends; what is in force by then is undone first.  Every run has a deadline; a
 program that does not end by then is killed, and the test fails.  On a busy machine (noise.py) it has five times as long.
 """
 import json
@@ -29,6 +30,22 @@ LONG = "--long" in sys.argv
 ONLY = [a for a in sys.argv[1:] if not a.startswith("-")]
 
 _tests = []
+
+
+def _kept_folder():
+    """The keeper sees the end of this program at the end of its stdin, which no child inherits."""
+    folder = tempfile.mkdtemp(prefix="taut-tests-")
+    os.chmod(folder, 0o755)  # tests run programs as other users
+    paths = os.memfd_create("kept")
+    os.write(paths, f"+{folder}\n".encode())
+    keeper = subprocess.Popen([HERE.parent / "keeper.sh", TAUT], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL, start_new_session=True, pass_fds=(3,),
+                              preexec_fn=lambda: os.dup2(paths, 3))
+    os.close(paths)
+    return folder, keeper
+
+
+tempfile.tempdir, _keeper = _kept_folder()
 
 
 class Failed(Exception):

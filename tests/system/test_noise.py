@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tests of this folder themselves: limits on time beside a busy machine, and what a test that is killed leaves."""
+"""The tests themselves: limits on time beside a busy machine."""
 import contextlib
 import os
 import subprocess

@@ -5,6 +5,7 @@
 #include "login/domain.h"
 #include "login/qga.h"
 #include "wire/wire.h"
+#include "test_keep.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -279,8 +280,7 @@ static void an_image_is_known_by_its_first_bytes(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char path[] = "/tmp/taut-disk-XXXXXX";
 		enum disk_format format = DISK_RAW;
-		AUTO_CLOSE int fd = mkstemp(path);
-		assert_true(fd >= 0);
+		AUTO_CLOSE int fd = keep_file(path);
 		assert_int_equal(ftruncate(fd, (off_t)rows[i].size), 0);
 		if (rows[i].n)
 			assert_int_equal(pwrite(fd, rows[i].bytes, rows[i].n, rows[i].at), rows[i].n);
