@@ -174,6 +174,7 @@ static void test_rr_measures_as_many_as_asked(void **state)
 		{"udp_rr", 1000, 1, 1, 1, 1, 5000},
 		{"udp_rr", 1001, 3, 1, 8, 2, 5000},
 	};
+	struct noise noise = noise_begin();
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -188,6 +189,13 @@ static void test_rr_measures_as_many_as_asked(void **state)
 		s->reply_bytes = rows[i].reply;
 		s->rate = rows[i].rate;
 		run(&p);
+		/* Datagrams at a rate are lost when the server stands still for longer than its buffer lasts.
+		 */
+		uint64_t lost = s->rate ? p.client_record->lost : 0;
+		if (lost) {
+			pair_free(&p);
+			noise_judge(&noise, false, "row %zu: %d are lost", i, (int)lost);
+		}
 		assert_clean(p.client_record);
 		assert_clean(p.server_record);
 		if (p.client_record->transactions != rows[i].transactions)
@@ -436,6 +444,17 @@ static void *lossy_server_main(void *arg)
 	}
 }
 
+struct lost_seen {
+	uint64_t lost, reordered, dead, transactions;
+	double slow_ns;
+};
+
+static struct lost_seen lost_seen(const struct endpoint_record *r, uint64_t doubtful)
+{
+	return (struct lost_seen){r->lost, r->reordered, r->dead_flows, r->transactions,
+		hist_quantile(&r->service, doubtful ? 0.99 : 1)};
+}
+
 static void test_lost_datagrams_are_counted(void **state)
 {
 	static const struct {
@@ -458,6 +477,7 @@ static void test_lost_datagrams_are_counted(void **state)
 		{1, 2000, 1, 500, 755, 256, 0, 0, false, 1000, 40},
 		{2, 2000, 1, 500, 899, 400, 0, 0, false, 1000, 0},
 	};
+	struct noise noise = noise_begin();
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -476,7 +496,8 @@ static void test_lost_datagrams_are_counted(void **state)
 		s->request_bytes = s->reply_bytes = rows[i].request;
 		s->rate = rows[i].rate;
 		s->burst = rows[i].burst;
-		s->timeout_ns = (rows[i].timeout_ms ? rows[i].timeout_ms : 300) * NS_PER_MS;
+		uint64_t timeout_ns = (rows[i].timeout_ms ? rows[i].timeout_ms : 300) * NS_PER_MS;
+		s->timeout_ns = timeout_ns;
 		server.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		assert_int_equal(bind(server.fd, (struct sockaddr *)&a, sizeof(a)), 0);
 		assert_int_equal(getsockname(server.fd, (struct sockaddr *)&a, &len), 0);
@@ -488,21 +509,21 @@ static void test_lost_datagrams_are_counted(void **state)
 		engine_collect(p.client, p.client_record);
 		pthread_join(thread, NULL);
 		close(server.fd);
-		const struct endpoint_record *r = p.client_record;
 		assert_whole(&p);
-		if (r->lost < rows[i].lost || r->lost > rows[i].lost + rows[i].doubtful ||
-			r->reordered != rows[i].reordered || r->dead_flows != rows[i].dead)
-			fail_msg("row %zu: lost %d not %d, reordered %d not %d, dead %d not %d (%s)", i,
-				(int)r->lost, (int)rows[i].lost, (int)r->reordered, (int)rows[i].reordered,
-				(int)r->dead_flows, (int)rows[i].dead, r->mistake);
-		uint64_t wanted = rows[i].dead ? 499 : rows[i].rate ? 1000 - r->lost : 1000;
-		if (r->transactions != wanted)
-			fail_msg("row %zu: %d transactions not %d", i, (int)r->transactions, (int)wanted);
-		/* No timeout is in any latency, and no reply was taken for that of another request. */
-		double slow_ns = hist_quantile(&r->service, rows[i].doubtful ? 0.99 : 1);
-		if (slow_ns > (rows[i].doubtful ? 110e6 : (double)s->timeout_ns))
-			fail_msg("row %zu: service time of %.0f ms", i, slow_ns / 1e6);
+		const struct lost_seen seen = lost_seen(p.client_record, rows[i].doubtful);
 		pair_free(&p);
+		noise_judge(&noise,
+			seen.lost >= rows[i].lost && seen.lost <= rows[i].lost + rows[i].doubtful &&
+				seen.reordered == rows[i].reordered && seen.dead == rows[i].dead,
+			"row %zu: lost %d not %d, reordered %d not %d, dead %d not %d", i, (int)seen.lost,
+			(int)rows[i].lost, (int)seen.reordered, (int)rows[i].reordered, (int)seen.dead,
+			(int)rows[i].dead);
+		uint64_t wanted = rows[i].dead ? 499 : rows[i].rate ? 1000 - seen.lost : 1000;
+		noise_judge(&noise, seen.transactions == wanted, "row %zu: %d transactions not %d", i,
+			(int)seen.transactions, (int)wanted);
+		/* No timeout is in any latency, and no reply was taken for that of another request. */
+		noise_judge(&noise, seen.slow_ns <= (rows[i].doubtful ? 110e6 : (double)timeout_ns),
+			"row %zu: service time of %.0f ms", i, seen.slow_ns / 1e6);
 	}
 }
 
