@@ -106,4 +106,5 @@ def timed(function):
             for line in rest:
                 print(f"# {line}")
             skip(f"the machine is too busy to judge: {reason}; {first}")
+    run.timed = True
     return run
