@@ -45,12 +45,17 @@ give_back() {
 	fi
 }
 
-# build_in FOLDER [meson options]: sets the folder up when that has not been done, and builds; prints only errors.
+# build_in FOLDER [meson options]: sets the folder up when that has not been done, and builds $TARGETS, or everything;
+# prints only errors.  With ccache where it is installed.
 build_in() {
 	folder=$1
 	shift
 	log=$(mktemp)
-	if { [ -f "$folder/build.ninja" ] || meson setup "$folder" "$@"; } >"$log" 2>&1 && ninja -C "$folder" >>"$log" 2>&1; then
+	cc=${CC:-gcc}
+	command -v ccache >/dev/null && cc="ccache $cc"
+	# shellcheck disable=SC2086
+	if { [ -f "$folder/build.ninja" ] || CC=$cc meson setup "$folder" "$@"; } >"$log" 2>&1 &&
+		ninja -C "$folder" ${TARGETS:-} >>"$log" 2>&1; then
 		rm -f "$log"
 		return 0
 	fi

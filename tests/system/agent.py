@@ -61,7 +61,7 @@ class Agent:
                                         env=environment)
         theirs.close()
 
-    def expect(self, kind, seconds=30):
+    def expect(self, kind, seconds=150):
         self.stream.settimeout(seconds)
         got, body = frame_recv(self.stream)
         if got != kind:
@@ -74,7 +74,7 @@ class Agent:
     def close(self):
         self.stream.close()
         try:
-            self.process.wait(10)
+            self.process.wait(50)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

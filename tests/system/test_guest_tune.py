@@ -103,7 +103,7 @@ def _():
         machine = Machine(taut, plain)
         machine.tune("host")
         os.kill(machine.server.process.pid, signal.SIGTERM)
-        check_equal(machine.server.process.wait(10), 128 + signal.SIGTERM, "exit code after SIGTERM")
+        check_equal(machine.server.process.wait(60), 128 + signal.SIGTERM, "exit code after SIGTERM")
         check_equal(picture.settled(before), [], "differences after SIGTERM, with the stream still there")
         machine.pair.close()
 
@@ -134,7 +134,7 @@ def _():
             machine = Machine(taut, plain)
             machine.server.send(TUNE, body)
             check_in(text, machine.server.expect(ERROR)["text"], f"the error for {body.get('stage')}")
-            check_equal(machine.server.process.wait(10), 1, "exit code")
+            check_equal(machine.server.process.wait(60), 1, "exit code")
             machine.pair.close()
         machine = Machine(taut, plain)
         machine.server.send(GO, {})

@@ -10,8 +10,10 @@ import signal
 import time
 
 import hdr
+import noise
 from faults import relayed
-from tap import (Failed, Taut, check, check_between, check_equal, check_in, endpoint, main, test)
+from noise import check_between, timed
+from tap import Taut, check, check_equal, check_in, endpoint, main, test
 
 MS = 1_000_000
 STALL_S = 0.3
@@ -48,6 +50,7 @@ def check_response(response, stall_ns):
 
 
 @test("a server that stops for 300 ms is in the percentiles of an open loop")
+@timed
 def _():
     stall_ns, result = stalled("taut-server", *OPEN, "--json")
     document = result.json
@@ -58,6 +61,7 @@ def _():
 
 
 @test("the exported histogram of such a trial has p95 at S - 150 ms and p99 at S - 30 ms")
+@timed
 def _():
     with Taut() as taut:
         spec = taut.write("stall.yaml", """
@@ -80,6 +84,7 @@ arms: {stock: {}}
 
 
 @test("in a closed loop the stall is in max only, and the report says so")
+@timed
 def _():
     stall_ns, result = stalled("taut-server", "--duration", "3s", "--warmup", "200ms")
     largest = re.search(r"^\s*max\s+([\d.]+) (ms|s)$", result.out, re.M)
@@ -91,6 +96,7 @@ def _():
 
 
 @test("a client that stops for 300 ms is in response time and lateness, not in service time")
+@timed
 def _():
     stall_ns, result = stalled("taut-client", *OPEN, "--json")
     document = result.json
@@ -114,13 +120,14 @@ def gap(document):
 
 
 @test("one datagram that is dropped is one loss and one timeout, and the run goes on")
+@timed
 def _():
     with Taut() as taut:
         clean = taut.run("measure", "udp_rr", *CLOSED_UDP, environment=relayed(taut)).wants(0).json
         result = taut.run("measure", "udp_rr", *CLOSED_UDP, environment=relayed(taut, "--drop", "5000")).wants(0)
         hit = result.json
         check_equal(clean["lost"], 0, "lost in the clean run")
-        check(clean["transactions"] > 10000, f"the clean run has {clean['transactions']} transactions only")
+        noise.check(clean["transactions"] > 10000, f"the clean run has {clean['transactions']} transactions only")
         check_equal((hit["lost"], hit["timeouts"], hit["dead_flows"]), (1, 1, 0), "lost, timeouts, dead flows")
         check_equal(hit["sent"], hit["transactions"] + 1, "sent")
         windows = hit["windows"]
@@ -132,7 +139,7 @@ def _():
         rate = sum(counts[1:-1]) / (len(counts) - 2) / windows[0]["length_ns"]
         check_between(hit["transactions"] / (rate * (3000 - 200) * MS), 0.98, 1.02,
                       "transactions against those of a clean run less the timeout")
-        check(max(w["at_ns"] for w in windows if w["count"]) > 2900 * MS, "nothing came in the last 100 ms")
+        noise.check(max(w["at_ns"] for w in windows if w["count"]) > 2900 * MS, "nothing came in the last 100 ms")
 
 
 @test("the loss is shown to people too")
@@ -144,6 +151,7 @@ def _():
 
 
 @test("a flow that gets no more replies is dead by its deadline: exit 1")
+@timed
 def _():
     with Taut() as taut:
         result = taut.run("measure", "udp_rr", "--transactions", "1000000", "--max-duration", "20s", "--timeout",
@@ -151,7 +159,7 @@ def _():
         document = result.json
         check_equal(document["dead_flows"], 1, "dead flows")
         check_between(document["lost"], 3, 4, "lost")
-        check(result.seconds < 10, f"it took {result.seconds:.1f} s to see a dead flow")
+        noise.check(result.seconds < 10, f"it took {result.seconds:.1f} s to see a dead flow")
         text = taut.run("measure", "udp_rr", "--transactions", "1000000", "--max-duration", "20s", "--timeout", "200ms",
                         environment=relayed(taut, "--drop-from", "5000")).wants(1)
         check_in("flow 0 is dead: no reply for 600 ms", text.out, "what people are told")
@@ -219,6 +227,7 @@ def _():
 
 
 @test("a delay of 5 ms for every 50th reply leaves p97 alone and is p99")
+@timed
 def _():
     with Taut() as taut:
         spec = taut.write("delay.yaml", """
@@ -239,6 +248,7 @@ arms: {stock: {}}
 
 
 @test("a rate that cannot be reached: exit 1, with what was asked and what came")
+@timed
 def _():
     arguments = ("measure", "tcp_rr", "--rate", "2000000", "--duration", "500ms")
     with Taut() as taut:
@@ -252,7 +262,7 @@ def _():
             said = re.search(r"asked for ([\d ]+) /s, sent ([\d ]+) /s", " ".join(text.out.split()))
             check(said, f"asked and sent are not shown\n{text}")
             check_equal(said[1].replace(" ", ""), rate, "asked for")
-            check(int(said[2].replace(" ", "")) > 1000, f"sent {said[2]}")
+            noise.check(int(said[2].replace(" ", "")) > 1000, f"sent {said[2]}")
 
 
 @test("in a run such a rate is flagged, and its cell is not assessed")

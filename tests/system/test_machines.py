@@ -10,8 +10,10 @@ import signal
 import time
 
 import machines
+import noise
 import picture
 from machines import BOOT_S, GUEST, Machines, doctored, fake_qemu, faulty, images, kernels, same_machine
+from noise import timed
 from tap import LONG, TAUT, check, check_equal, check_in, main, need_program, test, wait_until
 
 HEAP_KIB = 200 << 10  # of taut, whatever a guest says
@@ -249,13 +251,14 @@ def _():
 
 
 @test("a verbose guest boots about as fast as a quiet one")
+@timed
 def _():
     kernels()
     with Machines() as taut:
         quiet = taut.measure(*GUEST, "--json").wants(0)
         verbose = taut.measure(*GUEST, "--boot", "ignore_loglevel", "--json").wants(0)
         check(len(verbose.json["console"]) > 8000, f"console: {verbose.json['console'][:500]}")
-        check(verbose.seconds < 3 * quiet.seconds + 5, f"{quiet.seconds:.1f} s quiet, {verbose.seconds:.1f} s verbose")
+        noise.check(verbose.seconds < 3 * quiet.seconds + 5, f"{quiet.seconds:.1f} s quiet, {verbose.seconds:.1f} s verbose")
 
 
 if LONG:
@@ -268,12 +271,13 @@ if LONG:
         fails("leave", "I would rather not")
 
     @test("a guest that says nothing, and a QEMU that does nothing, are given up after a while")
+    @timed
     def _():
         fails("silent", "it said nothing for 90 s", seconds=BOOT_S)
         with Machines() as taut:
             before = picture.take()
             done = taut.measure(*GUEST, environment=fake_qemu(taut, "exec sleep 1000")).wants(1, "it said nothing for 90 s")
-            check(done.seconds < BOOT_S, f"it took {done.seconds} s")
+            noise.check(done.seconds < BOOT_S, f"it took {done.seconds} s")
             same_machine(before, "a QEMU that sleeps")
 
     @test("64 virtual CPUs, emulated, work or are refused")
@@ -328,6 +332,7 @@ def _():
 
 
 @test("Ctrl-C while a machine boots: exit 130 at once, and the machine as before")
+@timed
 def _():
     kernels()
     for arguments in (GUEST, ("--site", "lab:stock"), ("--site", "lab:stock", "--clock", "exact")):
@@ -339,7 +344,7 @@ def _():
             begin = time.monotonic()
             running.process.send_signal(signal.SIGINT)
             running.wait(10).wants(130)
-            check(time.monotonic() - begin < 3, f"{arguments}: it took {time.monotonic() - begin:.1f} s")
+            noise.check(time.monotonic() - begin < 3, f"{arguments}: it took {time.monotonic() - begin:.1f} s")
             same_machine(before, f"{arguments} interrupted")
 
 

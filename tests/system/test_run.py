@@ -205,7 +205,7 @@ def _():
         running = taut.start("run", tiny(taut, blocks=20), stdout=subprocess.PIPE)
         running.process.stdout.readline()
         running.process.stdout.close()
-        code = running.process.wait(30)
+        code = running.process.wait(150)
         check(code >= 0, f"died of signal {-code}\n{running.text(1)}")
         check_equal(code, 130, "exit code")
         check_equal(picture.differences(before, picture.take()), [], "differences of the machine")

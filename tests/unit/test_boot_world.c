@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "test_boot_world.h"
+#include "test_keep.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -10,7 +11,7 @@ int world_begin(void **state)
 {
 	(void)state;
 	snprintf(world, sizeof(world), "/tmp/taut-boot-XXXXXX");
-	return mkdtemp(world) ? 0 : -1;
+	return keep_folder(world) ? 0 : -1;
 }
 
 int world_end(void **state)

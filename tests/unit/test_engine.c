@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/internal.h"
 #include "engine/recorder.h"
+#include "test_noise.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -97,7 +98,7 @@ static void finish(struct pair *p)
 	if (!wait_done(p->client, 60000))
 		fail_msg("the client does not finish");
 	engine_collect(p->client, p->client_record);
-	if (!wait_done(p->server, 5000))
+	if (!wait_done(p->server, 25000))
 		fail_msg("the server does not finish when its client has gone");
 	engine_collect(p->server, p->server_record);
 }
@@ -173,6 +174,7 @@ static void test_rr_measures_as_many_as_asked(void **state)
 		{"udp_rr", 1000, 1, 1, 1, 1, 5000},
 		{"udp_rr", 1001, 3, 1, 8, 2, 5000},
 	};
+	struct noise noise = noise_begin();
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -187,6 +189,13 @@ static void test_rr_measures_as_many_as_asked(void **state)
 		s->reply_bytes = rows[i].reply;
 		s->rate = rows[i].rate;
 		run(&p);
+		/* Datagrams at a rate are lost when the server stands still for longer than its buffer lasts.
+		 */
+		uint64_t lost = s->rate ? p.client_record->lost : 0;
+		if (lost) {
+			pair_free(&p);
+			noise_judge(&noise, false, "row %zu: %d are lost", i, (int)lost);
+		}
 		assert_clean(p.client_record);
 		assert_clean(p.server_record);
 		if (p.client_record->transactions != rows[i].transactions)
@@ -299,6 +308,7 @@ static int listen_anywhere(uint16_t *port)
 static void test_open_loop_shows_a_stall(void **state)
 {
 	struct slow_server server = {.after = 500, .stall_ns = 300 * NS_PER_MS};
+	struct noise noise = noise_begin();
 	struct pair p;
 	pthread_t thread;
 
@@ -314,22 +324,23 @@ static void test_open_loop_shows_a_stall(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, slow_server_main, &server), 0);
 	start_client(&p);
 	engine_go(p.client);
-	assert_true(wait_done(p.client, 10000));
+	assert_true(wait_done(p.client, 50000));
 	engine_collect(p.client, p.client_record);
 	pthread_join(thread, NULL);
 	close(server.fd);
 
 	const struct endpoint_record *r = p.client_record;
 	double stall_ms = (double)server.stalled_ns / 1e6, p80 = hist_quantile(&r->response, 0.8) / 1e6;
+	double late_ms = hist_quantile(&r->lateness, 0.9) / 1e6;
 	assert_clean(r);
 	assert_whole(&p);
 	assert_int_equal(r->transactions, 2000);
-	if (fabs(p80 - (stall_ms - 200)) > 20)
-		fail_msg("p80 is %.1f ms after a stall of %.1f ms, not %.1f ms", p80, stall_ms,
-			stall_ms - 200);
-	assert_true(r->response.max >= server.stalled_ns - 2 * NS_PER_MS);
-	assert_true(hist_quantile(&r->lateness, 0.9) < 100e6);
+	bool whole = r->response.max >= server.stalled_ns - 2 * NS_PER_MS;
 	pair_free(&p);
+	noise_judge(&noise, fabs(p80 - (stall_ms - 200)) <= 20,
+		"p80 is %.1f ms after a stall of %.1f ms, not %.1f ms", p80, stall_ms, stall_ms - 200);
+	noise_judge(&noise, whole, "the longest response time is less than the stall");
+	noise_judge(&noise, late_ms < 100, "p90 of lateness is %.1f ms", late_ms);
 }
 
 /* A request outstanding when the stretch ends is recorded with its whole latency. */
@@ -351,7 +362,7 @@ static void test_closed_loop_waits_for_the_last_reply(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, slow_server_main, &server), 0);
 	start_client(&p);
 	engine_go(p.client);
-	assert_true(wait_done(p.client, 10000));
+	assert_true(wait_done(p.client, 50000));
 	engine_collect(p.client, p.client_record);
 	pthread_join(thread, NULL);
 	close(server.fd);
@@ -365,6 +376,7 @@ static void test_closed_loop_waits_for_the_last_reply(void **state)
 static void test_tcp_flow_dies_at_its_deadline(void **state)
 {
 	struct slow_server server = {.after = 100, .stall_ns = 1500 * NS_PER_MS};
+	struct noise noise = noise_begin();
 	struct pair p;
 	pthread_t thread;
 
@@ -379,15 +391,19 @@ static void test_tcp_flow_dies_at_its_deadline(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, slow_server_main, &server), 0);
 	start_client(&p);
 	engine_go(p.client);
-	assert_true(wait_done(p.client, 1200));
+	bool dead_first = wait_done(p.client, 1200); /* and not when the server goes on */
+	assert_true(dead_first || wait_done(p.client, 50000));
 	engine_collect(p.client, p.client_record);
-	assert_int_equal(p.client_record->dead_flows, 1);
-	assert_int_equal(p.client_record->lost, 1);
-	assert_true(p.client_record->timeouts >= 1);
-	assert_non_null(strstr(p.client_record->mistake, "flow 0 is dead: no reply for"));
 	pthread_join(thread, NULL);
 	close(server.fd);
+	if (dead_first) {
+		assert_int_equal(p.client_record->dead_flows, 1);
+		assert_int_equal(p.client_record->lost, 1);
+		assert_true(p.client_record->timeouts >= 1);
+		assert_non_null(strstr(p.client_record->mistake, "flow 0 is dead: no reply for"));
+	}
 	pair_free(&p);
+	noise_judge(&noise, dead_first, "a flow without replies for 200 ms is not dead after 1200 ms");
 }
 
 /* --- datagrams that get lost ------------------------------------------------------------------- */
@@ -428,6 +444,17 @@ static void *lossy_server_main(void *arg)
 	}
 }
 
+struct lost_seen {
+	uint64_t lost, reordered, dead, transactions;
+	double slow_ns;
+};
+
+static struct lost_seen lost_seen(const struct endpoint_record *r, uint64_t doubtful)
+{
+	return (struct lost_seen){r->lost, r->reordered, r->dead_flows, r->transactions,
+		hist_quantile(&r->service, doubtful ? 0.99 : 1)};
+}
+
 static void test_lost_datagrams_are_counted(void **state)
 {
 	static const struct {
@@ -450,6 +477,7 @@ static void test_lost_datagrams_are_counted(void **state)
 		{1, 2000, 1, 500, 755, 256, 0, 0, false, 1000, 40},
 		{2, 2000, 1, 500, 899, 400, 0, 0, false, 1000, 0},
 	};
+	struct noise noise = noise_begin();
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -468,7 +496,8 @@ static void test_lost_datagrams_are_counted(void **state)
 		s->request_bytes = s->reply_bytes = rows[i].request;
 		s->rate = rows[i].rate;
 		s->burst = rows[i].burst;
-		s->timeout_ns = (rows[i].timeout_ms ? rows[i].timeout_ms : 300) * NS_PER_MS;
+		uint64_t timeout_ns = (rows[i].timeout_ms ? rows[i].timeout_ms : 300) * NS_PER_MS;
+		s->timeout_ns = timeout_ns;
 		server.fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 		assert_int_equal(bind(server.fd, (struct sockaddr *)&a, sizeof(a)), 0);
 		assert_int_equal(getsockname(server.fd, (struct sockaddr *)&a, &len), 0);
@@ -476,25 +505,25 @@ static void test_lost_datagrams_are_counted(void **state)
 		assert_int_equal(pthread_create(&thread, NULL, lossy_server_main, &server), 0);
 		start_client(&p);
 		engine_go(p.client);
-		assert_true(wait_done(p.client, 20000));
+		assert_true(wait_done(p.client, 100000));
 		engine_collect(p.client, p.client_record);
 		pthread_join(thread, NULL);
 		close(server.fd);
-		const struct endpoint_record *r = p.client_record;
 		assert_whole(&p);
-		if (r->lost < rows[i].lost || r->lost > rows[i].lost + rows[i].doubtful ||
-			r->reordered != rows[i].reordered || r->dead_flows != rows[i].dead)
-			fail_msg("row %zu: lost %d not %d, reordered %d not %d, dead %d not %d (%s)", i,
-				(int)r->lost, (int)rows[i].lost, (int)r->reordered, (int)rows[i].reordered,
-				(int)r->dead_flows, (int)rows[i].dead, r->mistake);
-		uint64_t wanted = rows[i].dead ? 499 : rows[i].rate ? 1000 - r->lost : 1000;
-		if (r->transactions != wanted)
-			fail_msg("row %zu: %d transactions not %d", i, (int)r->transactions, (int)wanted);
-		/* No timeout is in any latency, and no reply was taken for that of another request. */
-		double slow_ns = hist_quantile(&r->service, rows[i].doubtful ? 0.99 : 1);
-		if (slow_ns > (rows[i].doubtful ? 110e6 : (double)s->timeout_ns))
-			fail_msg("row %zu: service time of %.0f ms", i, slow_ns / 1e6);
+		const struct lost_seen seen = lost_seen(p.client_record, rows[i].doubtful);
 		pair_free(&p);
+		noise_judge(&noise,
+			seen.lost >= rows[i].lost && seen.lost <= rows[i].lost + rows[i].doubtful &&
+				seen.reordered == rows[i].reordered && seen.dead == rows[i].dead,
+			"row %zu: lost %d not %d, reordered %d not %d, dead %d not %d", i, (int)seen.lost,
+			(int)rows[i].lost, (int)seen.reordered, (int)rows[i].reordered, (int)seen.dead,
+			(int)rows[i].dead);
+		uint64_t wanted = rows[i].dead ? 499 : rows[i].rate ? 1000 - seen.lost : 1000;
+		noise_judge(&noise, seen.transactions == wanted, "row %zu: %d transactions not %d", i,
+			(int)seen.transactions, (int)wanted);
+		/* No timeout is in any latency, and no reply was taken for that of another request. */
+		noise_judge(&noise, seen.slow_ns <= (rows[i].doubtful ? 110e6 : (double)timeout_ns),
+			"row %zu: service time of %.0f ms", i, seen.slow_ns / 1e6);
 	}
 }
 
@@ -634,7 +663,8 @@ static void test_udp_hello_is_answered_again(void **state)
 	start_server(&p);
 	start_client(&p);
 	for (int i = 0; i < 3; i++)
-		must(hello_ask(&p.client_job, p.client->flows[0].fd, true, 0, time_now_ns() + NS_PER_S, &e),
+		must(hello_ask(
+			     &p.client_job, p.client->flows[0].fd, true, 0, time_now_ns() + DEADLINE_NS, &e),
 			&e);
 	hello_send(&p.client->flows[0], p.client->flows[0].fd,
 		HELLO_ASK); /* its answer comes among the replies */
@@ -656,24 +686,26 @@ static void test_errors_name_what_is_wrong(void **state)
 	pair_init(&p, "tcp_rr");
 	int taken = listen_anywhere(&p.client_job.ports[0]);
 	p.server_job.port = p.client_job.ports[0];
-	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -EADDRINUSE);
+	assert_int_equal(
+		engine_prepare(&engine, &p.server_job, time_now_ns() + DEADLINE_NS, &e), -EADDRINUSE);
 	assert_non_null(strstr(e.text, "cannot bind 127.0.0.1 port"));
 	close(taken);
 
 	p.server_job.port = 0;
 	strcpy(p.server_job.congestion, "nonesuch");
-	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -ENOENT);
+	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + DEADLINE_NS, &e), -ENOENT);
 	assert_non_null(strstr(e.text, "'nonesuch'"));
 	assert_non_null(strstr(e.advice, "cubic"));
 
 	p.server_job.congestion[0] = 0;
 	strcpy(p.server_job.address, "localhost");
-	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -EINVAL);
+	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + DEADLINE_NS, &e), -EINVAL);
 
 	strcpy(p.server_job.address, "127.0.0.1");
 	p.server_job.server = false;
 	p.server_job.ports[0] = p.client_job.ports[0]; /* closed again */
-	assert_int_equal(engine_prepare(&engine, &p.server_job, time_now_ns() + NS_PER_S, &e), -ECONNREFUSED);
+	assert_int_equal(
+		engine_prepare(&engine, &p.server_job, time_now_ns() + DEADLINE_NS, &e), -ECONNREFUSED);
 	pair_free(&p);
 }
 
@@ -688,7 +720,7 @@ static void test_server_without_client_ends_at_its_deadline(void **state)
 
 		pair_init(&p, workloads[i]);
 		must(engine_prepare(&p.server, &p.server_job, time_now_ns() + 100 * NS_PER_MS, &e), &e);
-		assert_true(wait_done(p.server, 5000));
+		assert_true(wait_done(p.server, 25000));
 		engine_collect(p.server, p.server_record);
 		assert_int_equal(p.server_record->dead_flows, 1);
 		assert_non_null(strstr(p.server_record->mistake, "token"));
@@ -723,7 +755,7 @@ static void test_stop_ends_everything_at_once(void **state)
 		engine_stop(p.client);
 		engine_stop(p.server);
 		uint64_t took_ms = (time_now_ns() - before) / NS_PER_MS;
-		if (took_ms > 1000)
+		if (took_ms > 5000)
 			fail_msg("row %zu: stopping took %d ms", i, (int)took_ms);
 		assert_true(wait_done(p.client, 0) && wait_done(p.server, 0));
 		engine_collect(p.client, p.client_record);

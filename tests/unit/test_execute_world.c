@@ -2,6 +2,7 @@
 #include "test_execute_world.h"
 
 #include "site/hosts.h"
+#include "test_keep.h"
 
 #include <stdio.h>
 
@@ -130,7 +131,7 @@ int world_setup(void **state)
 	struct err e = ERR_INIT;
 
 	*w = (struct world){.folder = "/tmp/taut-execute-XXXXXX"};
-	assert_non_null(mkdtemp(w->folder));
+	keep_folder(w->folder);
 	setenv("TAUT_STATE", w->folder, 1);
 	AUTO_FREE char *file = str_format("%s/runs.db", w->folder);
 	must(store_open(&w->store, file, &e), &e);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Files that a user names are written, and keep their kind, mode and owner. */
 #include "sys/sys.h"
+#include "test_keep.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -20,7 +21,7 @@ static int folder_make(void **state)
 	struct folder *f = mem_alloc(sizeof(*f));
 
 	str_copy(f->path, sizeof(f->path), "/tmp/taut-files-XXXXXX");
-	assert_non_null(mkdtemp(f->path));
+	keep_folder(f->path);
 	snprintf(f->file, sizeof(f->file), "%s/file", f->path);
 	snprintf(f->link, sizeof(f->link), "%s/link", f->path);
 	*state = f;

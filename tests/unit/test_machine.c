@@ -82,7 +82,7 @@ static void test_console_end(void **state)
 
 #define GREETING "{\"QMP\": {\"version\": {}, \"capabilities\": []}}\r\n"
 #define ALLOWED  "{\"return\": {}}\r\n"
-#define SOON_NS  (200 * NS_PER_MS)
+#define SOON_NS  NS_PER_S
 
 /* The result of a command to a monitor that answers with `says`, and then closes its end or does not. */
 static int asked(const char *says, size_t len, bool closes, char *text, size_t size)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "test_report_world.h"
+#include "test_keep.h"
 
 #include <stdio.h>
 
@@ -134,7 +135,7 @@ int setup(void **state)
 	struct world *w = mem_alloc(sizeof(*w));
 
 	str_copy(w->folder, sizeof(w->folder), "/tmp/taut-report-XXXXXX");
-	assert_non_null(mkdtemp(w->folder));
+	keep_folder(w->folder);
 	snprintf(w->file, sizeof(w->file), "%s/runs.db", w->folder);
 	CHECK(store_open(&w->store, w->file, &problem));
 	*state = w;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a sample holds, on a machine made of plain files. */
 #include "site/sampler.h"
+#include "test_keep.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,7 +69,7 @@ static void put_stat(const struct tree *t, unsigned irq, unsigned softirq, unsig
 static void tree_make(struct tree *t, int policy)
 {
 	*t = (struct tree){.path = "/tmp/taut-sampler-XXXXXX", .cgroups = {.cpu = "/cpu"}};
-	assert_non_null(mkdtemp(t->path));
+	keep_folder(t->path);
 	t->root = root_open(t->path, ERR_IGNORED);
 	assert_true(t->root >= 0);
 	t->subject.threads_n = 2;

@@ -266,7 +266,7 @@ static void killed_while_tuned(const char *words, const char *file)
 			site_trial(t.site, &t.plan, t.record, &t.e);
 		_exit(1);
 	}
-	for (int i = 0; i < 1000 && access(file, F_OK) < 0; i++)
+	for (int i = 0; i < 5000 && access(file, F_OK) < 0; i++)
 		poll(NULL, 0, 10);
 	kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "test_site_world.h"
+#include "test_keep.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -41,8 +42,7 @@ int world_run(int (*group)(void))
 {
 	struct err e = ERR_INIT;
 
-	if (!mkdtemp(world))
-		return 1;
+	keep_real(world);
 	cache_make();
 	if ((!is_privileged() && userns_enter(&e) < 0) || unshare(CLONE_NEWNET) < 0)
 		snprintf(skip_reason, sizeof(skip_reason), "%s", e.code ? e.text : "no network namespaces");

@@ -2,6 +2,7 @@
 /* store: values are read as they were written; files of others, damaged ones and too new ones are refused;
  * saved trials stay saved. */
 #include "store/store.h"
+#include "test_keep.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -33,7 +34,7 @@ static int setup(void **state)
 	struct world *w = mem_alloc(sizeof(*w));
 
 	str_copy(w->folder, sizeof(w->folder), "/tmp/taut-store-XXXXXX");
-	assert_non_null(mkdtemp(w->folder));
+	keep_folder(w->folder);
 	snprintf(w->file, sizeof(w->file), "%s/runs.db", w->folder);
 	*state = w;
 	return 0;

@@ -6,6 +6,7 @@
  * when TAUT_MUST names what it needs (netns, oci).
  */
 #include "net/net.h"
+#include "test_keep.h"
 #include "test_marks.h"
 #include "testbed/testbed.h"
 
@@ -28,7 +29,7 @@
 			fail_msg("%s: %s", #call, e.text);                                                   \
 	} while (0)
 
-#define START_NS (10 * NS_PER_S)
+#define START_NS (50 * NS_PER_S)
 #ifndef KILLS
 #define KILLS 10
 #endif
@@ -464,8 +465,7 @@ int main(void)
 	struct err e = ERR_INIT;
 	char state[] = "/tmp/taut-testbed-XXXXXX";
 
-	if (!mkdtemp(state))
-		return 1;
+	keep_real(state);
 	setenv("TAUT_STATE", state, 1);
 	if (!is_privileged() && (userns_enter(&e) < 0 || unshare(CLONE_NEWNET) < 0))
 		snprintf(skip_reason, sizeof(skip_reason), "%s", e.code ? e.text : "no network namespaces");

@@ -5,6 +5,7 @@
  * containers of others; otherwise the tests are skipped with the reason (with TAUT_MUST=tune they fail).
  */
 #include "tune/private.h"
+#include "test_keep.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -298,7 +299,7 @@ static void machine_open(struct machine *m, bool bare)
 
 	*m = (struct machine){.host = UNDO_HOST_NONE, .lock = lock};
 	str_copy(m->state, sizeof(m->state), "/tmp/taut-real-XXXXXX");
-	assert_non_null(mkdtemp(m->state));
+	keep_real(m->state);
 	setenv("TAUT_STATE", m->state, 1);
 	m->root = root_open("/", &e);
 	must(undo_open(&m->host, m->root, tables, ARRAY_LEN(tables), &e), &e);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "test_tune_world.h"
+#include "test_keep.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -404,7 +405,7 @@ void world_make(struct world *w, enum world_kind kind, int cpus_n)
 
 	*w = (struct world){.kind = kind, .cpus = cpus_n, .host = UNDO_HOST_NONE};
 	str_copy(w->path, sizeof(w->path), "/tmp/taut-world-XXXXXX");
-	assert(mkdtemp(w->path));
+	keep_folder(w->path);
 	snprintf(list, sizeof(list), cpus_n > 1 ? "0-%d\n" : "0\n", cpus_n - 1);
 	snprintf(mask, sizeof(mask), "%x\n", (1u << cpus_n) - 1);
 	put_files(w, list, mask);
@@ -415,6 +416,7 @@ void world_make(struct world *w, enum world_kind kind, int cpus_n)
 	assert(w->host.root >= 0 && cgroups_find(w->host.root, &w->host.cgroups, ERR_IGNORED) == 0 &&
 		cpus_online(w->host.root, &w->host.online, ERR_IGNORED) == 0);
 	snprintf(w->host.state, sizeof(w->host.state), "%s.state", w->path);
+	keep(w->host.state);
 	assert(dir_make(w->host.state, 0700, ERR_IGNORED) == 0);
 	w->host.privileged = true;
 	w->host.tables = tables;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The roles of QEMU's threads, on machines made of plain files: /proc and debugfs in a temporary folder. */
 #include "testbed/vm_threads.h"
+#include "test_keep.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,7 +60,7 @@ static void put(const struct tree *t, const char *path, const char *text)
 static void tree_make(struct tree *t, const struct thread *threads, size_t n)
 {
 	str_copy(t->path, sizeof(t->path), "/tmp/taut-threads-XXXXXX");
-	assert_non_null(mkdtemp(t->path));
+	keep_folder(t->path);
 	for (size_t i = 0; i < n; i++) {
 		char path[96], text[512];
 		snprintf(path, sizeof(path), "/proc/%d/task/%d/stat", threads[i].pid, threads[i].tid);

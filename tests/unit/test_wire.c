@@ -63,9 +63,10 @@ static void an_error_of_an_agent_is_harmless(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
 	assert_int_equal(frame_send(ends[0], FRAME_ERROR,
 				 json_pack("{s:s, s:s}", "text", "\033[2Jgone\r", "advice", "\033[31m"),
-				 time_now_ns() + NS_PER_S, &e),
+				 time_now_ns() + 5 * NS_PER_S, &e),
 		0);
-	assert_int_equal(frame_expect(ends[1], FRAME_READY, &body, time_now_ns() + NS_PER_S, &e), -EREMOTEIO);
+	assert_int_equal(
+		frame_expect(ends[1], FRAME_READY, &body, time_now_ns() + 5 * NS_PER_S, &e), -EREMOTEIO);
 	assert_string_equal(e.text, "?[2Jgone?? (it advises: ?[31m)");
 	assert_string_equal(e.advice, "");
 	close(ends[0]);
