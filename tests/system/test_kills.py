@@ -49,7 +49,7 @@ round() { # NUMBER VICTIM THOUSANDTHS PROFILE RUNTIME
 	section "differs $1"; echo "$before"; section "from $1"; picture; section rounds
 }
 STATE=/var/lib/taut
-begin=$(now); start low-latency $RUNTIME; wait $pid; usual=$(($(now) - begin)); section usual; echo "exit $? $usual ms"; head -n 20 /said
+begin=$(now); start low-latency $RUNTIME; wait $pid; usual=$(($(now) - begin)); section usual; echo "a trial with $RUNTIME takes $usual ms"; head -n 20 /said
 start low-latency $RUNTIME; tuned; kill9 $pid; begin=$(now); taut clean > /cleaned 2>&1; usual_undo=$(($(now) - begin))
 section rounds
 """
@@ -72,6 +72,7 @@ def _():
         said = emulated.run(taut, emulated.script("[ -x /usr/bin/runc ] && RUNTIME=runc || RUNTIME=netns", ROUND, *lines),
                             seconds=200 + 60 * LAB)
     told = [line for name, part in said.items() if name.startswith("rounds") for line in part if line.startswith("round ")]
+    print("\n".join(f"# {line}" for line in [*said["usual"][:1], *told]))
     for number in (name.split()[1] for name in said if name.startswith("differs")):
         emulated.same(said[f"differs {number}"], said[f"from {number}"], "\n".join(told))
     good = [line for line in told if line.endswith(": as before")]
