@@ -94,12 +94,13 @@ def free(taut, *arguments, **options):
 
 
 def begun(taut, arguments):
-    """A trial that has got the machine for itself."""
+    """A trial that has got the machine for itself, after a picture of how it is before."""
     for _ in range(300):
+        before = picture.take()
         running = taut.start(*arguments)
         time.sleep(0.05)
         if running.process.poll() is None or "is at work" not in running.text(1):
-            return running
+            return before, running
         time.sleep(1)
     skip("another taut is at work on this machine all the time")
 
@@ -144,8 +145,7 @@ def _():
             if virtual:
                 kernels()
             moment = usual * thousandth / 1000
-            before = picture.take()
-            running = begun(taut, (*(MACHINE if virtual else TRIAL), "--profile", profile, "--yes"))
+            before, running = begun(taut, (*(MACHINE if virtual else TRIAL), "--profile", profile, "--yes"))
             kill_part(taut, running, victim, moment)
             what = f"{victim} killed after {moment:.3f} s, {profile}"
             cleaned = free(taut, "clean").wants(0)
