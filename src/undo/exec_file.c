@@ -28,8 +28,12 @@ int undo_file_read(const struct undo_host *host, const struct undo_entry *entry,
 {
 	const char *path = entry->object;
 	int root = undo_root_of(host, &path);
+	AUTO_FREE char *asked = str_format("%s_requested", path);
 	char text[4096];
-	int rc = root_read(root, path, text, sizeof(text), e);
+	/* While a partition isolates CPUs, the mask of workqueues shows the rest of what was asked for; what
+	 * somebody has asked for since is seen beside it, in newer kernels. */
+	bool beside = str_ends(path, "/workqueue/cpumask") && root_exists(root, asked);
+	int rc = root_read(root, beside ? asked : path, text, sizeof(text), e);
 
 	if (rc < 0)
 		return rc;

@@ -182,6 +182,7 @@ def take():
                          "/sys/devices/virtual/workqueue/*mask", "/sys/devices/virtual/workqueue/*/*mask",
                          "/sys/devices/system/cpu/cpu*/power/pm_qos_*", "/sys/devices/system/cpu/cpu*/online",
                          "/sys/devices/system/cpu/cpu*/cpufreq/scaling_*", "/sys/devices/system/cpu/cpuidle/*",
+                         "/sys/devices/system/cpu/cpu*/cpuidle/*/disable", "/sys/devices/system/cpu/cpufreq/*/scaling_[gm]*",
                          "/sys/class/net/*/queues/*/[rx]ps_*", "/sys/class/net/*/mtu", "/sys/class/net/*/flags",
                          "/sys/class/net/*/gro_flush_timeout", "/sys/class/net/*/napi_defer_hard_irqs",
                          "/sys/kernel/debug/sched/fair_server/*/runtime", "/sys/kernel/debug/sched/*_ns",

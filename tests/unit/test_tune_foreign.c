@@ -228,11 +228,48 @@ static void a_controller_that_others_use_by_now_stays_on(void **state)
 	}
 }
 
+#define WORKERS "/sys/devices/virtual/workqueue/cpumask"
+
+static int (*plain_write)(void *arg, int root, const char *path, const char *text);
+
+/* A partition isolates CPUs 1 to 3: of what is asked for, CPU 0 takes effect. */
+static int write_beside_a_partition(void *arg, int root, const char *path, const char *text)
+{
+	if (strcmp(path, WORKERS) != 0)
+		return plain_write(arg, root, path, text);
+	world_put(arg, WORKERS "_requested", text);
+	return plain_write(arg, root, path, "1");
+}
+
+static void a_wish_that_a_partition_hides_is_left_too(void **state)
+{
+	struct subject subject;
+	struct tune *tune;
+	struct world w;
+
+	(void)state;
+	world_make(&w, WORLD_NONE, 4);
+	plain_write = w.calls.write_file;
+	w.calls.write_file = write_beside_a_partition;
+	world_put(&w, WORKERS "_requested", "f\n");
+	world_enter(&w);
+	world_subject(&w, &subject);
+	assert_int_equal(tune_open(&tune, &w.host, ERR_IGNORED), 0);
+	assert_int_equal(apply(&w, tune, &subject), 0);
+	w.calls.write_file(&w, w.host.root, WORKERS, "7");
+	assert_int_equal(tune_revert(tune, ERR_IGNORED), 0);
+	AUTO_FREE char *now = world_get(&w, WORKERS "_requested");
+	assert_string_equal(now, "7");
+	tune_free(tune);
+	world_end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_others_write_is_left_and_named),
 		cmocka_unit_test(a_controller_that_others_use_by_now_stays_on),
+		cmocka_unit_test(a_wish_that_a_partition_hides_is_left_too),
 	};
 
 	return cmocka_run_group_tests_name("tune_foreign", tests, NULL, NULL);
