@@ -61,6 +61,8 @@ int be_shell(struct boot *b, struct child *child, struct err *e)
 	pid_t pid = fork();
 	if (pid < 0)
 		return err_sys(e, "cannot fork");
+	if (pid == 0)
+		signals_reset();
 	if (pid == 0 && b->document.script)
 		run_script(b);
 	if (pid == 0)

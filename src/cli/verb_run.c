@@ -135,7 +135,7 @@ static int execute(struct run_verb *v, struct experiment *x, struct site *site)
 		.arg = v};
 	struct store *store = NULL;
 	struct store_run run = {0};
-	struct err e = ERR_INIT;
+	struct err e = ERR_INIT, gone = ERR_INIT;
 	int code = EXIT_DONE;
 
 	if (database_open(&v->common, &store, &e) < 0)
@@ -148,9 +148,9 @@ static int execute(struct run_verb *v, struct experiment *x, struct site *site)
 		code = say_error(&e);
 	if (run.id)
 		code = worse(code, show_report(v, store, &run));
-	if (rc >= 0 && store_still_there(store, &e) < 0) {
-		err_wrap(&e, "cannot keep run %lld", (long long)run.id);
-		code = worse(code, say_error(&e));
+	if (run.id && e.code != ESTALE && store_still_there(store, &gone) < 0) {
+		err_wrap(&gone, "cannot keep run %lld", (long long)run.id);
+		code = worse(code, say_error(&gone));
 	}
 	store_close(store);
 	return code;

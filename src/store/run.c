@@ -173,7 +173,7 @@ static int run_by_id(struct store *store, int64_t id, struct store_run *out, str
 
 int store_run_resume(struct store *store, int64_t id, const char *spec_hash, struct err *e)
 {
-	struct store_run run;
+	struct store_run run = {0};
 	int rc = db_begin(store, e);
 
 	if (rc < 0)

@@ -22,10 +22,10 @@ def number(name):
     return getattr(signal, "SIG" + name)
 
 
-def tuned(taut, seconds=20, **options):
+def tuned(taut, seconds=20, apply="true", **options):
     """A measurement that is under way on a machine where FOLDER/on is what has been tuned."""
     mark = taut.folder / "on"
-    running = taut.start("measure", "tcp_rr", "--profile", "command", "--apply", f"touch {mark}",
+    running = taut.start("measure", "tcp_rr", "--profile", "command", "--apply", f"{apply}; touch {mark}",
                          "--revert", f"rm {mark}", "--transactions", "0", "--duration", f"{seconds}s", "--yes", **options)
     endpoint(running, "taut-client")
     wait_until(mark.exists, 10, "tuning")
@@ -109,14 +109,19 @@ def _():
         check("does not die" not in result.err and "No child" not in result.err, f"children\n{result}")
 
 
-@test("signals that were blocked are heard, and children have none blocked or ignored")
+@test("signals that were blocked are heard, and what taut starts has none blocked or ignored")
 def _():
+    def block():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [number(n) for n in ("INT", "TERM", "CHLD", "HUP")])
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     with Taut() as taut:
-        running, mark = tuned(taut, 20, preexec_fn=lambda: signal.pthread_sigmask(
-            signal.SIG_BLOCK, [number(n) for n in ("INT", "TERM", "CHLD", "HUP")]))
+        seen = taut.folder / "seen"
+        running, mark = tuned(taut, 20, apply=f"grep Sig /proc/self/status > {seen}", preexec_fn=block)
         os.kill(running.pid, signal.SIGINT)
         running.wait(15).wants(130)
         put_back(taut, mark, "INT")
+        masks = dict(line.split() for line in seen.read_text().splitlines())
+        check_equal((int(masks["SigBlk:"], 16), int(masks["SigIgn:"], 16)), (0, 0), "blocked and ignored in a child")
 
 
 @test("Ctrl-C in the middle of a frame is heard at once")

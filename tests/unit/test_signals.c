@@ -10,6 +10,13 @@
 
 #include <cmocka.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED true
+#elif defined(__has_feature)
+#define SANITIZED __has_feature(address_sanitizer)
+#else
+#define SANITIZED false
+#endif
 #define STARTED_ANEW 42
 #define MARK         "TAUT_TEST_MARK=kept"
 
@@ -63,10 +70,8 @@ static void a_crash_starts_the_program_anew(void **state)
 	static void (*const crashes[])(void) = {without_memory, without_address, without_stack};
 
 	for (size_t i = 0; i < ARRAY_LEN(crashes); i++) {
-#ifdef __SANITIZE_ADDRESS__
-		if (crashes[i] == without_memory)
-			continue; /* the sanitizer has more address space than any limit that makes sense */
-#endif
+		if (SANITIZED && crashes[i] == without_memory)
+			continue; /* the sanitizer takes more address space than any limit that makes sense */
 		int status = status_of(crashes[i]);
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != STARTED_ANEW)
 			fail_msg("crash %zu: wait status %#x, wanted exit %d", i, (unsigned)status,
