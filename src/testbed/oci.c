@@ -23,8 +23,8 @@
 
 struct oci_way {
 	const char *program;
-	const char *option; /* NULL: none */
-	bool rootless_only;
+	const char *option;   /* NULL: none */
+	bool without_cgroups; /* only where the target has none: without root, or where they are read-only */
 };
 
 static const struct oci_way ways[] = {
@@ -35,17 +35,17 @@ static const struct oci_way ways[] = {
 
 /* --- which one --------------------------------------------------------------------------------- */
 
-static bool way_there(const struct oci_way *way)
+static bool way_there(const struct oci_way *way, bool cgroups)
 {
 	char path[4096];
 
-	return !(way->rootless_only && is_privileged()) && program_find(way->program, path, sizeof(path));
+	return !(way->without_cgroups && cgroups) && program_find(way->program, path, sizeof(path));
 }
 
 static int oci_ready(struct err *e)
 {
 	for (size_t i = 0; i < ARRAY_LEN(ways); i++)
-		if (way_there(&ways[i]))
+		if (way_there(&ways[i], false))
 			return 0;
 	err_set(e, ENOENT, "no runc or crun on PATH");
 	return err_try(e, "apt-get install runc");
@@ -102,14 +102,14 @@ struct choice {
 	struct err why;
 };
 
-static void choice_make(struct choice *choice)
+static void choice_make(struct choice *choice, bool cgroups)
 {
 	struct err all = ERR_INIT;
 
 	choice->made = true;
 	for (size_t i = 0; i < ARRAY_LEN(ways) && !choice->way; i++) {
 		struct err e = ERR_INIT;
-		if (!way_there(&ways[i]))
+		if (!way_there(&ways[i], cgroups))
 			continue;
 		if (way_try(&ways[i], &e) == 0) {
 			choice->way = &ways[i];
@@ -134,7 +134,7 @@ static int way_choose(struct target *t, struct err *e)
 	static struct choice choice;
 
 	if (!choice.made)
-		choice_make(&choice);
+		choice_make(&choice, t->groups.root[0] != 0);
 	if (!choice.way)
 		return err_set(e, choice.why.code ? choice.why.code : ENOENT, "%s", choice.why.text);
 	t->oci_way = choice.way;
