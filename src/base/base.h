@@ -163,7 +163,8 @@ char *time_format_ns(double ns, char *out, size_t size);
 /* --- strings ----------------------------------------------------------------------------------- */
 
 char *str_format(const char *format, ...) PRINTF(1, 2); /* malloc'd, never NULL */
-char *str_dup(const char *text);                        /* malloc'd; NULL for NULL */
+char *str_format_list(const char *format, va_list args);
+char *str_dup(const char *text); /* malloc'd; NULL for NULL */
 /* One copy of each text, which is kept as long as the program runs and is never freed: equal texts are the
  * same pointer.  For words of settings, of which there are few.  Not for threads that measure. */
 const char *str_keep(const char *text);

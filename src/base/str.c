@@ -36,14 +36,21 @@ void *mem_grow(void *p, size_t n, size_t size)
 	return q;
 }
 
-char *str_format(const char *format, ...)
+char *str_format_list(const char *format, va_list args)
 {
 	char *out = NULL;
+
+	if (vasprintf(&out, format, args) < 0)
+		out_of_memory();
+	return out;
+}
+
+char *str_format(const char *format, ...)
+{
 	va_list args;
 
 	va_start(args, format);
-	if (vasprintf(&out, format, args) < 0)
-		out_of_memory();
+	char *out = str_format_list(format, args);
 	va_end(args);
 	return out;
 }
@@ -245,15 +252,12 @@ void buf_put(struct buf *b, const void *data, size_t len)
 
 void buf_add(struct buf *b, const char *format, ...)
 {
-	AUTO_FREE char *text = NULL;
 	va_list args;
 
 	va_start(args, format);
-	int n = vasprintf(&text, format, args);
+	AUTO_FREE char *text = str_format_list(format, args);
 	va_end(args);
-	if (n < 0)
-		out_of_memory();
-	buf_put(b, text, (size_t)n);
+	buf_put(b, text, strlen(text));
 }
 
 void buf_free(struct buf *b)

@@ -69,7 +69,7 @@ int apt_prepare(struct apt *apt, struct err *e)
 	static const char *const folders[] = {"state/lists/partial", "cache/archives/partial", "tmp"};
 	static const char *const programs[] = {"apt-get", "apt-cache", "env"};
 	const struct buf empty = {0};
-	char program[512];
+	char program[4096];
 	int rc = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++)

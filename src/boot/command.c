@@ -23,14 +23,12 @@ struct words {
 static void add(struct words *w, const char *format, ...) PRINTF(2, 3);
 static void add(struct words *w, const char *format, ...)
 {
-	char text[4096];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
 	w->words = mem_grow(w->words, w->n + 2, sizeof(*w->words));
-	w->words[w->n++] = str_dup(text);
+	w->words[w->n++] = str_format_list(format, args);
+	va_end(args);
 	w->words[w->n] = NULL;
 }
 

@@ -104,10 +104,13 @@ enum { KEY_BOOT = 1, KEY_CPUS };
 static error_t parse_lab(int key, char *value, void *verb)
 {
 	struct shell_options *shell = verb;
+	struct err e = ERR_INIT;
 	uint64_t cpus_n;
 
 	switch (key) {
 	case KEY_BOOT:
+		if (boot_arguments_check("host-boot", value, &e) < 0)
+			usage_error("lab", "%s", e.text);
 		shell->boot = value;
 		return 0;
 	case KEY_CPUS:

@@ -89,7 +89,7 @@ static int measure(struct measure_verb *v)
 	struct err e = ERR_INIT;
 
 	cell_name_add(&name, &v->settings);
-	str_copy(cell.name, sizeof(cell.name), name.data);
+	cell_name_set(&cell, name.data);
 	str_copy(arm.name, sizeof(arm.name), v->settings.profile);
 	if (measuring_open(&m, &v->common, &one, &e) < 0 || site_check(m.site, &v->settings, &e) < 0)
 		return say_end(&e);

@@ -41,7 +41,7 @@ int virsh(const char *const *words, uint64_t timeout_ns, char **out, struct err 
 {
 	const char *argv[20] = {"env", "LC_ALL=C.UTF-8", "virsh", "-q"}, *uri = getenv("LIBVIRT_DEFAULT_URI");
 	AUTO_FREE char *said = NULL;
-	char program[512];
+	char program[4096];
 	size_t n = 4;
 
 	if (!program_find("virsh", program, sizeof(program))) {

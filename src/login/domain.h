@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 struct domain {
-	char name[192];
-	pid_t pid; /* of its QEMU */
+	char name[256]; /* NAME_MAX and its end: libvirt makes files of that name */
+	pid_t pid;      /* of its QEMU */
 	uint64_t start;
 	char accel[16]; /* "kvm" or "tcg" */
 	char path[16];  /* "virtio" or "vhost"; "" when that is not known */

@@ -109,7 +109,7 @@ static int ssh_probe(const struct settings *s, struct err *e)
 	const char *way = s->login;
 	const char *const argv[] = {SSH_OPTIONS, "--", destination(way), ask, NULL};
 	AUTO_FREE char *said = NULL;
-	char program[512], address[64];
+	char program[4096], address[64];
 
 	if (!program_find("ssh", program, sizeof(program))) {
 		err_set(e, ENOENT, "no ssh on PATH");

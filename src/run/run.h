@@ -53,6 +53,8 @@ json_t *experiment_json(const struct experiment *x);
 /* What the name of a cell begins with, "container/oci/bridge/tcp_rr@2000": where it runs, what, and the rate
  * of an open loop. */
 void cell_name_add(struct buf *out, const struct settings *s);
+/* Names the cell; of a name that is too long the end becomes a hash of the whole.  `name` is changed. */
+void cell_name_set(struct cell *cell, char *name);
 /* Calls fn for every built-in experiment. */
 void experiments_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
 

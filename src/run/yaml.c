@@ -313,8 +313,23 @@ void cell_name_add(struct buf *out, const struct settings *s)
 		buf_add(out, "@%llu", (unsigned long long)s->rate);
 }
 
+void cell_name_set(struct cell *cell, char *name)
+{
+	size_t room = sizeof(cell->name), cut = room - sizeof("…#12345678");
+	struct hash h = hash_new();
+	char hex[33];
+
+	/* A command may have lines. */
+	if (str_copy(cell->name, room, str_printable(name)) == 0)
+		return;
+	while (((unsigned char)name[cut] & 0xc0) == 0x80) /* not inside a character */
+		cut--;
+	hash_text(&h, name);
+	snprintf(cell->name, room, "%.*s…#%.8s", (int)cut, name, hash_hex(&h, hex));
+}
+
 /* container/oci/bridge/tcp_rr@2000/request=64: that, and whatever else the cell sets. */
-static int name_cell(struct cell *cell, const json_t *texts, struct err *e)
+static void name_cell(struct cell *cell, const json_t *texts)
 {
 	AUTO(buf_free) struct buf b = {0};
 	const char *key;
@@ -324,10 +339,7 @@ static int name_cell(struct cell *cell, const json_t *texts, struct err *e)
 	json_object_foreach ((json_t *)(uintptr_t)texts, key, value)
 		if (!str_in(key, "target|runtime|attachment|path|workload|pacing|rate"))
 			buf_add(&b, "/%s=%s", key, json_string_value(value));
-	str_printable(b.data); /* a command may have lines */
-	if (str_copy(cell->name, sizeof(cell->name), b.data))
-		return err_usage(e, "the name of the cell %.60s… is too long", b.data);
-	return 0;
+	cell_name_set(cell, b.data);
 }
 
 static int resolve_cell(struct reader *r, const json_t *texts, struct err *e)
@@ -351,7 +363,8 @@ static int resolve_cell(struct reader *r, const json_t *texts, struct err *e)
 		if (rc < 0)
 			return err_wrap(e, "arm %s", x->arms[a].name);
 	}
-	int rc = name_cell(cell, texts, e);
+	int rc = 0;
+	name_cell(cell, texts);
 	for (size_t i = 0; rc == 0 && i + 1 < x->cells_n; i++)
 		if (!strcmp(x->cells[i].name, cell->name))
 			rc = err_usage(e, "the cell %s is there twice", cell->name);

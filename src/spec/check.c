@@ -206,6 +206,17 @@ static int check_attachment(const struct settings *s, struct err *e)
 	return err_try(e, "%s", row->attachment);
 }
 
+int boot_arguments_check(const char *key, const char *arguments, struct err *e)
+{
+	size_t n = strlen(arguments);
+
+	if (n <= BOOT_ARGUMENTS_MAX)
+		return 0;
+	return err_usage(e,
+		"cannot give %s %zu characters: a kernel takes 2047 on its command line, and %d of them are left",
+		key, n, BOOT_ARGUMENTS_MAX);
+}
+
 static int unknown_workload(const struct settings *s, struct err *e)
 {
 	const char *names[WORKLOADS_MAX] = {NULL};
@@ -229,7 +240,8 @@ int settings_check(struct settings *s, struct err *e)
 		return rc;
 	if ((rc = check_vm(s, e)) < 0 || (rc = check_site(s, e)) < 0)
 		return rc;
-	if ((rc = check_attachment(s, e)) < 0)
+	if ((rc = check_attachment(s, e)) < 0 || (rc = boot_arguments_check("boot", s->boot, e)) < 0 ||
+		(rc = boot_arguments_check("host_boot", s->host_boot, e)) < 0)
 		return rc;
 	if (s->mtu && s->mtu < (s->ipv6 ? 1280u : 68u))
 		return err_usage(e, "cannot use MTU %llu: IPv%c needs at least %d",

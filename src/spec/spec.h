@@ -97,6 +97,10 @@ bool setting_equal(const struct settings *a, const struct settings *b, const str
 /* Fills what follows from the rest (runtime and attachment of a target) and refuses combinations that make no
  * sense. */
 int settings_check(struct settings *s, struct err *e);
+/* What a kernel on x86 takes on its command line, without what taut itself says there (boot/command.c). */
+#define BOOT_ARGUMENTS_MAX (2047 - 127)
+/* EXIT_USAGE when boot arguments are longer than that: the kernel would cut them and say nothing. */
+int boot_arguments_check(const char *key, const char *arguments, struct err *e);
 /* "other" → SCHED_OTHER 0; "fifo:N" → SCHED_FIFO N. */
 int sched_parse(const char *text, int *policy, int *priority, struct err *e);
 bool settings_open_loop(const struct settings *s); /* rate > 0 */

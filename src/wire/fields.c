@@ -63,6 +63,8 @@ static int field_read(const struct field *f, void *p, const json_t *value, enum 
 		snprintf(p, f->size, "%s", json_string_value(value));
 		if (f->type == FIELD_TEXT)
 			str_printable(p);
+		else
+			str_printable_lines(p);
 		return 0;
 	}
 	return -EINVAL;

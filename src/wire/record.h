@@ -90,7 +90,7 @@ struct during {
 /* One end of a trial, and what it saw. */
 struct trial_end {
 	enum role role;
-	char site[128]; /* the host that it was on, as the settings call it: "local", "lab:6.12" */
+	char site[4104]; /* the host that it was on, as the settings call it: "local", "lab:6.12" */
 	enum driver driver;
 	struct endpoint_record record;
 };

@@ -119,6 +119,31 @@ static void deep_nesting_ends_at_once(void **state)
 		fail_msg("it took %llu ms", (unsigned long long)(took / NS_PER_MS));
 }
 
+static void cells_with_long_values_have_names_of_their_own(void **state)
+{
+	AUTO(buf_free) struct buf text = {0};
+	AUTO(experiment_free) struct experiment x = {0};
+	struct err e = ERR_INIT;
+
+	(void)state;
+	buf_add(&text, HEAD ARM "cells: [{ target: vm, boot: [");
+	for (int i = 0; i < 2; i++) {
+		for (int k = 0; k < 100; k++)
+			buf_add(&text, "µ%d", k);
+		buf_add(&text, "%s", i ? "b]}]\n" : "a, ");
+	}
+	if (experiment_parse(&x, "test", text.data, text.len, NULL, 0, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(x.cells_n, 2);
+	for (int i = 0; i < 2; i++) {
+		AUTO_FREE char *shown = str_printable(str_dup(x.cells[i].name));
+		assert_string_equal(shown, x.cells[i].name); /* no half character */
+		if (!strstr(shown, "/tcp_rr/boot=µ0µ1") || !strstr(shown, "…#") || strlen(shown) < 180)
+			fail_msg("'%s'", shown);
+	}
+	assert_string_not_equal(x.cells[0].name, x.cells[1].name);
+}
+
 static void reading_ends_when_it_is_told_to_stop(void **state)
 {
 	struct experiment x;
@@ -249,6 +274,7 @@ int main(void)
 		cmocka_unit_test(what_is_wrong_is_said_with_its_line),
 		cmocka_unit_test(there_may_be_just_so_many_arms_and_cells),
 		cmocka_unit_test(deep_nesting_ends_at_once),
+		cmocka_unit_test(cells_with_long_values_have_names_of_their_own),
 		cmocka_unit_test(reading_ends_when_it_is_told_to_stop),
 		cmocka_unit_test(values_are_layered),
 		cmocka_unit_test(every_built_in_experiment_can_be_read),

@@ -220,6 +220,17 @@ static void test_command_guest(void **state)
 			"a,,b.qcow2,format=raw,if=virtio,snapshot=on,werror=report,rerror=report",
 			NULL},
 		(const char *const[]){"-kernel", "-netdev", NULL});
+	/* Whole, however long: each comma becomes two. */
+	char path[4096];
+	memset(path, ',', sizeof(path) - 1);
+	path[0] = '/';
+	path[sizeof(path) - 1] = 0;
+	o.disk = path;
+	AUTO_FREE char *commas = line_of(&o);
+	has(commas,
+		(const char *const[]){",,format=raw,if=virtio,snapshot=on,werror=report,rerror=report", NULL},
+		(const char *const[]){NULL});
+	assert_true(strlen(commas) > 2 * 4094);
 }
 
 static void test_command_host(void **state)

@@ -341,14 +341,14 @@ static void a_job_out_of_bounds_is_refused(void **state)
 
 /* --- ends of a trial --------------------------------------------------------------------------- */
 
-static json_t *vm_record(void)
+static json_t *vm_record(const char *site)
 {
 	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
 	struct trial_plan plan;
 	struct settings s;
 
 	settings_init(&s);
-	s.site = "lab:6.12";
+	s.site = site;
 	assert_int_equal(plan_make(&plan, &s, ERR_IGNORED), 0);
 	trial_record_begin(r, &plan);
 	return trial_record_json(r);
@@ -357,7 +357,7 @@ static json_t *vm_record(void)
 static void a_record_says_where_its_ends_were(void **state)
 {
 	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
-	json_t *object = vm_record();
+	json_t *object = vm_record("lab:6.12");
 
 	(void)state;
 	assert_int_equal(trial_record_from_json(r, object, READ_STREAM, ERR_IGNORED), 0);
@@ -369,11 +369,24 @@ static void a_record_says_where_its_ends_were(void **state)
 	json_decref(object);
 }
 
+static void the_site_of_an_end_is_whole_however_long(void **state)
+{
+	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
+	char site[4 + 4096] = "lab:/";
+
+	(void)state;
+	memset(site + 5, 'x', sizeof(site) - 6);
+	json_t *object = vm_record(site);
+	assert_int_equal(trial_record_from_json(r, object, READ_STREAM, ERR_IGNORED), 0);
+	assert_string_equal(r->ends[END_SERVER].site, site);
+	json_decref(object);
+}
+
 /* As it was written before there was a choice of drivers. */
 static void an_old_record_has_two_ends_on_the_host_of_its_settings(void **state)
 {
 	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
-	json_t *object = vm_record();
+	json_t *object = vm_record("lab:6.12");
 
 	(void)state;
 	json_object_del(object, "ends");
@@ -398,7 +411,7 @@ static void ends_that_cannot_be_are_refused(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
 		AUTO_FREE char *text = str_dup(rows[i]);
-		json_t *object = vm_record();
+		json_t *object = vm_record("lab:6.12");
 		for (char *c = text; *c; c++)
 			*c = *c == '\'' ? '"' : *c;
 		json_object_set_new(object, "ends", json_loads(text, 0, NULL));
@@ -412,6 +425,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_record_says_where_its_ends_were),
+		cmocka_unit_test(the_site_of_an_end_is_whole_however_long),
 		cmocka_unit_test(an_old_record_has_two_ends_on_the_host_of_its_settings),
 		cmocka_unit_test(ends_that_cannot_be_are_refused),
 		cmocka_unit_test(a_job_comes_back_as_it_was_sent),
