@@ -60,7 +60,7 @@ void report_unverified(const struct trial_record *r, const char *head, struct bu
 			add_knob(entry, out);
 		}
 	for (i = 0; i < r->ends_n && all->n; i++)
-		if (!conditions_find(all, CONDITION_SCHED, role_name(r->ends[i].role)))
+		if (!conditions_find(&r->ends[i].record.conditions, CONDITION_SCHED, ""))
 			buf_add(out, "%s%s does not say how it was scheduled", n++ ? "; " : head,
 				role_name(r->ends[i].role));
 }

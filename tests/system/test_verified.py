@@ -7,6 +7,8 @@ import pathlib
 import re
 import subprocess
 
+import agent
+from faults import faulty
 from tap import TAUT, Taut, check, check_equal, endpoint, main, need_program, need_root, skip, test, threads_of, wait_until
 
 TRIAL = ("--duration", "2s", "--warmup", "100ms", "--transactions", "0", "--json")
@@ -105,6 +107,15 @@ def _():
             check_equal(condition(document, end, what)["before"], value, f"{end} {what}")
         check(int(condition(document, end, "sndbuf_bytes")["before"]) > 0, f"{end} sndbuf_bytes")
     check_equal(document["mtu"], 1500, "mtu")
+
+
+@test("an end that does not say how it was scheduled is not verified")
+def _():
+    with Taut() as taut:
+        silent = faulty(taut, "taut-server", do="rewrite", type=agent.RECORD, drop=["conditions"])
+        document = taut.run("measure", "tcp_rr", *TRIAL, environment=silent).wants(1).json
+    check_equal((document["outcome"], document["verified"]), ("done", False), "trial")
+    check("server does not say how it was scheduled" in document["not_verified"], document["not_verified"])
 
 
 @test("a nice value that taut was started with is put back, and that is said")
