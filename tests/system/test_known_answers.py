@@ -182,7 +182,7 @@ def _():
         spec = taut.write("lossy.yaml", """
 name: lossy
 blocks: 2
-cells: [{workload: udp_rr, rate: 500, duration: 400ms, warmup: 0, request: 8, reply: 8}]
+cells: [{workload: udp_rr, rate: 500, duration: 1s, warmup: 0, request: 8, reply: 8}]
 arms: {stock: {}, same: {}}
 """)
         result = taut.run("run", spec, "--json", environment=relayed(taut, "--lose-every", "20")).wants(0)
