@@ -108,6 +108,8 @@ static int record_check(struct trial_record *record, const struct trial_plan *pl
 			*e = why;
 		}
 	}
+	if (rc == 0)
+		rc = trial_machine_check(record, most, TRIAL_NS, e);
 	return rc == 0 && record->outcome == TRIAL_DONE ? trial_ends_check(record, plan, e) : rc;
 }
 

@@ -47,6 +47,8 @@ static void take_text(char *out, size_t size, const json_t *hello, const char *k
 			*c = '?';
 }
 
+#define UPTIME_MOST_NS (1000000000ull * NS_PER_S) /* 31 years */
+
 static uint64_t take_ns(const json_t *hello, const char *key)
 {
 	json_int_t ns = json_integer_value(json_object_get(hello, key));
@@ -69,5 +71,9 @@ int frame_hello_read(const json_t *hello, struct kernel_facts *k, struct err *e)
 	take_text(k->version, sizeof(k->version), hello, "kernel_version");
 	k->init_ns = take_ns(hello, "init_ns");
 	k->ready_ns = take_ns(hello, "uptime_ns");
+	if (k->ready_ns > UPTIME_MOST_NS || k->init_ns > k->ready_ns)
+		return err_set(e, EPROTO,
+			"the agent says that it is up for %llu ns, and its PID 1 since %llu ns",
+			(unsigned long long)k->ready_ns, (unsigned long long)k->init_ns);
 	return 0;
 }

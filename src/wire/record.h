@@ -64,6 +64,9 @@ int endpoint_record_from_json(
 int endpoint_record_check(
 	const struct endpoint_record *r, const struct endpoint_job *job, uint64_t most_ns, struct err *e);
 struct trial_record;
+/* Can what another host says of its machine be true, of a trial and of the boot of a guest that took at most
+ * so long?  -EINVAL names what cannot. */
+int trial_machine_check(const struct trial_record *r, uint64_t most_ns, uint64_t boot_most_ns, struct err *e);
 /* Can what both ends say be true together?  Each has passed endpoint_record_check(); -EINVAL names what
  * cannot. */
 int trial_ends_check(const struct trial_record *r, const struct trial_plan *plan, struct err *e);

@@ -38,6 +38,11 @@ static int too_long(const char *what, uint64_t ns, uint64_t most_ns, struct err 
 		time_format_ns((double)most_ns, most, sizeof(most)));
 }
 
+static int too_large(const char *key, uint64_t value, uint64_t most, struct err *e)
+{
+	return err_set(e, EINVAL, "'%s' is %" PRIu64 ", and can be %" PRIu64 " at most", key, value, most);
+}
+
 static int check_times(const struct view *v, struct err *e)
 {
 	const struct endpoint_record *r = v->r;
@@ -148,8 +153,7 @@ static int check_bounds(const struct view *v, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(bounds); i++)
 		if (bounds[i].value > bounds[i].most)
-			return err_set(e, EINVAL, "'%s' is %" PRIu64 ", and can be %" PRIu64 " at most",
-				bounds[i].key, bounds[i].value, bounds[i].most);
+			return too_large(bounds[i].key, bounds[i].value, bounds[i].most, e);
 	if (r->reordered != r->duplicates + r->late + r->overtaken)
 		return err_set(e, EINVAL,
 			"'reordered' is %" PRIu64 ", and not the sum of %" PRIu64 " duplicates, %" PRIu64
@@ -260,6 +264,45 @@ int endpoint_record_check(
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(checks); i++)
 		rc = checks[i](&v, e);
 	return rc < 0 ? err_wrap(e, "a record that cannot be true") : 0;
+}
+
+/* --- the machine ------------------------------------------------------------------------------- */
+
+#define CPUS_MOST 8192
+
+int trial_machine_check(const struct trial_record *r, uint64_t most_ns, uint64_t boot_most_ns, struct err *e)
+{
+	const uint64_t times = CPUS_MOST * most_ns, events = CPUS_MOST * (most_ns / CALL_LEAST_NS + 1);
+	const struct {
+		const char *key;
+		uint64_t value, most;
+	} bounds[] = {
+		{"mtu", r->mtu, 1u << 20},
+		{"warmup_more", r->warmup_more, WINDOWS_MAX},
+		{"system_cpu_ns", r->system_cpu_ns, times},
+		{"steal_ns", r->steal_ns, times},
+		{"context_switches", r->context_switches, events},
+		{"interrupts", r->interrupts, events},
+		{"softirqs", r->softirqs, events},
+		{"boot_ns", r->guest.boot_ns, boot_most_ns},
+		{"first_ns", r->guest.first_ns, boot_most_ns + most_ns},
+		{"init_ns", r->guest.init_ns, boot_most_ns},
+		{"ready_ns", r->guest.ready_ns, boot_most_ns},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(bounds); i++)
+		if (bounds[i].value > bounds[i].most)
+			return too_large(bounds[i].key, bounds[i].value, bounds[i].most, e);
+	for (size_t i = 0; i < r->ends[END_CLIENT].record.worst_n; i++) {
+		const struct during *d = &r->during[i];
+		uint64_t most =
+			MAX(MAX(d->window_ns, d->steal_ns), MAX(d->run_queue_wait_ns, d->throttled_ns));
+		uint64_t count = MAX(MAX(d->interrupts, d->softirqs), d->involuntary_switches);
+
+		if (most > times || count > events)
+			return too_large("during", MAX(most, count), most > times ? times : events, e);
+	}
+	return 0;
 }
 
 /* --- both ends --------------------------------------------------------------------------------- */

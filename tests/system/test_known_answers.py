@@ -166,7 +166,7 @@ def _():
 
 
 # Slow enough for a busy machine; wide sequence numbers, so that a reply of any age is recognised.
-PACED_UDP = ("measure", "udp_rr", "--rate", "500", "--duration", "2s", "--warmup", "100ms", "--timeout", "200ms",
+PACED_UDP = ("measure", "udp_rr", "--rate", "500", "--duration", "2s", "--warmup", "100ms", "--timeout", "1s",
              "--request", "8", "--reply", "8")
 
 
@@ -190,7 +190,7 @@ def _():
         spec = taut.write("lossy.yaml", """
 name: lossy
 blocks: 2
-cells: [{workload: udp_rr, rate: 500, duration: 400ms, warmup: 0, timeout: 50ms, request: 8, reply: 8}]
+cells: [{workload: udp_rr, rate: 500, duration: 1s, warmup: 0, request: 8, reply: 8}]
 arms: {stock: {}, same: {}}
 """)
         result = taut.run("run", spec, "--json", environment=relayed(taut, "--lose-every", "20")).wants(0)
@@ -204,10 +204,11 @@ arms: {stock: {}, same: {}}
 
 @test("replies that come twice, late or behind a later one are counted as what they are")
 def _():
-    def counted(*options):
+    def counted(*options, timeout="1s"):
+        paced = (*PACED_UDP, "--timeout", timeout)
         with Taut() as taut:
-            document = taut.run(*PACED_UDP, "--json", environment=relayed(taut, *options)).wants(0).json
-            text = " ".join(taut.run(*PACED_UDP, environment=relayed(taut, *options)).wants(0).out.split())
+            document = taut.run(*paced, "--json", environment=relayed(taut, *options)).wants(0).json
+            text = " ".join(taut.run(*paced, environment=relayed(taut, *options)).wants(0).out.split())
         check_equal(document["reordered"], document["duplicates"] + document["late"] + document["overtaken"],
                     f"{options}: the sum")
         return tuple(document[key] for key in ("duplicates", "late", "overtaken", "lost")), text
@@ -220,7 +221,7 @@ def _():
     check_equal(found, (0, 0, 26, 0), "held for 20 ms: duplicates, late, overtaken, lost")
     # Held for longer than the timeout they are lost.  Of the last 300 ms some may come after the end, and some before
     # anything has woken the client that would have given them up.
-    (duplicates, late, overtaken, lost), _ = counted("--hold-every", "40", "--delay", "300ms")
+    (duplicates, late, overtaken, lost), _ = counted("--hold-every", "40", "--delay", "300ms", timeout="200ms")
     check_equal((duplicates, overtaken + lost), (0, 26), "held for 300 ms: duplicates, overtaken and lost")
     check_between(lost, 20, 26, "held for 300 ms: lost")
     check_between(late, lost - 6, lost, "held for 300 ms: late")

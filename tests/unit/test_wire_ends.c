@@ -292,6 +292,66 @@ static void losses_and_disorder_of_a_network_can_be_true(void **state)
 	trial_record_free(w.record);
 }
 
+/* --- the machine of another host --------------------------------------------------------------- */
+
+#define MACHINE(member)                                                                                      \
+	{                                                                                                    \
+#member, offsetof(struct trial_record, member)                                               \
+	}
+
+static void every_figure_of_a_machine_has_a_bound(void **state)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} rows[] = {MACHINE(mtu), MACHINE(warmup_more), MACHINE(system_cpu_ns), MACHINE(steal_ns),
+		MACHINE(context_switches), MACHINE(interrupts), MACHINE(softirqs), MACHINE(guest.boot_ns),
+		MACHINE(guest.first_ns), MACHINE(guest.init_ns), MACHINE(guest.ready_ns),
+		MACHINE(during[0].window_ns), MACHINE(during[0].steal_ns), MACHINE(during[0].throttled_ns),
+		MACHINE(during[0].run_queue_wait_ns), MACHINE(during[0].interrupts),
+		MACHINE(during[0].softirqs), MACHINE(during[0].involuntary_switches)};
+
+	(void)state;
+	for (size_t i = 0; i <= ARRAY_LEN(rows); i++) {
+		struct err e = ERR_INIT;
+		uint64_t huge = HUGE_COUNT;
+		struct world w;
+
+		world_make(&w, "tcp_rr", 0, 0);
+		w.record->mtu = 1500;
+		w.record->guest.ready_ns = 20 * NS_PER_S;
+		if (i < ARRAY_LEN(rows))
+			memcpy((char *)w.record + rows[i].offset, &huge, sizeof(huge));
+		int rc = trial_machine_check(w.record, MOST_NS, 60 * NS_PER_S, &e);
+		if (rc != (i < ARRAY_LEN(rows) ? -EINVAL : 0) ||
+			(rc && !strstr(e.text, "4611686018427387904")))
+			fail_msg("%s: %d '%s'", i < ARRAY_LEN(rows) ? rows[i].name : "nothing", rc, e.text);
+		trial_record_free(w.record);
+	}
+}
+
+static void a_guest_is_not_up_for_centuries(void **state)
+{
+	static const struct {
+		uint64_t init_ns, uptime_ns;
+		int rc;
+	} rows[] = {{5, 6, 0}, {HUGE_COUNT, HUGE_COUNT, -EPROTO}, {0, HUGE_COUNT, -EPROTO}, {7, 6, -EPROTO}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct kernel_facts k = {.kernel = ""};
+		struct err e = ERR_INIT;
+		json_t *hello = frame_hello();
+
+		json_object_set_new(hello, "init_ns", json_integer((json_int_t)rows[i].init_ns));
+		json_object_set_new(hello, "uptime_ns", json_integer((json_int_t)rows[i].uptime_ns));
+		int rc = frame_hello_read(hello, &k, &e);
+		if (rc != rows[i].rc)
+			fail_msg("row %zu: %d '%s'", i, rc, e.text);
+		json_decref(hello);
+	}
+}
+
 /* --- three kinds of disorder ------------------------------------------------------------------- */
 
 static void an_older_record_has_only_the_sum_of_disorder(void **state)
@@ -398,6 +458,8 @@ int main(void)
 		cmocka_unit_test(every_figure_of_a_record_has_a_bound),
 		cmocka_unit_test(figures_that_contradict_one_another_are_refused),
 		cmocka_unit_test(losses_and_disorder_of_a_network_can_be_true),
+		cmocka_unit_test(every_figure_of_a_machine_has_a_bound),
+		cmocka_unit_test(a_guest_is_not_up_for_centuries),
 		cmocka_unit_test(an_older_record_has_only_the_sum_of_disorder),
 		cmocka_unit_test(a_frame_has_a_limited_number_of_values_and_depth),
 		cmocka_unit_test(an_end_cannot_say_how_the_run_ends),
