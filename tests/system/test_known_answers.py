@@ -124,7 +124,8 @@ def gap(document):
 def _():
     with Taut() as taut:
         clean = taut.run("measure", "udp_rr", *CLOSED_UDP, environment=relayed(taut)).wants(0).json
-        result = taut.run("measure", "udp_rr", *CLOSED_UDP, environment=relayed(taut, "--drop", "5000")).wants(0)
+        result = taut.run("measure", "udp_rr", *CLOSED_UDP, environment=relayed(taut, "--drop", "5000"))
+        noise.check(result.code == 0, f"the flow is dead\n{result}")
         hit = result.json
         noise.check_equal(clean["lost"], 0, "lost in the clean run")
         noise.check(clean["transactions"] > 10000, f"the clean run has {clean['transactions']} transactions only")
@@ -147,7 +148,8 @@ def _():
 def _():
     with Taut() as taut:
         result = taut.run("measure", "udp_rr", "--transactions", "6000", "--timeout", "100ms",
-                          environment=relayed(taut, "--drop", "5000")).wants(0)
+                          environment=relayed(taut, "--drop", "5000"))
+        noise.check(result.code == 0, f"the flow is dead\n{result}")
         noise.check(re.search(r"losses\s+lost 1 of ", result.out), f"no loss is shown\n{result}")
 
 
