@@ -2,7 +2,7 @@
 """Tests that measure time, and what the machine does meanwhile.
 
 A limit in milliseconds holds on a machine that has time for the test.  A test with @timed measures the machine's noise
-before its body; its limits on time are checked by check_between() and check() of this module instead of those of
+before its body; its limits on time are checked by the functions of this module instead of those of
 tap.py.  When such a limit is missed, the noise is measured again.  On a quiet machine the test has failed; on a busy
 one it is skipped, and the skip says what was measured and what was missed.  A limit that is kept is judged in any case.
 
@@ -34,6 +34,10 @@ def check(condition, text):
 
 def check_between(got, low, high, what):
     check(got is not None and low <= got <= high, f"{what}: got {got}, wanted {low} to {high}")
+
+
+def check_equal(got, wanted, what):
+    check(got == wanted, f"{what}: got {got!r}, wanted {wanted!r}")
 
 
 def sleeps_ms():

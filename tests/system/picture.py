@@ -75,11 +75,11 @@ def _owner_of(folder):
 
 
 class _Others:
-    """Running tauts that the tests have not started, and what belongs to them."""
+    """Running tauts and unit tests that this test has not started, and what belongs to them."""
 
     def __init__(self):
         self.pids = {pid for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
-                     if comm_of(pid) == "taut" and not is_below(pid, os.getpid())}
+                     if re.match("taut$|test-", comm_of(pid)) and not is_below(pid, os.getpid())}
 
     def own_process(self, folder):
         pid = int(os.path.basename(folder))

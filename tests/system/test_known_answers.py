@@ -124,12 +124,13 @@ def gap(document):
 def _():
     with Taut() as taut:
         clean = taut.run("measure", "udp_rr", *CLOSED_UDP, environment=relayed(taut)).wants(0).json
-        result = taut.run("measure", "udp_rr", *CLOSED_UDP, environment=relayed(taut, "--drop", "5000")).wants(0)
+        result = taut.run("measure", "udp_rr", *CLOSED_UDP, environment=relayed(taut, "--drop", "5000"))
+        noise.check(result.code == 0, f"the flow is dead\n{result}")
         hit = result.json
-        check_equal(clean["lost"], 0, "lost in the clean run")
+        noise.check_equal(clean["lost"], 0, "lost in the clean run")
         noise.check(clean["transactions"] > 10000, f"the clean run has {clean['transactions']} transactions only")
-        check_equal((hit["lost"], hit["timeouts"], hit["dead_flows"]), (1, 1, 0), "lost, timeouts, dead flows")
-        check_equal(hit["sent"], hit["transactions"] + 1, "sent")
+        noise.check_equal((hit["lost"], hit["timeouts"], hit["dead_flows"]), (1, 1, 0), "lost, timeouts, dead flows")
+        noise.check_equal(hit["sent"], hit["transactions"] + 1, "sent")
         windows = hit["windows"]
         check_between(gap(hit), 200 * MS - 2 * windows[0]["length_ns"], 240 * MS + windows[0]["length_ns"],
                       "time without a reply, ns")
@@ -143,11 +144,13 @@ def _():
 
 
 @test("the loss is shown to people too")
+@timed
 def _():
     with Taut() as taut:
         result = taut.run("measure", "udp_rr", "--transactions", "6000", "--timeout", "100ms",
-                          environment=relayed(taut, "--drop", "5000")).wants(0)
-        check(re.search(r"losses\s+lost 1 of ", result.out), f"no loss is shown\n{result}")
+                          environment=relayed(taut, "--drop", "5000"))
+        noise.check(result.code == 0, f"the flow is dead\n{result}")
+        noise.check(re.search(r"losses\s+lost 1 of ", result.out), f"no loss is shown\n{result}")
 
 
 @test("a flow that gets no more replies is dead by its deadline: exit 1")
@@ -261,7 +264,7 @@ def _():
         for rate in ("2000000", "10000000"):  # late, and so late that nothing of the measured time goes out
             text = taut.run(*arguments, "--rate", rate).wants(1)
             said = re.search(r"asked for ([\d ]+) /s, sent ([\d ]+) /s", " ".join(text.out.split()))
-            check(said, f"asked and sent are not shown\n{text}")
+            noise.check(said, f"asked and sent are not shown\n{text}")
             check_equal(said[1].replace(" ", ""), rate, "asked for")
             noise.check(int(said[2].replace(" ", "")) > 1000, f"sent {said[2]}")
 

@@ -404,7 +404,9 @@ void world_make(struct world *w, enum world_kind kind, int cpus_n)
 	char list[16], mask[16];
 
 	*w = (struct world){.kind = kind, .cpus = cpus_n, .host = UNDO_HOST_NONE};
-	str_copy(w->path, sizeof(w->path), "/tmp/taut-world-XXXXXX");
+	/* In memory where that is possible, for worlds are made, written and synced by the thousand. */
+	snprintf(w->path, sizeof(w->path), "%s/taut-world-XXXXXX",
+		access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
 	keep_folder(w->path);
 	snprintf(list, sizeof(list), cpus_n > 1 ? "0-%d\n" : "0\n", cpus_n - 1);
 	snprintf(mask, sizeof(mask), "%x\n", (1u << cpus_n) - 1);
