@@ -34,3 +34,7 @@ int site_plan(struct site *site, const struct settings *s, struct trial_plan *pl
 /* The sequence of one trial on this host, see site_trial(). */
 int site_trial_local(
 	struct site *site, const struct trial_plan *plan, struct trial_record *record, struct err *e);
+/* What people call an end in messages: "server endpoint". */
+const char *plan_end_name(const struct trial_plan *plan, size_t end);
+/* Judges a trial whose ends have told their records: outcome, reason, rate_missed, steadiness. */
+void outcome_judge(const struct trial_plan *plan, struct trial_record *record);

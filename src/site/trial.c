@@ -13,7 +13,6 @@
 #include "attribution.h"
 #include "guest.h"
 #include "watch.h"
-#include "stat/stat.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -22,7 +21,6 @@
 #define SLACK_NS     (5 * NS_PER_S)
 #define AHEAD_NS     NS_PER_S /* by which the end of a schedule may lie behind its last reply */
 #define CLOCK_ERROR  10       /* a guest's clock runs within a tenth of ours */
-#define RATE_LEAST   0.98     /* of the offered rate; when less is sent, the rate counts as missed */
 
 struct session {
 	struct site *site;
@@ -73,11 +71,6 @@ static int agent_failed(struct session *s, const char *who, struct err *e)
 	return -e->code;
 }
 
-static const char *end_name(const struct trial_plan *plan, size_t end)
-{
-	return plan->ends[end].role == ROLE_SERVER ? "server endpoint" : "client endpoint";
-}
-
 /* Our end of the control stream of an end. */
 static int control_of(const struct session *s, size_t end)
 {
@@ -102,7 +95,7 @@ static int an_end_failed(struct session *s, struct err *e)
 		if (rc == -EREMOTEIO)
 			*e = said;
 		if (rc == -EREMOTEIO || rc == -EPIPE)
-			return agent_failed(s, end_name(s->plan, end), e);
+			return agent_failed(s, plan_end_name(s->plan, end), e);
 	}
 	return agent_failed(s, NULL, e);
 }
@@ -173,9 +166,9 @@ static int prepare_endpoints(struct session *s, struct err *e)
 	memcpy(client.token, server.token, sizeof(client.token));
 	memcpy(client.address, server.address, sizeof(client.address));
 	if (rc == 0 && (rc = prepare_endpoint(s, &server, client.ports, e)) < 0)
-		rc = agent_failed(s, end_name(s->plan, END_SERVER), e);
+		rc = agent_failed(s, plan_end_name(s->plan, END_SERVER), e);
 	if (rc == 0 && (rc = prepare_endpoint(s, &client, NULL, e)) < 0)
-		rc = agent_failed(s, end_name(s->plan, END_CLIENT), e);
+		rc = agent_failed(s, plan_end_name(s->plan, END_CLIENT), e);
 	return rc;
 }
 
@@ -235,7 +228,7 @@ static int take_record(struct session *s, size_t end, uint64_t deadline, struct 
 		rc = check_record(s, end, e);
 	if (rc < 0 && rc != -EINTR) {
 		*record = (struct endpoint_record){0}; /* what cannot be true is not kept */
-		agent_failed(s, end_name(s->plan, end), e);
+		agent_failed(s, plan_end_name(s->plan, end), e);
 	}
 	return rc;
 }
@@ -283,7 +276,7 @@ static int tune_guest(struct session *s, struct err *e)
 	for (int stage = TUNE_HOST; rc == 0 && plan_target(s->plan)->machine && stage <= TUNE_LIVE; stage++)
 		rc = guest_tune(fd, &s->plan->tuning, (enum tune_stage)stage, deadline, &s->guest_knobs, e);
 	s->busy |= rc == -EINTR; /* its answer is still to come */
-	return rc < 0 ? agent_failed(s, end_name(s->plan, END_SERVER), e) : 0;
+	return rc < 0 ? agent_failed(s, plan_end_name(s->plan, END_SERVER), e) : 0;
 }
 
 /* Does all that is in force still hold, on both sides? */
@@ -300,7 +293,7 @@ static int verify(struct session *s, bool *all, struct err *e)
 	rc = guest_verify(control_of(s, END_SERVER), deadline, &inside, &s->guest_knobs, e);
 	*all = *all && inside;
 	s->busy |= rc == -EINTR;
-	return rc < 0 ? agent_failed(s, end_name(s->plan, END_SERVER), e) : 0;
+	return rc < 0 ? agent_failed(s, plan_end_name(s->plan, END_SERVER), e) : 0;
 }
 
 /* --- conditions -------------------------------------------------------------------------------- */
@@ -332,44 +325,6 @@ static bool conditions_hold(struct session *s)
 		if (all->at[i].kind == CONDITION_MTU)
 			s->record->mtu = strtoull(all->at[i].before, NULL, 10);
 	return hold;
-}
-
-/* --- what the records mean --------------------------------------------------------------------- */
-
-static void judge_steadiness(struct trial_record *r)
-{
-	size_t n;
-	AUTO_FREE double *x = trial_windows(r, &n);
-	struct stat_warmup warmup = stat_mser5(x, n);
-
-	r->warmup_more = warmup.cut;
-	r->not_steady = warmup.judged && !warmup.steady;
-}
-
-static void judge_outcome(const struct trial_plan *plan, struct trial_record *r)
-{
-	const struct endpoint_record *m = trial_measured(r);
-	const struct endpoint_job *job = &plan->ends[END_CLIENT].job;
-
-	for (size_t i = 0; i < r->ends_n; i++)
-		if (r->ends[i].record.mistake[0] && !r->reason[0]) {
-			r->outcome = TRIAL_FAILED;
-			snprintf(r->reason, sizeof(r->reason), "%s: %s", end_name(plan, i),
-				r->ends[i].record.mistake);
-		}
-	/* Replies that did not come are losses, and not a rate that was missed. */
-	if (job_open_loop(job))
-		r->rate_missed = trial_sent_per_s(r) < RATE_LEAST * (double)job->rate;
-	if (r->outcome == TRIAL_DONE && !m->transactions && r->rate_missed) {
-		r->outcome = TRIAL_FAILED;
-		snprintf(r->reason, sizeof(r->reason),
-			"asked for %llu /s, sent %.0f /s: so late that no request of the measured time went out",
-			(unsigned long long)job->rate, trial_sent_per_s(r));
-	} else if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes) {
-		r->outcome = TRIAL_FAILED;
-		str_copy(r->reason, sizeof(r->reason), "nothing came through");
-	}
-	judge_steadiness(r);
 }
 
 /* --- one trial --------------------------------------------------------------------------------- */
@@ -404,7 +359,7 @@ static int carry_out(struct session *s, struct err *e)
 	s->record->verified = conditions_hold(s) && before && after;
 	const struct samples samples = sampler_samples(s->sampler);
 	attribute_trial(&samples, s->record);
-	judge_outcome(s->plan, s->record);
+	outcome_judge(s->plan, s->record);
 	return 0;
 }
 
