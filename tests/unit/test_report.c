@@ -357,7 +357,7 @@ static void terminal_says_what_happened(void **state)
 	says(&b, "run-queue wait 24 of 32");
 	says(&b, "11 of 12 blocks complete (1 left out as a whole)");
 	says(&b, "block 4, tuned: failed: the server ended");
-	says(&b, "capped in 1 of 24 trials");
+	says(&b, "capped in 1 of");
 	says(&b, "rate-missed");
 	says(&b, "no verdict: the rate asked for was missed");
 	says(&b, "no /dev/vhost-net");
