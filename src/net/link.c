@@ -175,7 +175,7 @@ int net_link_read(int ns, const char *name, struct net_link *out, struct err *e)
 
 int net_link_mtu(int ns, const char *name, unsigned *mtu, struct err *e)
 {
-	struct net_link link;
+	struct net_link link = {0};
 	int rc = net_link_read(ns, name, &link, e);
 
 	if (rc == 0)
