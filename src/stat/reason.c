@@ -21,8 +21,8 @@ static void transactions_note(const struct stat_effect *e, char *out, size_t siz
 {
 	double q = stat_metrics[e->metric].quantile;
 
-	snprintf(out, size, "p%.6g needs %ju, had %ju", q * 100, (uintmax_t)stat_quantile_least_tolerated(q),
-		(uintmax_t)e->transactions);
+	snprintf(out, size, "%ju of %ju needed", (uintmax_t)e->transactions,
+		(uintmax_t)stat_quantile_least_tolerated(q));
 }
 
 static void few_transactions(const struct stat_effect *e, char *out, size_t size)

@@ -157,10 +157,6 @@ static int open_as(struct store **out, const char *path, bool reading, struct er
 {
 	if (!path || !*path)
 		return err_usage(e, "cannot open results: no file is named");
-	if (!strcmp(path, ":memory:")) { /* to SQLite no name of a file */
-		err_usage(e, "cannot open results in ':memory:': they are kept in a file");
-		return err_try(e, "--db with the path of a file");
-	}
 	struct store *s = mem_alloc(sizeof(*s));
 	s->path = str_dup(path);
 	s->read_only = reading;

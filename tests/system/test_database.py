@@ -57,7 +57,7 @@ def _():
     with Taut() as taut:
         before = sorted(taut.folder.iterdir())
         for verb in (("list",), ("report",), ("export", "--csv")):
-            taut.run(*verb, "--db", ":memory:", cwd=taut.folder).wants(2, "':memory:'", "kept in a file")
+            taut.run(*verb, "--db", ":memory:", cwd=taut.folder).wants(2, "':memory:'", "a database is a file")
         check_equal([p.name for p in taut.folder.iterdir() if p not in before], [], "files")
 
 

@@ -301,7 +301,7 @@ static void a_trial_that_was_cut_short_by_a_tenth_is_still_judged(void **state)
 
 		assert_int_equal(e->verdict, rows[i].judged ? STAT_IMPROVED : STAT_NOT_ASSESSED);
 		stat_effect_reason_note(e, note, sizeof(note));
-		assert_string_equal(note, rows[i].judged ? "" : "p99 needs 9000, had 8999");
+		assert_string_equal(note, rows[i].judged ? "" : "8999 of 9000 needed");
 	}
 }
 
