@@ -567,10 +567,8 @@ static json_t *table_row(const char *table, const json_t *row)
 		set(out, "u", (double)u);
 	} else if (json_object_get(row, "finite_upper_ci95_n")) {
 		set(out, "finite_upper_ci95_n", (double)least_for_upper_end(p));
-	} else if (at(row, "expected_exceedances") == 10) {
-		set(out, "n", (double)stat_quantile_least_printable(p));
-	} else if (at(row, "expected_exceedances") == 100) {
-		set(out, "n", (double)stat_quantile_least_judgeable(p));
+	} else if (json_object_get(row, "expected_exceedances")) {
+		set(out, "n", (double)stat_quantile_least(p, (unsigned)at(row, "expected_exceedances")));
 	}
 	return out;
 }

@@ -136,7 +136,7 @@ static int lock_memory(struct agent *a, struct err *e)
 	struct rlimit limit = {0};
 
 	getrlimit(RLIMIT_MEMLOCK, &limit);
-	bool unlimited = is_privileged() || limit.rlim_cur == RLIM_INFINITY;
+	bool unlimited = is_privileged() || limit.rlim_cur >= (rlim_t)1 << 62; /* as in containers */
 	if (mlockall(MCL_CURRENT | (unlimited ? MCL_FUTURE : 0)))
 		return 0;
 	AUTO_CLOSE int root = root_open("/", e);
@@ -290,6 +290,12 @@ _Noreturn static void linger(struct agent *a)
 	}
 }
 
+/* In the thread that spins: at a realtime priority no other may get to run. */
+static void out_of_time(int number)
+{
+	_exit(128 + number);
+}
+
 /*
  * A signal that is blocked waits to be read, in the first process of a container as well, which ignores those
  * that it does not handle.  Threads and programs that this one starts are ended with it.
@@ -298,9 +304,9 @@ static int term_open(void)
 {
 	sigset_t set;
 
+	signal(SIGXCPU, out_of_time);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGXCPU);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -1;
 	return signalfd(-1, &set, SFD_CLOEXEC);

@@ -7,6 +7,8 @@
  * capability but CAP_IPC_LOCK where it locks its memory, and no way to get one.  CPUs and priorities of its
  * threads are set from outside.
  *
+ * A QEMU that not everybody may run stays root without any capability, too.
+ *
  * Two things it opens by name.  /dev/kvm is often for root and a group, which QEMU gets then; where it is for
  * root alone, QEMU stays root without any capability, and the record says so.  And a qcow2 image may name
  * other files, any file of the machine.  These are opened with the rights of the image's owner, and those of
@@ -52,17 +54,9 @@ static bool names_files(int fd)
 
 /* --- who QEMU is ------------------------------------------------------------------------------- */
 
-static bool capable(unsigned capability)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
-
-	return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & 1u << capability);
-}
-
 static bool may_change_user(void)
 {
-	return is_privileged() && capable(CAP_SETUID) && capable(CAP_SETGID);
+	return is_privileged() && has_capability(CAP_SETUID) && has_capability(CAP_SETGID);
 }
 
 /* Lets QEMU open /dev/kvm, or says that it cannot unless it is root. */
@@ -76,6 +70,33 @@ static bool kvm_grant(struct spawn_user *user)
 		return false;
 	user->group = st.st_gid;
 	return true;
+}
+
+/* May every user run this program: are all folders above it open? */
+static bool for_all(const char *program)
+{
+	AUTO_FREE char *path = str_dup(program);
+	struct stat st;
+
+	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = 0;
+		if (stat(path, &st) < 0 || !(st.st_mode & S_IXOTH))
+			return false;
+		*slash = '/';
+	}
+	return stat(path, &st) == 0 && (st.st_mode & (S_IXOTH | S_IROTH)) == (S_IXOTH | S_IROTH);
+}
+
+/* Why QEMU must be root, or NULL. */
+static const char *root_reason(const struct machine_options *o, struct spawn_user *user)
+{
+	struct qemu qemu;
+
+	if (o->accel == ACCEL_KVM && !kvm_grant(user))
+		return KVM " is for root alone";
+	if (qemu_find(&qemu, ERR_IGNORED) == 0 && !for_all(qemu.program))
+		return "not everybody may run this QEMU";
+	return NULL;
 }
 
 static int disk_owner(struct machine_files *f, struct spawn_user *user, struct err *e)
@@ -95,20 +116,26 @@ static int disk_owner(struct machine_files *f, struct spawn_user *user, struct e
 static int user_choose(struct machine_files *f, const struct machine_options *o, struct err *e)
 {
 	const uid_t id = FIRST_UID + (uid_t)getpid();
-	struct spawn_user user = {
-		.uid = id, .gid = id, .group = id, .locks_memory = o->lock_memory && capable(CAP_IPC_LOCK)};
+	struct spawn_user user = {.uid = id,
+		.gid = id,
+		.group = id,
+		.locks_memory = o->lock_memory && has_capability(CAP_IPC_LOCK)};
 	int rc = f->by_name ? disk_owner(f, &user, e) : 0;
 
 	f->changes_user = may_change_user();
+	if (rc == 0 && f->by_name && is_privileged() && !f->changes_user)
+		return err_refused(e,
+			"cannot boot from %s: it names other files, and taut may not become another user to open them",
+			o->disk);
 	if (rc < 0 || !f->changes_user)
 		return rc;
-	if (o->accel == ACCEL_KVM && !kvm_grant(&user)) {
+	const char *why = root_reason(o, &user);
+	if (why) {
 		if (f->by_name) {
 			err_refused(e,
-				"cannot boot from %s with KVM: " KVM " is for root alone, and files that "
-				"the image names are not opened as root",
-				o->disk);
-			return err_try(e, "accel tcg, or an image that names none (qemu-img convert)");
+				"cannot boot from %s: %s, and files that the image names are not opened as root",
+				o->disk, why);
+			return err_try(e, "an image that names none (qemu-img convert)");
 		}
 		user.uid = 0;
 	}
@@ -120,7 +147,7 @@ bool machine_keeps_root(const struct machine_options *o)
 {
 	struct spawn_user user = {.uid = FIRST_UID};
 
-	return is_privileged() && (!may_change_user() || (o->accel == ACCEL_KVM && !kvm_grant(&user)));
+	return is_privileged() && (!may_change_user() || root_reason(o, &user));
 }
 
 /* --- its files --------------------------------------------------------------------------------- */

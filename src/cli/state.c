@@ -45,8 +45,12 @@ static int database_path(const struct common *common, char **out, struct err *e)
 		return 0;
 	}
 	int rc = state_name(folder, sizeof(folder), e);
+	if (rc == 0 && access(folder, F_OK) == 0)
+		rc = dir_own(folder, "state folder", "TAUT_STATE", folder, sizeof(folder), e);
+	else if (rc < 0)
+		err_try(e, "--db FILE");
 	if (rc < 0)
-		return err_try(e, "--db FILE");
+		return rc;
 	*out = str_format("%s/runs.db", folder);
 	return 0;
 }
@@ -174,7 +178,7 @@ int measuring_open(struct measuring *m, struct common *common, const struct expe
 		return rc;
 	m->lock = common->dry_run ? -1 : rc;
 	if (m->lock >= 0)
-		crash_restart("crashed", undo_mark());
+		crash_restart("crashed", undo_mark(), m->lock);
 	leftovers_warn();
 	return site_open(&m->site, &options, e);
 }

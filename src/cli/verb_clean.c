@@ -5,6 +5,8 @@
  */
 #include "cli.h"
 
+#include <fcntl.h>
+
 static int put_back(struct buf *said, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);
@@ -51,17 +53,20 @@ int verb_clean(int argc, char **argv)
 int verb_crashed(int argc, char **argv)
 {
 	struct common common = {0};
-	const struct command_line line = {.args_doc = "SIGNAL",
-		.args_min = 1,
-		.args_max = 1,
+	const struct command_line line = {.args_doc = "SIGNAL LOCK",
+		.args_min = 2,
+		.args_max = 2,
 		.stoppable = true,
 		.doc = "For a taut that has crashed."};
-	const char *number = NULL;
-	struct err e = ERR_INIT;
+	const char *args[2] = {NULL};
+	uint64_t kept = 0;
 
-	command_line_parse(&line, argc, argv, &common, &number);
-	say_note("ended by a crash (signal %s); the machine is put back", number);
-	AUTO_CLOSE int lock = lock_take(&e);
-	int code = lock < 0 ? say_error(&e) : clean();
+	command_line_parse(&line, argc, argv, &common, args);
+	say_note("ended by a crash (signal %s); the machine is put back", args[0]);
+	/* The lock was never given up: nobody has measured on the machine meanwhile. */
+	AUTO_CLOSE int lock = str_u64(args[1], &kept) ? -1 : (int)MIN(kept, (uint64_t)INT_MAX);
+	if (lock >= 0)
+		fcntl(lock, F_SETFD, FD_CLOEXEC);
+	int code = clean();
 	return code == EXIT_DONE ? EXIT_FAILED : code;
 }

@@ -20,8 +20,9 @@ void standing_read(struct standing *s, pid_t tid)
 	errno = 0;
 	s->policy = sched_getscheduler(tid);
 	s->nice = getpriority(PRIO_PROCESS, (id_t)tid);
-	s->known = errno == 0 && sched_getparam(tid, &param) == 0 &&
-		   sched_getaffinity(tid, sizeof(s->affinity), &s->affinity) == 0;
+	s->known = errno == 0 && sched_getparam(tid, &param) == 0;
+	if (sched_getaffinity(tid, sizeof(s->affinity), &s->affinity) < 0)
+		CPU_ZERO(&s->affinity); /* a machine with more CPUs than fit */
 	s->priority = param.sched_priority;
 }
 
@@ -57,16 +58,6 @@ void conditions_begin(struct flow *f)
 
 /* --- what they come to ------------------------------------------------------------------------- */
 
-static void add(struct conditions *c, enum condition_kind kind, const char *before, const char *after)
-{
-	struct condition *at = conditions_of(c, kind, "");
-
-	if (!at)
-		return;
-	condition_value(at->before, before);
-	condition_value(at->after, after);
-}
-
 static void add_standing(const struct thread *t, struct conditions *c)
 {
 	const struct standing *s[] = {&t->before, &t->after};
@@ -79,9 +70,9 @@ static void add_standing(const struct thread *t, struct conditions *c)
 		snprintf(text[1][i], sizeof(text[1][i]), "%d", s[i]->nice);
 		cpus_format_list(&s[i]->affinity, text[2][i], sizeof(text[2][i]));
 	}
-	add(c, CONDITION_SCHED, text[0][0], text[0][1]);
-	add(c, CONDITION_NICE, text[1][0], text[1][1]);
-	add(c, CONDITION_CPUS, text[2][0], text[2][1]);
+	condition_add(c, CONDITION_SCHED, "", text[0][0], text[0][1]);
+	condition_add(c, CONDITION_NICE, "", text[1][0], text[1][1]);
+	condition_add(c, CONDITION_CPUS, "", text[2][0], text[2][1]);
 }
 
 static void add_options(const struct flow *f, struct conditions *c)
@@ -104,7 +95,7 @@ static void add_options(const struct flow *f, struct conditions *c)
 				str_copy(text[i], sizeof(text[i]), o[i]->value[k] ? "on" : "off");
 			else
 				snprintf(text[i], sizeof(text[i]), "%d", o[i]->value[k]);
-		add(c, kinds[k], text[0], text[1]);
+		condition_add(c, kinds[k], "", text[0], text[1]);
 	}
 }
 

@@ -104,6 +104,11 @@ void stream_receive(struct flow *f)
 	}
 	if (!f->end_ns)
 		flow_fail(f, "no data came");
+	if (engine_stopping(f->engine) && now < f->end_ns)
+		snprintf(f->mistake, sizeof(f->mistake), "flow %u is dead: its sender ended too early",
+			f->index);
+	else if (engine_stopping(f->engine) && !f->end_ns)
+		snprintf(f->mistake, sizeof(f->mistake), "flow %u is dead: no data came", f->index);
 	flow_mark_end(f, &f->main.meter);
 	f->ended_ns = MIN(now, f->end_ns);
 }

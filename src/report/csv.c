@@ -55,9 +55,6 @@ static const struct {
 	{"lost", offsetof(struct report_trial, lost)},
 	{"timeouts", offsetof(struct report_trial, timeouts)},
 	{"reordered", offsetof(struct report_trial, reordered)},
-	{"duplicates", offsetof(struct report_trial, duplicates), true},
-	{"late", offsetof(struct report_trial, late), true},
-	{"overtaken", offsetof(struct report_trial, overtaken), true},
 	{"dead_flows", offsetof(struct report_trial, dead_flows)},
 	{"retransmits", offsetof(struct report_trial, retransmits)},
 	{"client_cpu_ns", offsetof(struct report_trial, client_cpu_ns)},
@@ -66,6 +63,9 @@ static const struct {
 	{"steal_ns", offsetof(struct report_trial, steal_ns)},
 	{"context_switches", offsetof(struct report_trial, context_switches)},
 	{"link_mtu", offsetof(struct report_trial, mtu)},
+	{"duplicates", offsetof(struct report_trial, duplicates), true},
+	{"late", offsetof(struct report_trial, late), true},
+	{"overtaken", offsetof(struct report_trial, overtaken), true},
 };
 
 /* "latency_p99" becomes "latency_p99_ns". */

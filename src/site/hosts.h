@@ -18,6 +18,8 @@ struct site {
 	struct site_options options;
 	struct noise noise;
 	bool warned;
+	uint64_t allowed_ns; /* when its tuning was last found to be allowed, beside `allowed_but` */
+	pid_t allowed_but;
 	bool inside;     /* this is an emulated host: any kernel will do that it was given */
 	struct lab *lab; /* NULL: none runs */
 	/* What the next emulated host must be able to do: the trials that it shall serve. */

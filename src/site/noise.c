@@ -21,7 +21,7 @@ static const struct row {
 bool noise_possible(enum noise_kind kind, char *reason, size_t size)
 {
 	const struct row *row = &rows[kind];
-	char path[512];
+	char path[4096];
 
 	if (kind == NOISE_KIND_NONE || program_find(row->program, path, sizeof(path)))
 		return true;

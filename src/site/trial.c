@@ -133,10 +133,9 @@ static int prepare_endpoint(struct session *s, const struct endpoint_job *job, u
 	rc = frame_hello_read(body, booted ? guest : NULL, e);
 	if (booted && s->started_ns) {
 		guest->boot_ns = time_now_ns() - s->started_ns;
-		if (rc == 0 && guest->ready_ns > guest->boot_ns + guest->boot_ns / CLOCK_ERROR + AHEAD_NS)
-			rc = err_set(e, EPROTO,
-				"the guest says that it is up for %llu ns, and started %llu ns ago",
-				(unsigned long long)guest->ready_ns, (unsigned long long)guest->boot_ns);
+		/* Its clock may be wrong: then when it was ready is unknown. */
+		if (guest->ready_ns > guest->boot_ns + guest->boot_ns / CLOCK_ERROR + AHEAD_NS)
+			guest->init_ns = guest->ready_ns = 0;
 	} else if (booted) /* long ago, and not by us */
 		guest->init_ns = guest->ready_ns = 0;
 	json_decref(body);

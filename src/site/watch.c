@@ -46,17 +46,6 @@ struct watch *watch_begin(int root, const struct subject *subject)
 	return w;
 }
 
-static void add(struct conditions *out, enum condition_kind kind, const char *object, const char *before,
-	const char *after)
-{
-	struct condition *at = conditions_of(out, kind, object);
-
-	if (!at)
-		return;
-	condition_value(at->before, before);
-	condition_value(at->after, after);
-}
-
 static void add_thread(
 	const struct task *before, const struct task *after, const char *role, struct conditions *out)
 {
@@ -68,9 +57,9 @@ static void add_thread(
 		snprintf(text[1][i], sizeof(text[1][i]), "%d", both[i]->nice);
 		cpus_format_list(&both[i]->affinity, text[2][i], sizeof(text[2][i]));
 	}
-	add(out, CONDITION_SCHED, role, text[0][0], text[0][1]);
-	add(out, CONDITION_NICE, role, text[1][0], text[1][1]);
-	add(out, CONDITION_CPUS, role, text[2][0], text[2][1]);
+	condition_add(out, CONDITION_SCHED, role, text[0][0], text[0][1]);
+	condition_add(out, CONDITION_NICE, role, text[1][0], text[1][1]);
+	condition_add(out, CONDITION_CPUS, role, text[2][0], text[2][1]);
 }
 
 static void add_link(
@@ -82,9 +71,9 @@ static void add_link(
 	for (size_t i = 0; i < ARRAY_LEN(both); i++)
 		if (both[i])
 			snprintf(text[i], sizeof(text[i]), "%u", both[i]->mtu);
-	add(out, CONDITION_MTU, name, text[0], text[1]);
+	condition_add(out, CONDITION_MTU, name, text[0], text[1]);
 	if (after)
-		add(out, CONDITION_QDISC, name, *before->qdisc ? before->qdisc : "none",
+		condition_add(out, CONDITION_QDISC, name, *before->qdisc ? before->qdisc : "none",
 			*after->qdisc ? after->qdisc : "none");
 }
 

@@ -106,7 +106,7 @@ static void check_emulated(const struct stat_cell *cell, struct stat_effect *e)
 	e->kind = cell->kind;
 }
 
-static bool in_family(const struct stat_cell *cell, const struct stat_effect *e)
+static bool can_be_judged(const struct stat_cell *cell, const struct stat_effect *e)
 {
 	double q = stat_metrics[e->metric].quantile;
 
@@ -114,19 +114,28 @@ static bool in_family(const struct stat_cell *cell, const struct stat_effect *e)
 	       (q <= 0 || stat_quantile_judgeable(q, cell->transactions));
 }
 
-/* Sets p_holm of the family's members; returns how many they are. */
+/*
+ * The same in all blocks of both arms, as a loss of nothing.  Whatever the order of the arms, p would be 1;
+ * so it is no member of the family, in which the others would pay for it (Tarone 1990).
+ */
+static bool is_same(const struct stat_effect *e)
+{
+	return e->shift == 0 && e->sd == 0;
+}
+
+/* Sets p_holm of what is judged; returns how many the family has. */
 static size_t adjust(const struct stat_cell *cell, struct stat_effect *effects, size_t n)
 {
 	double p[STAT_METRICS];
 	size_t m = 0;
 
 	for (size_t i = 0; i < n; i++)
-		if (in_family(cell, &effects[i]))
+		if (can_be_judged(cell, &effects[i]) && !is_same(&effects[i]))
 			p[m++] = effects[i].p;
 	stat_holm(p, m);
 	for (size_t i = 0, j = 0; i < n; i++)
-		if (in_family(cell, &effects[i]))
-			effects[i].p_holm = p[j++];
+		if (can_be_judged(cell, &effects[i]))
+			effects[i].p_holm = is_same(&effects[i]) ? 1 : p[j++];
 	return m;
 }
 

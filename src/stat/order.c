@@ -12,10 +12,6 @@
 #include <gsl/gsl_cdf.h>
 #include <math.h>
 
-#define PRINTABLE_BEYOND 10
-#define JUDGEABLE_BEYOND 100
-#define TOLERATED_BEYOND 90 /* so that a trial that was cut short by a little does not cost the verdict */
-
 double stat_quantile_hd(const double *x, size_t n, double p)
 {
 	AUTO_FREE double *sorted = sorted_copy(x, n);
@@ -94,35 +90,19 @@ struct stat_interval stat_proportion_interval(size_t k, size_t n, double confide
 	};
 }
 
-/* ⌈beyond/(1 − p)⌉, 0.999 being taken for 999/1000. */
-static uint64_t least(double p, unsigned beyond)
+uint64_t stat_quantile_least(double p, unsigned beyond)
 {
 	if (!(p < 1))
 		return UINT64_MAX;
-	return (uint64_t)ceil(beyond / (1 - p) * (1 - 1e-10));
-}
-
-uint64_t stat_quantile_least_printable(double p)
-{
-	return least(p, PRINTABLE_BEYOND);
-}
-
-uint64_t stat_quantile_least_judgeable(double p)
-{
-	return least(p, JUDGEABLE_BEYOND);
-}
-
-uint64_t stat_quantile_least_tolerated(double p)
-{
-	return least(p, TOLERATED_BEYOND);
+	return (uint64_t)ceil(beyond / (1 - p) * (1 - 1e-10)); /* 0.999 is taken for 999/1000 */
 }
 
 bool stat_quantile_printable(double p, uint64_t n)
 {
-	return n >= stat_quantile_least_printable(p);
+	return n >= stat_quantile_least(p, STAT_PRINTABLE_BEYOND);
 }
 
 bool stat_quantile_judgeable(double p, uint64_t n)
 {
-	return n >= stat_quantile_least_tolerated(p);
+	return n >= stat_quantile_least(p, STAT_JUDGED_BEYOND);
 }

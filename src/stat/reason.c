@@ -22,7 +22,7 @@ static void transactions_note(const struct stat_effect *e, char *out, size_t siz
 	double q = stat_metrics[e->metric].quantile;
 
 	snprintf(out, size, "%ju of %ju needed", (uintmax_t)e->transactions,
-		(uintmax_t)stat_quantile_least_tolerated(q));
+		(uintmax_t)stat_quantile_least(q, STAT_JUDGED_BEYOND));
 }
 
 static void few_transactions(const struct stat_effect *e, char *out, size_t size)
@@ -30,7 +30,7 @@ static void few_transactions(const struct stat_effect *e, char *out, size_t size
 	double q = stat_metrics[e->metric].quantile;
 
 	snprintf(out, size, "p%.6g needs %ju transactions in each trial; the shortest has %ju", q * 100,
-		(uintmax_t)stat_quantile_least_tolerated(q), (uintmax_t)e->transactions);
+		(uintmax_t)stat_quantile_least(q, STAT_JUDGED_BEYOND), (uintmax_t)e->transactions);
 }
 
 static void emulated(const struct stat_effect *e, char *out, size_t size)

@@ -63,11 +63,12 @@ struct stat_interval stat_proportion_interval(size_t k, size_t n, double confide
 /* Is the quantile p of a trial of n transactions worth printing (10 expected beyond it), and judging (90)? */
 bool stat_quantile_printable(double p, uint64_t n);
 bool stat_quantile_judgeable(double p, uint64_t n);
-/* The fewest transactions for printing; to ask for when it is to be judged (100 beyond it); and of which a
- * trial that was cut short must have been measured: nine tenths of these. */
-uint64_t stat_quantile_least_printable(double p);
-uint64_t stat_quantile_least_judgeable(double p);
-uint64_t stat_quantile_least_tolerated(double p);
+/* 90 and not the 100 that experiments ask for: a trial that was cut short by a little does not cost the
+ * verdict. */
+#define STAT_PRINTABLE_BEYOND 10
+#define STAT_JUDGED_BEYOND    90
+/* The fewest transactions of which so many are expected beyond the quantile p: ⌈beyond/(1 − p)⌉. */
+uint64_t stat_quantile_least(double p, unsigned beyond);
 
 /* --- paired: one difference per block (paired.c) ----------------------------------------------- */
 

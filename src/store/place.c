@@ -94,6 +94,8 @@ static int file_open(const char *path, bool *reading, struct err *e)
 			return rc;
 		/* Made here and not by SQLite, so that no other user can read it at any moment. */
 		fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd < 0 && errno == EEXIST) /* another taut has just made it */
+			fd = open(path, O_RDWR | flags | O_NOFOLLOW);
 		return fd < 0 ? err_sys(e, "cannot make '%s'", path) : fd;
 	}
 	if (fd < 0) {

@@ -145,10 +145,13 @@ int store_run_begin(struct store *store, struct store_run *run, const json_t *sp
 			run->boot_id, run->spec_hash, text, env))
 		rc = db_error(store, e, "save run '%s'", run->name);
 	int64_t id = sqlite3_last_insert_rowid(store->db);
+	if (rc == 0)
+		under_way(store, id, 0); /* before anybody can see it as running */
 	rc = db_end(store, rc, e);
-	if (rc < 0)
+	if (rc < 0) {
+		not_under_way(store);
 		return rc;
-	under_way(store, id, 0);
+	}
 	run->id = id;
 	run->started_ns = started;
 	run->ended_ns = 0;
@@ -188,9 +191,11 @@ int store_run_resume(struct store *store, int64_t id, const char *spec_hash, str
 	}
 	if (rc == 0 && db_run(store, "UPDATE runs SET state = 'running', ended_ns = 0 WHERE id = ?", "i", id))
 		rc = db_error(store, e, "resume run %lld", (long long)id);
-	rc = db_end(store, rc, e);
 	if (rc == 0)
 		under_way(store, id, run.ended_ns > run.started_ns ? run.ended_ns - run.started_ns : 0);
+	rc = db_end(store, rc, e);
+	if (rc < 0)
+		not_under_way(store);
 	return rc;
 }
 

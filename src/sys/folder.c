@@ -17,7 +17,7 @@
 #define OPEN_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 /* In a user namespace the owners that it does not map, root of the machine among them, are all shown as one.
- * Taut looks at its folders before it enters one. */
+ */
 static bool is_trusted(uid_t owner)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
@@ -30,10 +30,11 @@ static bool is_trusted(uid_t owner)
 	       owner == unmapped;
 }
 
-/* Many systems give each user a group of the same number, in which there is nobody else. */
+/* Many systems give each user a group of the same number, in which there is nobody else.  In a user namespace
+ * of taut's own both are 0. */
 static bool others_write(const struct stat *st)
 {
-	bool own_group = geteuid() != 0 && st->st_uid == geteuid() && st->st_gid == getegid() &&
+	bool own_group = !is_privileged() && st->st_uid == geteuid() && st->st_gid == getegid() &&
 			 getegid() == geteuid();
 
 	return st->st_mode & S_IWOTH || (st->st_mode & S_IWGRP && !own_group);

@@ -50,23 +50,47 @@ static int state_path(char *out, size_t size)
 	return n > 0 && (size_t)n < size ? 0 : -ENAMETOOLONG;
 }
 
-int state_name(char *out, size_t size, struct err *e)
+/* Is it, or can it be made, a folder that we can write?  Only looks. */
+static bool can_hold(const char *path)
 {
-	char path[1024];
+	AUTO_FREE char *above = str_dup(path);
+
+	for (char *slash; access(above, F_OK) < 0 && errno == ENOENT && (slash = strrchr(above, '/'));)
+		slash[slash == above] = 0;
+	return access(above, W_OK | X_OK) == 0;
+}
+
+/* `homeless`: a user without a home that can be written, as services have, keeps it in the folder for what
+ * does not outlast a reboot. */
+static int state_find(char *out, size_t size, bool *homeless, struct err *e)
+{
+	const char *given = getenv("TAUT_STATE");
+	char path[1024], folder[160];
 	int rc = state_path(path, sizeof(path));
 
 	if (rc == -ENOENT) {
 		err_refused(e, "cannot name the state folder: HOME is not set");
 		return err_try(e, "TAUT_STATE=FOLDER");
 	}
-	if (rc < 0)
-		return err_code(e, -rc, "cannot name the state folder");
-	return str_copy(out, size, path) < 0 ? err_code(e, ENAMETOOLONG, "cannot name the state folder") : 0;
+	*homeless = rc == 0 && !is_privileged() && !(given && *given) && !can_hold(path);
+	if (*homeless) {
+		user_folder(folder, sizeof(folder));
+		snprintf(path, sizeof(path), "%s/state", folder);
+	}
+	return rc < 0 || str_copy(out, size, path) < 0
+		       ? err_code(e, ENAMETOOLONG, "cannot name the state folder")
+		       : 0;
 }
 
-/* A user without a home that can be written, as services have: what must outlive taut until it is put back.
- */
-static int state_without_home(char *out, size_t size, const struct err *why, struct err *e)
+int state_name(char *out, size_t size, struct err *e)
+{
+	bool homeless;
+
+	return state_find(out, size, &homeless, e);
+}
+
+/* It is known by its owner; only here is it made. */
+static int state_without_home(char *out, size_t size, struct err *e)
 {
 	static bool said;
 	char folder[160];
@@ -74,32 +98,28 @@ static int state_without_home(char *out, size_t size, const struct err *why, str
 
 	if (rc < 0)
 		return rc;
-	if (snprintf(out, size, "%s/state", folder) >= (int)size)
-		return err_code(e, ENAMETOOLONG, "cannot name the state folder");
+	snprintf(out, size, "%s/state", folder);
 	if (!said)
-		log_warn("%s; using %s, which does not outlast a reboot (try: TAUT_STATE=FOLDER)", why->text,
+		log_warn(
+			"your home cannot be written; using %s, which does not outlast a reboot (try: TAUT_STATE=FOLDER)",
 			out);
 	said = true;
-	return dir_make(out, 0700, e);
+	return 0;
 }
 
 int state_dir(char *out, size_t size, struct err *e)
 {
-	const char *given = getenv("TAUT_STATE");
-	struct err why = ERR_INIT;
+	bool homeless = false;
 	char path[1024];
-	int rc = state_name(path, sizeof(path), e);
+	int rc = state_find(path, sizeof(path), &homeless, e);
 
+	if (rc == 0 && homeless)
+		rc = state_without_home(path, sizeof(path), e);
 	if (rc < 0)
 		return rc;
-	if (dir_make(path, 0700, &why) < 0) {
-		if (is_privileged() || (given && *given)) {
-			*e = why;
-			return err_try(e, "another folder in TAUT_STATE");
-		}
-		rc = state_without_home(path, sizeof(path), &why, e);
-	}
-	return rc < 0 ? rc : dir_own(path, "state folder", "TAUT_STATE", out, size, e);
+	if (dir_make(path, 0700, e) < 0)
+		return err_try(e, "another folder in TAUT_STATE");
+	return dir_own(path, "state folder", "TAUT_STATE", out, size, e);
 }
 
 #define FILES_LEAST  64 /* namespaces, control streams, taps and QEMU's sockets */

@@ -110,12 +110,16 @@ bool userns_is_first(void)
 	return stat("/proc/self/ns/user", &st) == 0 && st.st_ino == FIRST_USERNS;
 }
 
-bool is_privileged(void)
+bool has_capability(unsigned capability)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2];
 
-	if (geteuid() != 0 || !userns_is_first() || syscall(SYS_capget, &header, data) < 0)
-		return false;
-	return data[CAP_SYS_ADMIN / 32].effective & (1u << (CAP_SYS_ADMIN % 32));
+	return syscall(SYS_capget, &header, data) == 0 &&
+	       data[capability / 32].effective & 1u << capability % 32;
+}
+
+bool is_privileged(void)
+{
+	return geteuid() == 0 && userns_is_first() && has_capability(CAP_SYS_ADMIN);
 }

@@ -94,9 +94,10 @@ void signals_stop(void)
 
 /* What the handler needs; a handler has no other place for it. */
 static struct {
-	const char *argv[4];
+	const char *argv[5];
 	char **environment;
-	char number[8];
+	char number[8], kept[16];
+	int keep;
 } restart;
 
 /* A limit that has been lowered may leave no room for the program. */
@@ -116,13 +117,14 @@ static void begin_anew(int number)
 {
 	restart.number[0] = (char)('0' + number / 10);
 	restart.number[1] = (char)('0' + number % 10);
+	fcntl(restart.keep, F_SETFD, 0);
 	limits_lift();
 	execve("/proc/self/exe", (char *const *)(uintptr_t)restart.argv, restart.environment);
 	signal(number, SIG_DFL);
 	raise(number);
 }
 
-void crash_restart(const char *verb, const char *mark)
+void crash_restart(const char *verb, const char *mark, int keep)
 {
 	const char *const more[] = {mark, NULL};
 	struct sigaction action = {.sa_handler = begin_anew, .sa_flags = SA_ONSTACK};
@@ -131,6 +133,9 @@ void crash_restart(const char *verb, const char *mark)
 	restart.argv[0] = "taut";
 	restart.argv[1] = verb;
 	restart.argv[2] = restart.number;
+	restart.argv[3] = restart.kept;
+	restart.keep = keep;
+	snprintf(restart.kept, sizeof(restart.kept), "%d", keep);
 	restart.environment = environment_with(more);
 	sigaltstack(&stack, NULL);
 	for (size_t i = 0; i < ARRAY_LEN(crashes); i++)

@@ -121,10 +121,11 @@ void signals_take_over(void);
 /* From here on what would end the process raises stop_flag, except a crash. */
 void signals_stop(void);
 /*
- * From here on a crash starts this program anew in the same process, as "taut VERB NUMBER", where NUMBER is
- * that of the signal, with `mark` ("NAME=value") added to the environment.
+ * From here on a crash starts this program anew in the same process, as "taut VERB SIGNAL KEPT", with the
+ * numbers of the signal and of the file descriptor `keep`, which stays open (the machine lock, so that nobody
+ * else measures meanwhile), and with `mark` ("NAME=value") added to the environment.
  */
-void crash_restart(const char *verb, const char *mark);
+void crash_restart(const char *verb, const char *mark, int keep);
 
 /* --- CPUs -------------------------------------------------------------------------------------- */
 
@@ -192,8 +193,9 @@ void netns_leave(int *saved_fd); /* asserts that it works: a program in the wron
  * forbidden.
  */
 int userns_enter(struct err *e);
-bool userns_is_first(void); /* the initial one, in which every user is mapped */
-bool is_privileged(void);   /* root with CAP_SYS_ADMIN in the initial user namespace */
+bool userns_is_first(void);               /* the initial one, in which every user is mapped */
+bool has_capability(unsigned capability); /* CAP_…, effective, in our user namespace */
+bool is_privileged(void);                 /* root with CAP_SYS_ADMIN in the initial user namespace */
 
 /* --- cgroups ----------------------------------------------------------------------------------- */
 

@@ -227,10 +227,10 @@ static char *log_message(char *line)
 	return message;
 }
 
-/* Of structured lines: what the program went on after. */
+/* What the program went on after. */
 static bool is_minor(const char *line)
 {
-	return strstr(line, "level=warning") || strstr(line, "level=info") || strstr(line, "level=debug");
+	return strcasestr(line, "warning") || strstr(line, "level=info") || strstr(line, "level=debug");
 }
 
 /* The first line is the cause: what follows it may be a dump of registers, or the end of somebody else. */
@@ -244,7 +244,7 @@ const char *endpoint_words(const struct endpoint *ep, char *out, size_t size)
 	text[n > 0 ? n : 0] = 0;
 	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
 		line = strtok_r(NULL, "\n", &save)) {
-		first = !first || (is_minor(first) && !is_minor(line)) ? line : first;
+		first = line; /* or the last, when all are minor */
 		if (!is_minor(first))
 			break;
 	}

@@ -116,8 +116,9 @@ static void choice_make(struct choice *choice, bool cgroups)
 			version_find(&ways[i], choice->version, sizeof(choice->version));
 			continue;
 		}
-		choice->made = e.code != EINTR && e.code != ETIMEDOUT;
-		if (!choice->made) { /* that says nothing about the program */
+		if (e.code == EINTR || e.code == ETIMEDOUT)
+			choice->made = false; /* that says nothing about the program */
+		if (e.code == EINTR) {
 			all = e;
 			break;
 		}

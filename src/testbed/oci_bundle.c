@@ -21,14 +21,6 @@
 
 #define AGENT_INSIDE "/taut-agent"
 
-static bool capable(unsigned bit)
-{
-	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
-
-	return syscall(SYS_capget, &header, data) == 0 && (data[bit / 32].effective & 1u << bit % 32);
-}
-
 /* Polling a socket, and congestion controls that not everybody may choose. */
 static bool needs_net_admin(const struct settings *s)
 {
@@ -40,9 +32,9 @@ static json_t *capability_sets(const struct trial_plan *plan)
 	static const char *const sets[] = {"bounding", "permitted", "effective"};
 	json_t *names = json_array(), *out = json_object();
 
-	if (needs_net_admin(&plan->settings) && capable(CAP_NET_ADMIN))
+	if (needs_net_admin(&plan->settings) && has_capability(CAP_NET_ADMIN))
 		json_array_append_new(names, json_string("CAP_NET_ADMIN"));
-	if (profile_rows[plan->tuning.profile].locks_memory && capable(CAP_IPC_LOCK))
+	if (profile_rows[plan->tuning.profile].locks_memory && has_capability(CAP_IPC_LOCK))
 		json_array_append_new(names, json_string("CAP_IPC_LOCK"));
 	for (size_t i = 0; i < ARRAY_LEN(sets); i++)
 		json_object_set(out, sets[i], names);
@@ -56,7 +48,7 @@ static json_t *memlock_limit(void)
 	struct rlimit own = {0};
 
 	getrlimit(RLIMIT_MEMLOCK, &own);
-	rlim_t limit = is_privileged() && capable(CAP_SYS_RESOURCE) ? RLIM_INFINITY : own.rlim_max;
+	rlim_t limit = is_privileged() && has_capability(CAP_SYS_RESOURCE) ? RLIM_INFINITY : own.rlim_max;
 	/* jansson has signed integers; 2^62 limits nothing either */
 	json_int_t value = (json_int_t)MIN(limit, (rlim_t)1 << 62);
 	return json_pack("[{s:s, s:I, s:I}]", "type", "RLIMIT_MEMLOCK", "soft", value, "hard", value);

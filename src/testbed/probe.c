@@ -65,7 +65,7 @@ enum target_answer target_probe(const struct trial_plan *plan, char *reason, siz
 	if (!answer) {
 		answer_find(&asked, plan);
 		answer = &asked;
-		if (known.n < ANSWERS_MAX && !stop_flag)
+		if (known.n < ANSWERS_MAX && asked.is != TARGET_UNKNOWN)
 			known.rows[known.n++] = asked;
 	}
 	snprintf(reason, size, "%s", answer->is == TARGET_YES ? "" : answer->reason);

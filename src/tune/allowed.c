@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * May this machine be tuned?  Not while containers or virtual machines of others run on it, since tuning
- * takes CPUs from them.  A process belongs to a container when it is in another PID namespace, or in another
- * cgroup namespace, or in cgroups with a name that only containers have (there are containers that share the
- * namespaces of the host).  It belongs to a virtual machine when it holds a file of KVM, or when it has the
- * name of a monitor such as QEMU, which can also emulate.  Three kinds of process do not count as those of
- * others: processes in a cgroup "/taut-…", descendants of this process, and, when taut itself runs in a
- * container, processes in the same cgroups.  Kernel threads that work for a virtual machine are in its
- * cgroups but are not counted; its monitor process is.
+ * takes CPUs from them.  A process belongs to a container when it is in other PID and mount namespaces (a
+ * sandbox of a browser has a PID namespace alone), or in another cgroup namespace, or in cgroups with a name
+ * that only containers have (there are containers that share the namespaces of the host).  Other namespaces
+ * are those that are neither ours nor of the first process: taut may be in a container that sees the host. It
+ * belongs to a virtual machine when it holds a file of KVM, or when it has the name of a monitor such as
+ * QEMU, which can also emulate.  Three kinds of process do not count as those of others: processes in a
+ * cgroup "/taut-…", descendants of this process, and, when taut itself runs in a container, processes in the
+ * same cgroups.  Kernel threads that work for a virtual machine are in its cgroups but are not counted; its
+ * monitor process is.
  */
 #include "private.h"
 
@@ -23,8 +25,8 @@ static const char *const monitor_marks[] = {"qemu-system-", "qemu-kvm", "kvm", "
 	"cloud-hyperviso", "crosvm", "VBoxHeadless", "VirtualBoxVM", "vmware-vmx"};
 
 /* Namespaces that services of the host have in common with it. */
-static const char *const space_names[] = {"pid", "cgroup"};
-#define SPACES_N ARRAY_LEN(space_names)
+enum space { SPACE_PID, SPACE_MOUNT, SPACE_CGROUP, SPACES_N };
+static const char *const space_names[SPACES_N] = {"pid", "mnt", "cgroup"};
 
 enum evidence { NO_EVIDENCE, BY_CGROUP, BY_NAMESPACE, BY_NAME, BY_KVM, EVIDENCE_N };
 static const char *const evidence_words[EVIDENCE_N] = {
@@ -36,8 +38,9 @@ static const char *const evidence_words[EVIDENCE_N] = {
 
 struct search {
 	const struct undo_host *host;
-	char own[8192];            /* the cgroups of this process */
-	char spaces[SPACES_N][64]; /* its namespaces; "" where they cannot be told */
+	char own[8192]; /* the cgroups of this process */
+	/* its namespaces and those of the first process; "" where they cannot be told */
+	char own_spaces[SPACES_N][64], first_spaces[SPACES_N][64];
 	pid_t but;       /* the QEMU of the user's own machine that is to be tuned; 0: there is none */
 	char scope[512]; /* a cgroup that holds `but` and its helper processes only; "" when there is none */
 	size_t found;
@@ -80,14 +83,16 @@ static void read_space(const struct undo_host *host, const char *pid, const char
 
 static bool in_other_space(const struct search *search, const char *pid)
 {
+	bool other[SPACES_N];
 	char space[64];
 
 	for (size_t i = 0; i < SPACES_N; i++) {
+		const char *own = search->own_spaces[i];
 		read_space(search->host, pid, space_names[i], space);
-		if (space[0] && search->spaces[i][0] && strcmp(space, search->spaces[i]) != 0)
-			return true;
+		other[i] = space[0] && own[0] && strcmp(space, own) != 0 &&
+			   strcmp(space, search->first_spaces[i]) != 0;
 	}
-	return false;
+	return (other[SPACE_PID] && other[SPACE_MOUNT]) || other[SPACE_CGROUP];
 }
 
 struct holder {
@@ -106,9 +111,12 @@ static int is_kvm_file(const char *name, void *arg)
 	return str_starts(file, "anon_inode:kvm-") || !strcmp(file, "/dev/kvm");
 }
 
-/* The machine itself and its vCPUs are files, whatever the monitor is called. */
+/* The machine itself and its vCPUs are files, whatever the monitor is called.  The first process of an
+ * emulated host holds one that never runs. */
 static bool holds_kvm(const struct undo_host *host, const char *pid)
 {
+	if (!strcmp(pid, "1"))
+		return false;
 	AUTO_FREE char *folder = str_format("/proc/%s/fd", pid);
 
 	return root_each(host->root, folder, is_kvm_file, &(struct holder){host, pid}, ERR_IGNORED) > 0;
@@ -120,8 +128,10 @@ static struct search search_begin(const struct undo_host *host, pid_t but)
 
 	if (root_read(host->root, "/proc/self/cgroup", search.own, sizeof(search.own), ERR_IGNORED) < 0)
 		search.own[0] = 0;
-	for (size_t i = 0; i < SPACES_N; i++)
-		read_space(host, "self", space_names[i], search.spaces[i]);
+	for (size_t i = 0; i < SPACES_N; i++) {
+		read_space(host, "self", space_names[i], search.own_spaces[i]);
+		read_space(host, "1", space_names[i], search.first_spaces[i]);
+	}
 	return search;
 }
 
@@ -140,9 +150,7 @@ static enum evidence evidence_of(
 		return BY_CGROUP;
 	if (in_other_space(search, pid))
 		return BY_NAMESPACE;
-	if (is_monitor(comm))
-		return BY_NAME;
-	return holds_kvm(search->host, pid) ? BY_KVM : NO_EVIDENCE;
+	return is_monitor(comm) ? BY_NAME : NO_EVIDENCE;
 }
 
 bool tune_is_contained(const struct undo_host *host, pid_t pid)
@@ -209,9 +217,12 @@ static int look(const char *name, void *arg)
 	if (root_read(search->host->root, path, comm, sizeof(comm), ERR_IGNORED) < 0)
 		return 0;
 	read_groups(search->host, name, groups, sizeof(groups));
+	if (strstr(groups, "/taut-") || (search->scope[0] && strstr(groups, search->scope)))
+		return 0;
 	enum evidence evidence = evidence_of(search, name, comm, groups);
-	if (!evidence || strstr(groups, "/taut-") || (search->scope[0] && strstr(groups, search->scope)) ||
-		is_descendant(search->host, (pid_t)pid) || is_kernels(search, (pid_t)pid))
+	if (!evidence && holds_kvm(search->host, name)) /* last: it may have many files */
+		evidence = BY_KVM;
+	if (!evidence || is_descendant(search->host, (pid_t)pid) || is_kernels(search, (pid_t)pid))
 		return 0;
 	if (search->found++ == 0)
 		snprintf(search->first, sizeof(search->first), "process %s (%s) %s", name, comm,

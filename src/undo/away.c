@@ -68,20 +68,11 @@ static bool set_of(const struct undo_entry *entry, const char *value, cpus *out)
 	return format == FORMAT_LIST && cpus_parse_list(value, out) == 0;
 }
 
-/* Every CPU of `a` that is not in `b`. */
-static void without(cpus *out, const cpus *a, const cpus *b)
-{
-	cpus both;
-
-	CPU_AND(&both, a, b);
-	CPU_XOR(out, a, &both);
-}
-
 static bool within(const cpus *a, const cpus *b)
 {
 	cpus rest;
 
-	without(&rest, a, b);
+	cpus_without(&rest, a, b);
 	return CPU_COUNT(&rest) == 0;
 }
 
@@ -106,7 +97,7 @@ bool undo_entry_away(const struct undo_host *host, struct undo_entry *entry, con
 	} else if (!set_of(entry, value, &needed)) {
 		return false;
 	}
-	without(&missing, &needed, &online);
+	cpus_without(&missing, &needed, &online);
 	bool all = CPU_COUNT(&missing) == CPU_COUNT(&needed);
 	if (CPU_COUNT(&missing) == 0 || (!all && !forgets(host, entry->object)))
 		return false;
@@ -131,7 +122,7 @@ void undo_entry_look(const struct undo_host *host, struct undo_entry *entry)
 
 	if (!entry->after || !set_of(entry, entry->after, &ours) || CPU_COUNT(&online) == 0)
 		return;
-	without(&missing, &ours, &online);
+	cpus_without(&missing, &ours, &online);
 	CPU_OR(&entry->away, &entry->away, &missing);
 }
 
@@ -142,10 +133,10 @@ bool undo_cpus_displaced(
 
 	if (CPU_EQUAL(now, ours) || CPU_COUNT(&entry->away) == 0)
 		return false;
-	without(&gone, ours, now);
+	cpus_without(&gone, ours, now);
 	if (within(now, ours) && within(&gone, &entry->away)) /* has lost CPUs that were away */
 		return true;
-	without(&stayed, &online, &entry->away);
+	cpus_without(&stayed, &online, &entry->away);
 	return within(ours, &entry->away) && within(&stayed, now); /* had none, and may use all others */
 }
 

@@ -252,7 +252,7 @@ void undo_journals_sweep(const struct undo_host *host)
 	for (struct dirent *entry; dir && (entry = readdir(dir));) {
 		long pid = strtol(entry->d_name + MIN(strlen(entry->d_name), strlen(PREFIX)), NULL, 10);
 		if (journal_named(entry->d_name, SUFFIX ".new") && pid > 0 && pid <= INT_MAX &&
-			task_start_time(host->root, (pid_t)pid, &start, ERR_IGNORED) < 0)
+			(pid == getpid() || task_start_time(host->root, (pid_t)pid, &start, ERR_IGNORED) < 0))
 			unlinkat(dirfd(dir), entry->d_name, 0);
 	}
 }

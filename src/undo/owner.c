@@ -24,6 +24,8 @@
 
 /* --- owners ------------------------------------------------------------------------------------ */
 
+#define FIRST_PIDNS 0xeffffffcu /* the inode that the kernel has given to it for ever */
+
 /* 0 when it cannot be told. */
 static uint64_t pid_namespace(int root)
 {
@@ -136,6 +138,22 @@ static bool is_successor(const struct undo_owner *owner)
 	       undo_owner_parse(before, &crashed) && (!owner->start || owner->start == crashed.start);
 }
 
+static int is_in(const char *pid, void *arg)
+{
+	const struct undo_owner *owner = arg;
+	AUTO_FREE char *path = str_format("/proc/%s/ns/pid", pid);
+	struct stat st;
+
+	return stat(path, &st) == 0 && st.st_ino == owner->pidns;
+}
+
+/* Is no process left in the PID namespace of the owner?  The first one, and root there, sees all of them. */
+static bool is_deserted(int root, struct undo_owner owner)
+{
+	return is_privileged() && undo_is_real_root(root) && pid_namespace(root) == FIRST_PIDNS &&
+	       root_each(root, "/proc", is_in, &owner, ERR_IGNORED) == 0;
+}
+
 bool undo_owner_alive(int root, const struct undo_owner *owner)
 {
 	uint64_t start = 0;
@@ -143,7 +161,7 @@ bool undo_owner_alive(int root, const struct undo_owner *owner)
 	if (is_successor(owner))
 		return false;
 	if (owner->pidns && owner->pidns != pid_namespace(root))
-		return true; /* not ours to judge */
+		return !is_deserted(root, *owner); /* more is not ours to judge */
 	if (task_start_time(root, owner->pid, &start, ERR_IGNORED) < 0)
 		return is_hidden(root, owner->pid);
 	return (!owner->start || owner->start == start) && !is_zombie(root, owner->pid);

@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 
+#define MORE       " and #"
+#define MORE_BYTES (sizeof(MORE) + 8)
+
 const struct condition_row condition_rows[CONDITION_KINDS] = {
 	[CONDITION_SCHED] = {"sched", "scheduling"},
 	[CONDITION_NICE] = {"nice", "nice value"},
@@ -39,6 +42,18 @@ struct condition *conditions_of(struct conditions *c, enum condition_kind kind, 
 	return made;
 }
 
+/* Values beyond the room of the text are not readable, but still told from others: by a hash (FNV-1a). */
+static void add_hashed(char text[CONDITION_TEXT], const char *value)
+{
+	char *mark = strstr(text, MORE);
+	uint32_t hash = mark ? (uint32_t)strtoul(mark + strlen(MORE), NULL, 16) : 2166136261u;
+
+	for (; *value; value++)
+		hash = (hash ^ (unsigned char)*value) * 16777619u;
+	mark = mark ? mark : text + strlen(text);
+	snprintf(mark, (size_t)(text + CONDITION_TEXT - mark), MORE "%08x", hash);
+}
+
 void condition_value(char text[CONDITION_TEXT], const char *value)
 {
 	size_t len = strlen(text), n = strlen(value);
@@ -48,7 +63,21 @@ void condition_value(char text[CONDITION_TEXT], const char *value)
 		if (word == n && !strncmp(at, value, n))
 			return;
 	}
-	snprintf(text + len, CONDITION_TEXT - len, "%s%s", len ? ", " : "", value);
+	if (strstr(text, MORE) || len + 2 + n >= CONDITION_TEXT - MORE_BYTES)
+		add_hashed(text, value);
+	else
+		snprintf(text + len, CONDITION_TEXT - len, "%s%s", len ? ", " : "", value);
+}
+
+void condition_add(struct conditions *c, enum condition_kind kind, const char *object, const char *before,
+	const char *after)
+{
+	struct condition *at = conditions_of(c, kind, object);
+
+	if (!at)
+		return;
+	condition_value(at->before, before);
+	condition_value(at->after, after);
 }
 
 static bool is_end(const struct condition *c, bool *server)

@@ -53,8 +53,11 @@ struct condition *conditions_of(struct conditions *c, enum condition_kind kind, 
 /* NULL when there is none. */
 const struct condition *conditions_find(
 	const struct conditions *c, enum condition_kind kind, const char *object);
-/* Adds a value to the text of a condition, unless it is in it. */
+/* Adds a value to the text of a condition, unless it is in it.  What does not fit is told apart by a hash. */
 void condition_value(char text[CONDITION_TEXT], const char *value);
+/* Adds what one more thread, socket or link of the object has, before and after. */
+void condition_add(struct conditions *c, enum condition_kind kind, const char *object, const char *before,
+	const char *after);
 /* What the settings ask for, in the words of the condition; "" when they leave it open.  Returns out. */
 char *condition_asked(const struct settings *s, const struct condition *c, char out[CONDITION_TEXT]);
 /* Is it as asked, or if nothing was asked for, as it was before? */

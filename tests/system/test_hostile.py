@@ -177,7 +177,7 @@ def try_all(workload, acts, settings):
     before, most = picture.take(), 0
     with Taut() as taut:
         spec = taut.write("hostile.yaml", f"name: hostile\nblocks: {len(acts)}\narms: {{stock: {{}}}}\n"
-                          f"cells: [{{workload: {workload}, warmup: 10ms, timeout: 100ms, {settings}}}]\n")
+                          f"cells: [{{workload: {workload}, warmup: 10ms, timeout: {'1s' if workload == 'udp_rr' else '100ms'}, {settings}}}]\n")
         # The first trial of a run only warms the machine up.
         script = [{"role": "", "do": ""}, *(what for what, _ in acts)]
         environment = faulty(taut, "", do="each", counter=str(taut.folder / "trial"), acts=script)

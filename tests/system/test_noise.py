@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import noise
-from tap import Failed, Skipped, check, check_equal, check_in, main, test
+from tap import Failed, Skipped, check, check_equal, check_in, main, test, wait_until
 
 
 @contextlib.contextmanager
@@ -82,6 +82,17 @@ def _():
             spinner.wait()
     check_equal(kind, Skipped, said)
     check_in("the machine is too busy to judge", said, "the reason")
+
+
+@test("what a program of the test has left running when it was killed counts as the test's own")
+def _():
+    spin = "import os, time\nend = time.process_time() + 0.5\nwhile time.process_time() < end: pass"
+    parent = f"import subprocess, sys\nsubprocess.Popen([sys.executable, '-c', {spin!r}])"
+    noise.adopt(True)
+    before = noise.own_s()
+    subprocess.run([sys.executable, "-c", parent], check=True)  # it does not wait
+    wait_until(lambda: noise.reap() or noise.own_s() - before > 0.5, 20, "the time of the grandchild")
+    noise.adopt(False)
 
 
 main()

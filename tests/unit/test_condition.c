@@ -33,6 +33,23 @@ static void a_text_has_each_value_once(void **unused)
 	assert_true(strlen(text) < CONDITION_TEXT);
 }
 
+static void a_change_behind_the_room_of_a_text_is_seen(void **unused)
+{
+	struct conditions c = {0};
+
+	(void)unused;
+	for (int cpu = 0; cpu < 64; cpu++) {
+		char before[8], after[8];
+		snprintf(before, sizeof(before), "%d", cpu);
+		snprintf(after, sizeof(after), "%d", cpu == 63 ? 0 : cpu);
+		condition_add(&c, CONDITION_CPUS, "vcpu", before, before);
+		condition_add(&c, CONDITION_CPUS, "vhost", before, after);
+	}
+	assert_string_equal(c.at[0].before, c.at[0].after);
+	assert_string_equal(c.at[1].before, c.at[0].before);
+	assert_string_not_equal(c.at[1].before, c.at[1].after);
+}
+
 static struct settings settings_with(const char *key, const char *value)
 {
 	struct err e = ERR_INIT;
@@ -162,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_text_has_each_value_once),
+		cmocka_unit_test(a_change_behind_the_room_of_a_text_is_seen),
 		cmocka_unit_test(a_condition_holds_when_it_is_as_asked_and_stays_so),
 		cmocka_unit_test(conditions_come_back_from_json_as_they_were),
 		cmocka_unit_test(host_and_end_tell_of_the_same_object_once),

@@ -2,6 +2,7 @@
 /* What a crash starts: this program itself, which then says what it was started with. */
 #include "sys/sys.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -56,7 +57,7 @@ static int status_of(void (*crash)(void))
 		const struct rlimit no_core = {0, 0};
 		setrlimit(RLIMIT_CORE, &no_core);
 		signals_take_over();
-		crash_restart("crashed", MARK);
+		crash_restart("crashed", MARK, open("/dev/null", O_RDONLY | O_CLOEXEC));
 		crash();
 		_exit(1);
 	}
@@ -104,7 +105,10 @@ int main(int argc, char **argv)
 	};
 	const char *mark = getenv("TAUT_TEST_MARK");
 
-	if (argc == 3 && !strcmp(argv[1], "crashed"))
-		_exit(mark && !strcmp(mark, "kept") && atoi(argv[2]) > 0 ? STARTED_ANEW : 2);
+	if (argc == 4 && !strcmp(argv[1], "crashed"))
+		_exit(mark && !strcmp(mark, "kept") && atoi(argv[2]) > 0 && atoi(argv[3]) > 2 &&
+					fcntl(atoi(argv[3]), F_GETFD) == 0
+				? STARTED_ANEW
+				: 2);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

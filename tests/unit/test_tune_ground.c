@@ -132,13 +132,19 @@ static void containers_and_machines_are_known_whatever_they_are_called(void **st
 {
 	static const struct {
 		const char *cgroup, *link, *target, *words; /* NULL: nobody is disturbed */
+		const char *mount;                          /* its mount namespace; NULL: ours */
 	} rows[] = {
-		{"0::/default/web1\n", "/proc/5000300/ns/pid", "pid:[2]", "container by its namespaces"},
+		{"0::/default/web1\n", "/proc/5000300/ns/pid", "pid:[2]", "container by its namespaces",
+			"mnt:[2]"},
+		{"0::/user.slice\n", "/proc/5000300/ns/pid", "pid:[2]", NULL}, /* a browser's sandbox */
+		{"0::/system.slice\n", "/proc/5000300/ns/pid", "pid:[1]", NULL, "mnt:[2]"}, /* a service */
 		{"0::/default/web1\n", "/proc/5000300/ns/cgroup", "cgroup:[2]",
 			"container by its namespaces"},
+		{"0::/default/web1\n", "/proc/5000300/ns/cgroup", "cgroup:[9]",
+			NULL}, /* as the first process */
 		{"0::/k8s.io/4f2a\n", "/proc/5000300/ns/pid", "pid:[1]", "container by its cgroups"},
 		{"0::/system.slice/x.service\n", "/proc/5000300/ns/pid", "pid:[1]", NULL},
-		{"0::/taut-7-1-1/server\n", "/proc/5000300/ns/pid", "pid:[2]", NULL},
+		{"0::/taut-7-1-1/server\n", "/proc/5000300/ns/pid", "pid:[2]", NULL, "mnt:[2]"},
 		{"0::/\n", "/proc/5000300/fd/7", "anon_inode:kvm-vm", "virtual machine by its files of KVM"},
 		{"0::/\n", "/proc/5000300/fd/7", "/dev/kvm", "virtual machine by its files of KVM"},
 		{"0::/\n", "/proc/5000300/fd/7", "/dev/null", NULL},
@@ -151,6 +157,9 @@ static void containers_and_machines_are_known_whatever_they_are_called(void **st
 		world_make(&w, WORLD_V2, 2);
 		put_link(&w, "/proc/self/ns/pid", "pid:[1]");
 		put_link(&w, "/proc/self/ns/cgroup", "cgroup:[1]");
+		put_link(&w, "/proc/self/ns/mnt", "mnt:[1]");
+		put_link(&w, "/proc/1/ns/cgroup", "cgroup:[9]");
+		put_link(&w, "/proc/5000300/ns/mnt", rows[i].mount ? rows[i].mount : "mnt:[1]");
 		world_put(&w, "/proc/5000300/comm", "lkvm");
 		world_put(&w, "/proc/5000300/cgroup", rows[i].cgroup);
 		put_link(&w, rows[i].link, rows[i].target);
