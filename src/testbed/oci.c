@@ -123,10 +123,14 @@ static void choice_make(struct choice *choice, bool cgroups)
 			break;
 		}
 		AUTO_FREE char *before = str_dup(all.text);
-		err_set(&all, e.code, "%s%s%s%s%s cannot run here: %s", before, *before ? "; " : "",
-			ways[i].program, ways[i].option ? " " : "", ways[i].option ? ways[i].option : "",
-			e.text);
+		err_set(&all, e.code, "%s%s%s%s%s %s: %s", before, *before ? "; " : "", ways[i].program,
+			ways[i].option ? " " : "", ways[i].option ? ways[i].option : "",
+			e.code == ETIMEDOUT ? "gave no answer" : "cannot run here", e.text);
 	}
+	if (choice->way)
+		choice->made = true;
+	else if (!choice->made && all.code != EINTR)
+		all.code = ETIMEDOUT; /* one of them may work another time */
 	choice->why = all;
 }
 

@@ -105,14 +105,17 @@ class Between:
 
 
 def act_of(fault, role):
-    """What this trial does: each end counts its trials."""
+    """What this trial does: each end counts its trials.  An end that a trial has ended before it could count is told
+    by the other, which is never more than one trial ahead."""
     if fault["do"] != "each":
         return fault
-    with open(f"{fault['counter']}-{role}", "a+", encoding="ascii") as file:
+    with open(fault["counter"], "a+", encoding="ascii") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         file.seek(0)
-        number = len(file.read())
-        file.write(".")
+        begun = json.loads(file.read() or "{}")
+        number = max(begun.get(role, 0), *(count - 1 for other, count in begun.items() if other != role), 0)
+        file.truncate(0)
+        json.dump({**begun, role: number + 1}, file)
     return fault["acts"][number] if number < len(fault["acts"]) else {"role": "", "do": ""}
 
 
