@@ -69,7 +69,8 @@ def busy_s():
 
 
 def adopt(yes):
-    """What outlives its parent becomes a child of this process."""
+    """What outlives its parent becomes a child of this process, until the end of a test with @timed.  Nobody waits for
+    it meanwhile, so this is not for daemons, which look whether a process that they have let go has ended."""
     set_child_subreaper = 36
     ctypes.CDLL(None).prctl(set_child_subreaper, int(yes), 0, 0, 0)
 
@@ -117,7 +118,6 @@ class Noise:
 def timed(function):
     @functools.wraps(function)
     def run():
-        adopt(True)
         noise = Noise()
         noise.sample()
         try:
