@@ -61,7 +61,7 @@ void conditions_begin(struct flow *f)
 static void add_standing(const struct thread *t, struct conditions *c)
 {
 	const struct standing *s[] = {&t->before, &t->after};
-	char text[3][2][CONDITION_TEXT];
+	char text[3][2][CPUS_TEXT];
 
 	if (!t->before.known || !t->after.known)
 		return;

@@ -50,7 +50,7 @@ static void add_thread(
 	const struct task *before, const struct task *after, const char *role, struct conditions *out)
 {
 	const struct task *both[] = {before, after};
-	char text[3][2][CONDITION_TEXT];
+	char text[3][2][CPUS_TEXT];
 
 	for (size_t i = 0; i < ARRAY_LEN(both); i++) {
 		sched_format(both[i]->policy, both[i]->priority, text[0][i], sizeof(text[0][i]));

@@ -133,6 +133,7 @@ typedef cpu_set_t cpus; /* up to CPU_SETSIZE (1024) CPUs */
 
 int cpus_parse_list(const char *text, cpus *out); /* "0-3,8"; "" is the empty set; -EINVAL, -ERANGE */
 int cpus_parse_mask(const char *text, cpus *out); /* "ff,ffffffff" */
+#define CPUS_TEXT 4096                            /* room for any list */
 char *cpus_format_list(const cpus *set, char *out, size_t size);
 char *cpus_format_mask(const cpus *set, char *out, size_t size); /* as /proc/irq writes it */
 int cpus_online(int root, cpus *out, struct err *e);

@@ -48,6 +48,17 @@ static void a_change_behind_the_room_of_a_text_is_seen(void **unused)
 	assert_string_equal(c.at[0].before, c.at[0].after);
 	assert_string_equal(c.at[1].before, c.at[0].before);
 	assert_string_not_equal(c.at[1].before, c.at[1].after);
+	cpus even;
+	char list[2][CPUS_TEXT];
+	CPU_ZERO(&even);
+	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu += 2)
+		CPU_SET(cpu, &even);
+	cpus_format_list(&even, list[0], sizeof(list[0]));
+	assert_non_null(strstr(list[0], ",1022"));
+	CPU_CLR(1022, &even);
+	cpus_format_list(&even, list[1], sizeof(list[1]));
+	condition_add(&c, CONDITION_CPUS, "client", list[0], list[1]);
+	assert_string_not_equal(c.at[2].before, c.at[2].after);
 }
 
 static struct settings settings_with(const char *key, const char *value)
