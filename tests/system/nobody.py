@@ -8,6 +8,11 @@ from tap import AGENT, TAUT, Taut, need_program, need_root
 NOBODY = 65534
 
 
+def becoming(user=NOBODY):
+    """What stands before a command that this user shall run."""
+    return ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"]
+
+
 class UsersTaut(Taut):
     """The two programs, copied to a folder of the user, who may not be able to read the build folder."""
 
@@ -19,7 +24,7 @@ class UsersTaut(Taut):
         for program in (TAUT, AGENT):
             shutil.copy(program, self.folder)
         self.program = str(self.folder / "taut")
-        self.become = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups"]
+        self.become = becoming(user)
         for variable in ("TAUT_STATE", "TAUT_DB"):
             del self.environment[variable]
         self.environment.update(HOME=str(self.folder), XDG_STATE_HOME=str(self.folder / "xdg"))

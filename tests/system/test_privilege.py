@@ -11,45 +11,22 @@ import struct
 import subprocess
 import threading
 
+from nobody import UsersTaut, becoming
 from runs import tiny
 from tap import (AGENT, BUILD, TAUT, Failed, Taut, check, check_equal, check_in, comm_of, is_below, main, need_program,
                  need_root, skip, test, threads_of, wait_until)
 
-NOBODY = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-
-
-class NobodysTaut(Taut):
-    """The two programs, copied to a folder of the user nobody, who may not be able to read the build folder."""
-
-    def __init__(self):
-        need_root()
-        need_program("setpriv")
-        super().__init__()
-        for program in (TAUT, AGENT):
-            shutil.copy(program, self.folder)
-        self.program = [*NOBODY, str(self.folder / "taut")]
-        for variable in ("TAUT_STATE", "TAUT_DB"):
-            del self.environment[variable]
-        self.environment.update(HOME=str(self.folder), XDG_STATE_HOME=str(self.folder / "xdg"))
-        for variable in ("XDG_RUNTIME_DIR", "SUDO_UID", "XDG_CONFIG_HOME"):
-            self.environment.pop(variable, None)
-
-    def start(self, *arguments, **options):
-        for folder, folders, files in os.walk(self.folder):
-            for name in (".", *folders, *files):
-                os.chown(os.path.join(folder, name), 65534, 65534)
-        options.setdefault("command", self.program)
-        return super().start(*arguments, **options)
+AS_NOBODY = becoming()
 
 
 def need_user_namespaces():
-    if subprocess.run([*NOBODY, "unshare", "--user", "--net", "true"], stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run([*AS_NOBODY, "unshare", "--user", "--net", "true"], stderr=subprocess.DEVNULL).returncode:
         skip("this kernel forbids user namespaces without root", "userns")
 
 
 @test("nobody can measure, in a user namespace")
 def _():
-    with NobodysTaut() as taut:
+    with UsersTaut() as taut:
         need_user_namespaces()
         for target in ((), ("--target", "container", "--runtime", "netns")):
             document = taut.run("measure", "tcp_rr", *target, "--duration", "200ms", "--json").wants(0).json
@@ -58,7 +35,7 @@ def _():
 
 @test("nobody can run an experiment: what cannot be tuned is skipped with the reason")
 def _():
-    with NobodysTaut() as taut:
+    with UsersTaut() as taut:
         need_user_namespaces()
         spec = taut.write("x.yaml", """
 name: x
@@ -80,7 +57,7 @@ arms: {stock: {}, tuned: {profile: low-latency}}
 
 @test("an OCI container that nobody may not make is skipped with the reason: exit 5")
 def _():
-    with NobodysTaut() as taut:
+    with UsersTaut() as taut:
         need_user_namespaces()
         result = taut.run("measure", "tcp_rr", "--target", "container", "--duration", "100ms")
         if result.code == 0:
@@ -91,13 +68,13 @@ def _():
 
 @test("without user namespaces as well it is said what is missing: exit 5")
 def _():
-    with NobodysTaut() as taut:
+    with UsersTaut() as taut:
         # A user namespace in which no further one is allowed stands in for a kernel that forbids them.
         inside = 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set -all --inh-caps -all "$@"'
         command = ["unshare", "--user", "--map-current-user", "--keep-caps", "sh", "-c", inside, "sh",
                    str(taut.folder / "taut")]
         need_user_namespaces()
-        result = taut.run("measure", "tcp_rr", "--duration", "100ms", command=[*NOBODY, *command])
+        result = taut.run("measure", "tcp_rr", "--duration", "100ms", command=[*AS_NOBODY, *command])
         if "max_user_namespaces" in result.err:
             skip("max_user_namespaces cannot be set here")
         result.wants(5, "user namespace", "try: run as root")
@@ -182,7 +159,7 @@ def _():
 
 @test("without HOME the state is in the home of the passwd entry, never in /tmp: who made .local there does not matter")
 def _():
-    with NobodysTaut() as taut:
+    with UsersTaut() as taut:
         for variable in ("HOME", "XDG_STATE_HOME"):
             taut.environment.pop(variable)
         passwd, shared = taut.folder / "passwd", taut.folder / "shared"
@@ -190,7 +167,7 @@ def _():
         (shared / ".local" / "state" / "taut").mkdir(parents=True)
         home.mkdir()
         inside = (f"cd {taut.folder} && mount --bind passwd /etc/passwd && mount --bind shared /tmp && "
-                  f"exec {' '.join(NOBODY)} ./taut tune revert")
+                  f"exec {' '.join(AS_NOBODY)} ./taut tune revert")
         command = ["unshare", "--mount", "sh", "-c", inside]
         passwd.write_text("nobody:x:65534:65534::/tmp/home:/bin/sh\n")
         taut.run(command=command).wants(0)
