@@ -46,7 +46,7 @@ static struct endpoint_job make_job(const struct bench *b)
 	s.transactions = b->transactions;
 	s.max_duration_ns = 600 * NS_PER_S;
 	s.warmup_ns = 0;
-	must(job_make(&job, &s, true, ERR_IGNORED) == 0, "job");
+	must(job_make(&job, &s, false, ERR_IGNORED) == 0, "job");
 	strcpy(job.address, "127.0.0.1");
 	strcpy(job.token, "00112233445566778899aabbccddeeff");
 	return job;
@@ -91,36 +91,25 @@ static int connect_self(bool datagrams)
 /* An engine's client without a server: the engine's own flow on a socket that is given. */
 static double engine_on(const struct bench *b, int fd)
 {
-	struct endpoint_job job = make_job(b);
-	struct engine engine = {.job = job, .row = workload_find(b->workload), .flows_n = 1};
+	struct engine engine = {.job = make_job(b), .flows_n = 1};
 	struct flow *f = memory_aligned(sizeof(*f));
 	struct endpoint_record *record = mem_alloc(sizeof(*record));
-	const struct engine_workload *w = engine.row->datagrams ? &engine_udp_rr : &engine_tcp_rr;
 
-	f->engine = &engine;
+	flow_init(f, &engine, 0);
 	f->fd = fd;
-	f->request_bytes = f->reply_bytes = f->burst = 1;
-	f->timeout_ns = job.timeout_ns;
-	f->in_bytes = HELLO_BYTES;
-	f->in = mem_alloc(HELLO_BYTES);
-	f->out = mem_alloc(HELLO_BYTES);
-	f->ring.slots = mem_array(1, sizeof(struct slot));
-	f->recorder = recorder_new(false);
 	engine.go_ns = time_now_ns();
-	rr_schedule(f);
-	w->client(f);
+	f->workload->schedule(f);
+	f->workload->client(f);
 	record->started_ns = f->start_ns;
 	record->ended_ns = f->ended_ns;
 	record->transactions = f->measured;
 	double ns = record_ns(record);
 	/* udp: the goodbye has come back */
-	if (engine.row->datagrams)
+	if (f->row->datagrams)
 		recv(fd, f->in, f->in_bytes, MSG_DONTWAIT);
 	free(record);
-	free(f->recorder);
-	free(f->ring.slots);
-	free(f->in);
-	free(f->out);
+	f->fd = -1; /* it is the caller's */
+	flow_clear(f);
 	free(f);
 	return ns;
 }

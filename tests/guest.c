@@ -5,6 +5,8 @@
  */
 #include "boot/boot.h"
 
+#include "unit/test_keep.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,7 +29,7 @@ static int boot(const char *which, unsigned cpus_n, const char *agent, const cha
 	int rc = kernel_find(&kernel, which, e);
 
 	if (rc == 0)
-		rc = image_guest(&kernel, agent, image, sizeof(image), e);
+		rc = image_guest(&kernel, agent, NULL, image, sizeof(image), e);
 	if (rc < 0)
 		return rc;
 	const struct boot_document document = {.role = BOOT_GUEST};
@@ -54,14 +56,12 @@ int main(int argc, char **argv)
 	uint64_t cpus_n;
 
 	/* What stands behind them is for an agent. */
-	if (argc < 4 || str_u64(argv[2], &cpus_n) || !mkdtemp(folder) ||
-		fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC) < 0) {
+	if (argc < 4 || str_u64(argv[2], &cpus_n) || fcntl(CONTROL_FD, F_SETFD, FD_CLOEXEC) < 0) {
 		fprintf(stderr, "Usage: taut-guest KERNEL CPUS AGENT, with a stream as fd 3\n");
 		return EXIT_USAGE;
 	}
 	signal(SIGTERM, stop);
-	int rc = boot(argv[1], (unsigned)cpus_n, argv[3], folder, &e);
-	tree_remove(folder, ERR_IGNORED);
+	int rc = boot(argv[1], (unsigned)cpus_n, argv[3], keep_folder(folder), &e);
 	if (rc < 0)
 		fprintf(stderr, "taut-guest: %s\n", err_string(&e, text, sizeof(text)));
 	return rc < 0 ? EXIT_FAILED : EXIT_DONE;

@@ -14,7 +14,7 @@ import sys
 
 OPEN = {"base", "spec"}
 # hist.h: the static agent links nothing else of stat.  The headers of wire: a codec each.
-PUBLIC = {"stat": {"hist.h"}, "spec": {"plan.h"},
+PUBLIC = {"stat": {"hist.h"}, "spec": {"plan.h", "tool.h"}, "net": {"xdp.h"},
           "wire": {"base64.h", "boot_document.h", "condition.h", "job.h", "lines.h", "record.h"}}
 
 ARROW_LINE = re.compile(r"^src/(\w+)/\s.*?►\s*([\w ]+)$")

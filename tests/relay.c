@@ -3,17 +3,22 @@
  * taut-relay: stands between a client and a server and does them harm, for tests.
  *
  *   taut-relay udp|tcp LISTEN-ADDRESS PORT TARGET-ADDRESS PORT [OPTION VALUE]...
+ *   taut-relay icmp LISTEN-ADDRESS 0 LISTEN-ADDRESS 0 [OPTION VALUE]...
  *
  *   --drop N          udp: the N-th request (1 is the first) is not passed on
  *   --drop-from N     udp: nor is any from the N-th on, nor their replies
  *   --lose-every N    udp: every N-th request is not passed on
+ *   --again-every N   udp, icmp: every N-th request is passed on twice
+ *   --swap-every N    udp, icmp: every N-th request waits until the next one has been passed on
  *   --twice-every N   udp: every N-th reply is passed on twice
  *   --hold-every N    udp: every N-th reply waits for --delay, and others pass it meanwhile
  *   --delay-every N   every N-th reply waits for --delay; what comes after it waits behind it
  *   --delay TIME      5ms
  *
  * A request is a datagram from the client, a reply a datagram (over TCP: what one read brings) from the
- * server.  Hellos, which are 40 bytes long and begin with "taut", are passed on and not counted.  It serves
+ * server.  With icmp it answers the echo requests that come to the address itself: the network namespace must
+ * have net.ipv4.icmp_echo_ignore_all set, or the kernel answers too.  What is passed on is answered.
+ * Hellos, which begin with "taut" and are 40 or 48 bytes long, are passed on and not counted.  It serves
  * one client: for UDP whoever sent last, for TCP the first that connects; it ends when that closes. Addresses
  * are IPv4 or IPv6.  When it is ready it prints "ready PORT" (PORT 0 takes any free one).
  */
@@ -42,7 +47,9 @@ struct held {
 
 struct relay {
 	bool datagrams;
-	uint64_t drop, drop_from, lose_every, twice_every, hold_every, delay_every, delay_ns;
+	uint64_t drop, drop_from, lose_every, again_every, swap_every, twice_every, hold_every, delay_every,
+		delay_ns;
+	struct held swapped;        /* a request that the next one passes; len 0: none */
 	struct held held[HELD_MAX]; /* in the order in which they came, which is that of their times */
 	size_t held_n;
 	uint64_t requests, replies;
@@ -109,7 +116,7 @@ static int open_target(const struct relay *r)
 
 static bool is_hello(const unsigned char *data, ssize_t n)
 {
-	return n == 40 && !memcmp(data, "taut", 4);
+	return (n == 40 || n == 48) && !memcmp(data, "taut", 4);
 }
 
 /* Is this request to be passed on? */
@@ -118,6 +125,24 @@ static bool pass_request(struct relay *r)
 	r->requests++;
 	return r->requests != r->drop && (!r->drop_from || r->requests < r->drop_from) &&
 	       !(r->lose_every && r->requests % r->lose_every == 0);
+}
+
+/* Passes a request on, by `forward`, as often as it is to be, and behind it one that has waited for it. */
+static void pass_on(struct relay *r, size_t n, void (*forward)(void *to, void *data, size_t n), void *to)
+{
+	bool waits = r->swap_every && r->requests % r->swap_every == 0 && !r->swapped.len && n <= HELD_SIZE;
+
+	if (waits) {
+		memcpy(r->swapped.data, r->buffer, n);
+		r->swapped.len = n;
+		return;
+	}
+	forward(to, r->buffer, n);
+	if (r->again_every && r->requests % r->again_every == 0)
+		forward(to, r->buffer, n);
+	if (r->swapped.len)
+		forward(to, r->swapped.data, r->swapped.len);
+	r->swapped.len = 0;
 }
 
 static bool is_nth(const struct relay *r, uint64_t every)
@@ -191,6 +216,11 @@ static void pass_reply(struct relay *r, const struct near *near, size_t n)
 		to_near(near, r->buffer, n);
 }
 
+static void to_far(void *far, void *data, size_t n)
+{
+	send(*(int *)far, data, n, 0);
+}
+
 static void relay_datagrams(struct relay *r)
 {
 	struct near near = {.fd = open_listening(r)};
@@ -204,8 +234,10 @@ static void relay_datagrams(struct relay *r)
 			ssize_t n = recvfrom(near.fd, r->buffer, BUFFER_BYTES, 0,
 				(struct sockaddr *)&near.peer, &near.len);
 
-			if (n >= 0 && (is_hello(r->buffer, n) || pass_request(r)))
-				send(far, r->buffer, (size_t)n, 0);
+			if (n >= 0 && is_hello(r->buffer, n))
+				to_far(&far, r->buffer, (size_t)n);
+			else if (n >= 0 && pass_request(r))
+				pass_on(r, (size_t)n, to_far, &far);
 		}
 		if (p[1].revents) {
 			ssize_t n = recv(far, r->buffer, BUFFER_BYTES, 0);
@@ -215,6 +247,55 @@ static void relay_datagrams(struct relay *r)
 		}
 	}
 }
+
+/* --- echo requests ----------------------------------------------------------------------------- */
+
+static uint16_t checksum(const unsigned char *data, size_t n)
+{
+	uint32_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += i % 2 ? data[i] : (uint32_t)data[i] << 8;
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+/* Makes a reply of a request, without a look at whether it is one already, and sends it back. */
+static void answer(void *near, void *data, size_t n)
+{
+	unsigned char *echo = data;
+
+	echo[0] = echo[2] = echo[3] = 0;
+	uint16_t sum = checksum(echo, n);
+	echo[2] = (unsigned char)(sum >> 8);
+	echo[3] = (unsigned char)sum;
+	to_near(near, echo, n);
+}
+
+static void answer_echoes(struct relay *r)
+{
+	struct near near = {.fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP)};
+
+	if (near.fd < 0 || bind(near.fd, (const struct sockaddr *)&r->from, r->from_len))
+		die("socket");
+	printf("ready 0\n");
+	fflush(stdout);
+	for (;;) {
+		near.len = sizeof(near.peer);
+		ssize_t n = recvfrom(
+			near.fd, r->buffer, BUFFER_BYTES, 0, (struct sockaddr *)&near.peer, &near.len);
+		size_t head = n > 0 ? (r->buffer[0] & 15u) * 4 : 0;
+
+		if (n < (ssize_t)head + 8 || r->buffer[head] != 8)
+			continue;
+		memmove(r->buffer, r->buffer + head, (size_t)n - head);
+		if (pass_request(r))
+			pass_on(r, (size_t)n - head, answer, &near);
+	}
+}
+
+/* --- streams ----------------------------------------------------------------------------------- */
 
 /* Passes on what one read brings; false at the end of the stream. */
 static bool pass_bytes(struct relay *r, int in, int out, bool reply)
@@ -261,6 +342,7 @@ static void parse_option(struct relay *r, const char *name, const char *value)
 		const char *name;
 		uint64_t *value;
 	} counts[] = {{"--drop", &r->drop}, {"--drop-from", &r->drop_from}, {"--lose-every", &r->lose_every},
+		{"--again-every", &r->again_every}, {"--swap-every", &r->swap_every},
 		{"--twice-every", &r->twice_every}, {"--hold-every", &r->hold_every},
 		{"--delay-every", &r->delay_every}};
 	struct err e = ERR_INIT;
@@ -278,9 +360,9 @@ int main(int argc, char **argv)
 {
 	struct relay *r = mem_alloc(sizeof(*r));
 
-	if (argc < 6 || argc % 2 || !str_in(argv[1], "udp|tcp")) {
+	if (argc < 6 || argc % 2 || !str_in(argv[1], "udp|tcp|icmp")) {
 		fprintf(stderr,
-			"usage: taut-relay udp|tcp LISTEN-ADDRESS PORT TARGET-ADDRESS PORT [OPTION VALUE]...\n");
+			"usage: taut-relay udp|tcp|icmp LISTEN-ADDRESS PORT TARGET-ADDRESS PORT [OPTION VALUE]...\n");
 		return EXIT_USAGE;
 	}
 	r->datagrams = !strcmp(argv[1], "udp");
@@ -290,7 +372,9 @@ int main(int argc, char **argv)
 	for (int i = 6; i + 1 < argc; i += 2)
 		parse_option(r, argv[i], argv[i + 1]);
 	signal(SIGPIPE, SIG_IGN);
-	if (r->datagrams)
+	if (!strcmp(argv[1], "icmp"))
+		answer_echoes(r);
+	else if (r->datagrams)
 		relay_datagrams(r);
 	else
 		relay_stream(r);

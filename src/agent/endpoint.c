@@ -15,6 +15,7 @@
  *   VERIFIED {"all", …}  ──►
  *                        ◄──    TUNE {"stage": "revert"}, to hear that it worked; it is done anyway
  *   TUNED {"knobs": []}  ──►
+ *                        ◄──    END, where another endpoint follows on the same stream
  *
  * Whatever fails becomes an ERROR frame.  This thread sleeps in poll() all the time, so that it disturbs
  * nothing and sees at once when the stream is closed: the trial is over then, and so is this process,
@@ -24,6 +25,7 @@
 #include "agent.h"
 
 #include "engine/engine.h"
+#include "net/net.h"
 #include "sys/sys.h"
 #include "wire/job.h"
 #include "wire/record.h"
@@ -46,11 +48,14 @@
 #define PREPARE_SERVER_NS (120 * NS_PER_S) /* its client may have to boot first */
 
 struct agent {
+	const char *address; /* of its device; NULL: it has none */
 	int control;
 	int term; /* readable when SIGTERM has come */
 	struct endpoint_job job;
 	struct engine *engine;
-	struct guest *guest; /* what is tuned here; NULL: nothing */
+	struct guest *guest; /* what is tuned here; NULL: nothing, and this is no guest */
+	char link[16];       /* the guest's own, as it was before measuring; "": none was found */
+	struct net_standing link_before;
 	bool gone, memory_locked;
 	/* the thread that prepares */
 	int prepared_fd;
@@ -156,6 +161,8 @@ static int receive_job(struct agent *a, struct err *e)
 		return rc;
 	rc = job_from_json(&a->job, body, e);
 	json_decref(body);
+	if (rc == 0 && a->address && str_copy(a->job.own_address, sizeof(a->job.own_address), a->address))
+		rc = err_usage(e, "cannot use address '%s': it is too long", a->address);
 	return rc;
 }
 
@@ -196,19 +203,38 @@ static int send_ready(const struct agent *a, struct err *e)
 {
 	json_t *ports = json_array();
 
-	for (size_t i = 0; i < a->job.flows; i++)
+	for (size_t i = 0; i < job_flows(&a->job); i++)
 		json_array_append_new(ports, json_integer(engine_ports(a->engine)[i]));
 	return send_frame(a, FRAME_READY, json_pack("{s:o}", "ports", ports), e);
 }
 
 /* --- the trial --------------------------------------------------------------------------------- */
 
+/* Only from inside can the link of a guest be read; all others are watched from the host. */
+static void link_read(const struct agent *a, struct net_standing *out)
+{
+	AUTO_CLOSE int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	net_standing_read(own, a->link, out);
+}
+
+static void add_link(const struct agent *a, struct conditions *c)
+{
+	struct net_standing after;
+
+	if (!a->link_before.there)
+		return;
+	link_read(a, &after);
+	condition_add_link(c, a->link, a->link_before.text, after.there ? after.text : NULL);
+}
+
 static int send_record(const struct agent *a, struct err *e)
 {
 	AUTO_FREE struct endpoint_record *record = mem_alloc(sizeof(*record));
 
 	engine_collect(a->engine, record);
-	record->memory_locked = a->memory_locked;
+	add_link(a, &record->conditions);
+	record->memory_locked = a->memory_locked && a->job.tool == TOOL_TAUT; /* a tool's is its own */
 	if (!a->gone && record->mistake[0])
 		return err_set(e, EPROTO, "%s", record->mistake);
 	return send_frame(a, FRAME_RECORD, endpoint_record_json(record), e);
@@ -221,6 +247,8 @@ static int answer(struct agent *a, int type, const json_t *request, struct err *
 	int rc = type == FRAME_TUNE ? agent_tune(&a->guest, request, a->job.address, &reply, e)
 				    : agent_verify(a->guest, &reply, e);
 
+	if (type == FRAME_VERIFY && a->guest && !a->gone && agent_link(a->job.address, a->link))
+		link_read(a, &a->link_before);
 	return rc < 0 ? rc : send_frame(a, type == FRAME_TUNE ? FRAME_TUNED : FRAME_VERIFIED, reply, e);
 }
 
@@ -284,6 +312,8 @@ _Noreturn static void linger(struct agent *a)
 		int type = frame_recv(a->control, &body, time_now_ns() + FRAME_NS, ERR_IGNORED);
 		if (type < 0)
 			leave(a, EXIT_DONE);
+		if (type == FRAME_END)
+			leave(a, AGENT_AGAIN);
 		if ((type == FRAME_TUNE || type == FRAME_VERIFY) && answer(a, type, body, &e) < 0)
 			send_error(a, &e);
 		json_decref(body);
@@ -312,16 +342,30 @@ static int term_open(void)
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
+/* On stderr: nobody listens to the stream before HELLO. */
+static int refuse(const struct err *e)
+{
+	char text[1100];
+
+	fprintf(stderr, "%s\n", err_string(e, text, sizeof(text)));
+	return e->exit;
+}
+
 int agent_endpoint(int argc, char **argv)
 {
 	struct agent a = {.prepared_fd = -1, .term = -1};
 	struct err e = ERR_INIT;
 	char was[64];
 
-	if (argc != 2 || !str_in(argv[1], "taut-client|taut-server")) {
+	if (argc < 2 || argc > 4 || !str_in(argv[1], "taut-client|taut-server")) {
 		fprintf(stderr, "taut-agent: endpoint wants a name: taut-client or taut-server\n");
 		return EXIT_USAGE;
 	}
+	if (argc == 3 && agent_join(argv[2], &e) < 0) {
+		fprintf(stderr, "taut-agent: %s\n", e.text);
+		return EXIT_FAILED;
+	}
+	a.address = argc == 4 ? argv[3] : NULL;
 	a.control = open_control();
 	if (a.control < 0) {
 		fprintf(stderr,
@@ -338,6 +382,9 @@ int agent_endpoint(int argc, char **argv)
 	signal(SIGINT, SIG_IGN);
 	signal(SIGQUIT, SIG_IGN);
 	a.term = term_open();
+	/* Before HELLO, for the other end may need the device to start. */
+	if (a.address && engine_device_open(argv[2], &e) < 0)
+		return refuse(&e);
 	int rc = carry_out(&a, &e);
 	/* Not engine_free(): a flow may not be stoppable soon, and the process ends anyway. */
 	if (!rc)

@@ -19,11 +19,7 @@
 #include "tune/tune.h"
 #include "wire/job.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -96,34 +92,6 @@ static void groups_enter(struct guest *g)
 
 /* --- the subject ------------------------------------------------------------------------------- */
 
-static bool has_address(const struct ifaddrs *i, const char *address)
-{
-	const void *any = i->ifa_addr;
-	struct in6_addr v6;
-	struct in_addr v4;
-
-	if (any && i->ifa_addr->sa_family == AF_INET && inet_pton(AF_INET, address, &v4) == 1)
-		return ((const struct sockaddr_in *)any)->sin_addr.s_addr == v4.s_addr;
-	return any && i->ifa_addr->sa_family == AF_INET6 && inet_pton(AF_INET6, address, &v6) == 1 &&
-	       !memcmp(((const struct sockaddr_in6 *)any)->sin6_addr.s6_addr, v6.s6_addr, sizeof(v6.s6_addr));
-}
-
-/* The link that carries the address under test; lo has nothing to tune. */
-static void add_link(struct subject *subject, const char *address)
-{
-	struct ifaddrs *all = NULL;
-
-	if (getifaddrs(&all) < 0)
-		return;
-	for (const struct ifaddrs *i = all; i && !subject->links_n; i = i->ifa_next)
-		if (has_address(i, address) && !(i->ifa_flags & IFF_LOOPBACK) &&
-			str_copy(subject->links[0].name, sizeof(subject->links[0].name), i->ifa_name) == 0) {
-			subject->links[0].netns_fd = -1;
-			subject->links_n = 1;
-		}
-	freeifaddrs(all);
-}
-
 /* Every thread of this process but the one that asks, and one that has been joined and is listed still. */
 static int subject_make(const struct guest *g, const char *address, struct subject *out, struct err *e)
 {
@@ -142,7 +110,11 @@ static int subject_make(const struct guest *g, const char *address, struct subje
 		str_copy(out->cgroup_root, sizeof(out->cgroup_root), g->group_root);
 		str_copy(out->cgroups[out->cgroups_n++], sizeof(out->cgroups[0]), g->group);
 	}
-	add_link(out, address);
+	/* The link that carries the address under test; lo has nothing to tune. */
+	if (agent_link(address, out->links[0].name)) {
+		out->links[0].netns_fd = -1;
+		out->links_n = 1;
+	}
 	return 0;
 }
 

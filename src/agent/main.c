@@ -14,11 +14,15 @@ static const struct verb {
 	int (*run)(int argc, char **argv);
 	const char *arguments, *help;
 } verbs[] = {
-	{"endpoint", agent_endpoint, "taut-client|taut-server",
-		"one end of a trial, under that process name"},
+	{"endpoint", agent_endpoint, "taut-client|taut-server [SOCKET | DEVICE ADDRESS]",
+		"one end of a trial, under that process name; SOCKET: where no stream was inherited; "
+		"DEVICE: of its own, with that address"},
+	{"keep", agent_keep, "taut-server",
+		"one endpoint after another, until one ends that is not followed"},
 	{"guest", agent_guest, "[MAC ADDRESS PREFIX MTU]",
 		"the server's end in a guest, whose network device gets that address"},
 	{"relay", agent_relay, "", "the server's end in a guest, over standard input and output"},
+	{"tool", agent_tool, "PROGRAM ARGUMENT…", "becomes that program when told over file descriptor 3"},
 };
 
 static void print_help(void)

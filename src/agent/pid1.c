@@ -3,7 +3,8 @@
  * PID 1 of a machine that taut booted.  The initramfs is all there is, and /taut/boot.json says what this
  * boot is to be:
  *
- *   guest   one end of a trial: its address on the network device, the endpoint on the virtio port
+ *   guest   one end of a trial: its address on the network device, the endpoint on the virtio port; where
+ *           several trials share the guest, one endpoint after another
  *   host    an emulated host: `taut site` on the virtio port
  *   exact   an emulated host on the exact clock: `taut site` with the plan from boot.json, which writes its
  *           record to the second serial port, for what came in at wall time would spoil the clock
@@ -25,6 +26,8 @@
 #include "wire/wire.h"
 
 #include <fcntl.h>
+#include <linux/if.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
@@ -35,6 +38,8 @@
 /* On the exact clock: what a boot leaves to be done later is done.  Idle time costs the emulation nothing. */
 #define SETTLE_S      5
 #define SERIAL_RECORD "/dev/ttyS1"
+#define CARRIER_NS    (60 * NS_PER_S) /* on an emulated host it takes seconds */
+#define LOOK_MS       20
 
 static void complain(const struct err *e)
 {
@@ -102,15 +107,36 @@ static void load_modules(void)
 
 /* --- roles ------------------------------------------------------------------------------------- */
 
+/* A device with a cable in it has to agree on a rate with the other end. */
+static int carrier_wait(int ns, const char *name, struct err *e)
+{
+	uint64_t deadline = time_now_ns() + CARRIER_NS;
+	struct net_link link = {0};
+	int rc;
+
+	while ((rc = net_link_read(ns, name, &link, e)) == 0 && !(link.flags & IFF_LOWER_UP)) {
+		if (time_now_ns() >= deadline)
+			return err_set(e, ENOLINK,
+				"cannot use %s: it has no carrier; is the NIC that it is a function of up?",
+				name);
+		poll(NULL, 0, LOOK_MS);
+	}
+	return rc;
+}
+
 static int network_up(struct boot *b, struct err *e)
 {
 	AUTO_CLOSE int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	/* eth0, or whatever the kernel was told to name it; what has no device is a kernel's own, as erspan0.
 	 */
 	struct search nic = {.folder = "/sys/class/net", .prefix = "e", .has = "device"};
-	int rc = device_wait(b, &nic, e);
 	const struct boot_document *d = &b->document;
 
+	if (d->mac[0]) {
+		nic.file = "address";
+		nic.line = d->mac;
+	}
+	int rc = device_wait(b, &nic, e);
 	if (rc == 0)
 		rc = net_namespace_prepare(ns, e);
 	if (rc == 0 && d->mtu)
@@ -119,6 +145,8 @@ static int network_up(struct boot *b, struct err *e)
 		rc = net_link_up(ns, nic.found, e);
 	if (rc == 0)
 		rc = net_address_add(ns, nic.found, d->address, (unsigned)d->prefix, e);
+	if (rc == 0 && d->mac[0])
+		rc = carrier_wait(ns, nic.found, e);
 	return rc;
 }
 
@@ -148,12 +176,12 @@ static int start(struct child *child, const char *const *argv, int control, stru
 static int be_guest(struct boot *b, struct child *child, struct err *e)
 {
 	static const char *const argv[] = {"/init", "endpoint", "taut-server", NULL};
-	int rc = b->document.address[0] ? network_up(b, e) : 0;
+	bool first = b->stream < 0;
+	int rc = first && b->document.address[0] ? network_up(b, e) : 0;
 
-	if (rc < 0)
-		return rc;
-	AUTO_CLOSE int control = port_open(b, e);
-	return control < 0 ? control : start(child, argv, control, e);
+	if (rc == 0 && first)
+		rc = b->stream = port_open(b, e);
+	return rc < 0 ? rc : start(child, argv, b->stream, e);
 }
 
 static int be_host(struct boot *b, struct child *child, struct err *e)
@@ -209,7 +237,8 @@ static int reap_until_end(const struct boot *b, const struct child *child)
 
 	while ((pid = waitpid(-1, &status, 0)) > 0 || errno == EINTR)
 		if (pid == child->pid) {
-			if (b->control < 0 && (!WIFEXITED(status) || WEXITSTATUS(status)))
+			if (b->control < 0 && !agent_goes_on(status) &&
+				(!WIFEXITED(status) || WEXITSTATUS(status)))
 				fprintf(stderr, "taut-agent: the program of this machine ended: %s\n",
 					status_string(status, how, sizeof(how)));
 			break;
@@ -241,17 +270,23 @@ static void prepare(struct boot *b, bool host)
 
 _Noreturn void agent_pid1(void)
 {
-	struct boot b = {.init_ns = time_since_boot_ns(), .control = -1};
+	struct boot b = {.init_ns = time_since_boot_ns(), .control = -1, .stream = -1};
 	struct child child = CHILD_NONE;
 	struct err e = ERR_INIT;
 	bool read = boot_document_load(&b.document, BOOT_DOCUMENT, &e) == 0;
 	const struct role_row *role = &roles[b.document.role];
 
+	int status = 0;
+
 	if (read)
 		prepare(&b, role->host);
-	if (!read || role->begin(&b, &child, &e) < 0)
-		complain(&e);
-	else if (child.pid > 0)
-		shell_tell_end(&b, reap_until_end(&b, &child));
+	do {
+		if (!read || role->begin(&b, &child, &e) < 0)
+			complain(&e);
+		else if (child.pid > 0)
+			shell_tell_end(&b, status = reap_until_end(&b, &child));
+		if (child.pidfd >= 0)
+			close(steal_fd(&child.pidfd));
+	} while (b.stream >= 0 && agent_goes_on(status) && e.code == 0);
 	power_off();
 }

@@ -15,13 +15,16 @@ struct boot {
 	int uevents;
 	uint64_t init_ns;
 	int control; /* where the end of a shell is told; −1 */
+	int stream;  /* of a guest's endpoints, one after another; −1 */
 };
 
 /* --- devices: each is waited for, DEVICE_NS at the most ---------------------------------------- */
 
 struct search {
 	const char *folder, *prefix;
-	const char *has; /* what must be in a folder of that name, or NULL */
+	const char *has;  /* what must be in a folder of that name, or NULL */
+	const char *file; /* a file in it that must hold `line`, or NULL */
+	const char *line;
 	char found[64];
 };
 /* Opens the socket of the kernel's announcements; later than this nothing is missed. */

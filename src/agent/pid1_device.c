@@ -23,13 +23,25 @@ int uevents_open(void)
 	return fd;
 }
 
+/* Does a file begin with this line? */
+static bool holds(const char *path, const char *line)
+{
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
+	char text[128];
+
+	if (root_read(root, path, text, sizeof(text), ERR_IGNORED) < 0)
+		return false;
+	return !strcasecmp(str_trim(text), line);
+}
+
 static int matches(const char *name, void *arg)
 {
 	struct search *s = arg;
 	AUTO_FREE char *inside = str_format("%s/%s/%s", s->folder, name, s->has ? s->has : "");
+	AUTO_FREE char *file = str_format("%s/%s/%s", s->folder, name, s->file ? s->file : "");
 
 	if (!str_starts(name, s->prefix) || strlen(name) >= sizeof(s->found) ||
-		(s->has && access(inside, F_OK) < 0))
+		(s->has && access(inside, F_OK) < 0) || (s->file && !holds(file, s->line)))
 		return 0;
 	str_copy(s->found, sizeof(s->found), name);
 	return 1;

@@ -196,6 +196,7 @@ int str_bytes(const char *text, uint64_t *out);
 struct buf {
 	char *data; /* NUL-terminated when not NULL */
 	size_t len, room;
+	size_t columns; /* of the terminal that will show it; 0: no terminal */
 };
 void buf_add(struct buf *b, const char *format, ...) PRINTF(2, 3);
 void buf_put(struct buf *b, const void *data, size_t len);

@@ -40,8 +40,8 @@ static int write_file(const struct apt *apt, const char *name, const struct buf 
 }
 
 /* `sourcelist`: a file in apt's folder to read in place of the machine's sources.list; NULL: that one itself.
- */
-static int write_configuration(const struct apt *apt, const char *sourcelist, struct err *e)
+ * `alone`: nothing else of the machine's sources and pins counts. */
+static int write_configuration(const struct apt *apt, const char *sourcelist, bool alone, struct err *e)
 {
 	AUTO(buf_free) struct buf b = {0};
 	const char *f = apt->folder;
@@ -52,6 +52,9 @@ static int write_configuration(const struct apt *apt, const char *sourcelist, st
 	buf_add(&b, "Dir::Cache::pkgcache \"\";\nDir::Cache::srcpkgcache \"\";\nDir::Log \"%s\";\n", f);
 	if (sourcelist)
 		buf_add(&b, "Dir::Etc::sourcelist \"%s/%s\";\n", f, sourcelist);
+	if (alone)
+		buf_add(&b, "Dir::Etc::sourceparts \"/dev/null\";\nDir::Etc::preferences \"/dev/null\";\n"
+			    "Dir::Etc::preferencesparts \"/dev/null\";\n");
 	buf_add(&b,
 		"APT::Architecture \"amd64\";\n#clear APT::Architectures;\nAPT::Architectures \"amd64\";\n");
 	buf_add(&b, "#clear APT::Update::Pre-Invoke;\n#clear APT::Update::Post-Invoke;\n"
@@ -74,17 +77,17 @@ int apt_prepare(struct apt *apt, struct err *e)
 
 	for (size_t i = 0; i < ARRAY_LEN(programs); i++)
 		if (!program_find(programs[i], program, sizeof(program))) {
-			err_set(e, ENOENT, "cannot fetch kernels: there is no %s", programs[i]);
-			return err_try(e, "the path of a kernel instead");
+			err_set(e, ENOENT, "cannot fetch from Debian: there is no %s", programs[i]);
+			return err_try(e, "what is installed, or the path of a kernel");
 		}
 	if (strpbrk(apt->folder, "\"\\\n;{}"))
-		return err_usage(e, "cannot fetch kernels into %s: apt does not take that name", apt->folder);
+		return err_usage(e, "cannot fetch into %s: apt does not take that name", apt->folder);
 	for (size_t i = 0; i < ARRAY_LEN(folders) && rc == 0; i++) {
 		AUTO_FREE char *path = str_format("%s/%s", apt->folder, folders[i]);
 		rc = dir_make(path, 0755, e);
 	}
 	rc = rc < 0 ? rc : write_file(apt, "status", &empty, e);
-	rc = rc < 0 ? rc : write_configuration(apt, NULL, e);
+	rc = rc < 0 ? rc : write_configuration(apt, NULL, false, e);
 	return rc < 0 ? rc : sources_release(&apt->sources, "", e);
 }
 
@@ -276,7 +279,7 @@ static int add_backports(struct apt *apt, const char *line, struct err *e)
 		buf_add(&text, "%s\n", own);
 	buf_add(&text, "%s", line);
 	int rc = write_file(apt, "sources.list", &text, e);
-	rc = rc < 0 ? rc : write_configuration(apt, "sources.list", e);
+	rc = rc < 0 ? rc : write_configuration(apt, "sources.list", false, e);
 	if (rc < 0)
 		return rc;
 	AUTO(sources_free) struct sources before = apt->sources;
@@ -300,6 +303,24 @@ int apt_update(struct apt *apt, struct err *e)
 		err_try(&why, "%s", update_advice(&why));
 	*e = why;
 	return err_wrap(e, "cannot read Debian's lists of packages");
+}
+
+int apt_newest_suites(struct apt *apt, struct err *e)
+{
+	static const char *const update[] = {"apt-get", "-o", "APT::Status-Fd=1", "update", NULL};
+	AUTO_FREE char *lines = sources_newest(&apt->sources);
+	AUTO(buf_free) struct buf text = {0};
+
+	if (!lines)
+		return err_set(e, ENOTSUP, "cannot read Debian's lists of packages: its mirror is not known");
+	buf_add(&text, "%s", lines);
+	int rc = write_file(apt, "sources.list", &text, e);
+	rc = rc < 0 ? rc : write_configuration(apt, "sources.list", true, e);
+	rc = rc < 0 ? rc : command_run(apt, apt->folder, update, UPDATE_NS, NULL, e);
+	if (rc < 0 && rc != -EIO)
+		return err_wrap(e, "cannot read Debian's lists of packages");
+	*e = ERR_INIT; /* not every mirror has all of these suites at all times */
+	return 0;
 }
 
 static int look_up(struct apt *apt, const char *verb, const char *package, struct buf *said, struct err *e)
@@ -337,6 +358,61 @@ static int add_package(const char *name, void *arg)
 
 	if (n > 4 && !strcmp(name + n - 4, ".deb"))
 		buf_add(arg, "%s", name);
+	return 0;
+}
+
+/* The suite of a list as apt-cache madison names it: "http://mirror/debian stable-backports/main amd64
+ * Packages". */
+static bool suite_of(const char *list, char *out, size_t size)
+{
+	const char *at = strchr(list, ' ');
+	size_t n = at ? strcspn(at + 1, "/ ") : 0;
+
+	if (!n || n >= size)
+		return false;
+	snprintf(out, size, "%.*s", (int)n, at + 1);
+	return true;
+}
+
+bool apt_newest_of(char *madison, char *version, size_t version_size, char *suite, size_t suite_size)
+{
+	for (char *save = NULL, *line = strtok_r(madison, "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save)) {
+		strsep(&line, "|");
+		char *found = line ? strsep(&line, "|") : NULL;
+		if (line && str_copy(version, version_size, str_trim(found)) == 0 &&
+			suite_of(str_trim(line), suite, suite_size))
+			return true;
+	}
+	return false;
+}
+
+int apt_newest(struct apt *apt, const char *package, char *version, size_t version_size, char *suite,
+	size_t suite_size, struct err *e)
+{
+	AUTO(buf_free) struct buf madison = {0};
+	int rc = look_up(apt, "madison", package, &madison, e);
+
+	if (rc == 0 && !apt_newest_of(madison.data, version, version_size, suite, suite_size)) {
+		err_set(e, ENOENT, "cannot fetch %s: Debian's lists have none", package);
+		rc = err_try(e, "look at the network, the proxy, and /etc/apt");
+	}
+	return rc;
+}
+
+int apt_download_all(struct apt *apt, const char *package, const char *version, const char *suite,
+	char **folder, struct err *e)
+{
+	AUTO_FREE char *what = str_format("%s=%s", package, version);
+	const char *const argv[] = {"apt-get", "-o", "APT::Status-Fd=1", "-y", "--download-only",
+		"--no-install-recommends", "-t", suite, "install", what, NULL};
+
+	apt_begin(apt, BOOT_STEP_FETCH, package);
+	int rc = command_run(apt, apt->folder, argv, DOWNLOAD_NS, NULL, e);
+	apt_begin(apt, BOOT_STEP_NONE, NULL);
+	if (rc < 0)
+		return err_wrap(e, "cannot fetch %s and what it depends on", what);
+	*folder = str_format("%s/cache/archives", apt->folder);
 	return 0;
 }
 

@@ -24,6 +24,9 @@ int sources_release(struct sources *s, const char *root, struct err *e);
 bool sources_take(struct sources *s, const char *targets);
 /* A line of sources.list for the backports, malloc'd; NULL when the machine has them among its sources. */
 char *sources_backports(const struct sources *s);
+/* Lines of sources.list for the release, Debian's present stable release, and the backports of both;
+ * malloc'd; NULL when the mirror is not known. */
+char *sources_newest(const struct sources *s);
 /* Those of the stanzas whose version is in one of Debian's lists; malloc'd. */
 char *sources_filter(const struct sources *s, const char *madison, const char *stanzas);
 
@@ -51,3 +54,18 @@ int apt_show(struct apt *apt, const char *package, char **out, struct err *e);
 /* Downloads one package, which apt verifies, into an empty folder; *path is malloc'd. */
 int apt_download(struct apt *apt, const char *package, const char *version, const char *folder, char **path,
 	struct err *e);
+
+/*
+ * After apt_update(): reads the lists of sources_newest() in place of the machine's sources, so that nothing
+ * but Debian's own packages is taken.  Lists that the mirror does not have are left out.
+ */
+int apt_newest_suites(struct apt *apt, struct err *e);
+/* The newest version of a package and the suite that has it.  -ENOENT when no list has the package. */
+int apt_newest(struct apt *apt, const char *package, char *version, size_t version_size, char *suite,
+	size_t suite_size, struct err *e);
+/* The same from an answer of apt-cache madison, which is changed; false when it names none. */
+bool apt_newest_of(char *madison, char *version, size_t version_size, char *suite, size_t suite_size);
+/* Downloads a package with all that it depends on, as if nothing were installed; apt verifies each package.
+ * *folder, where they are, is malloc'd. */
+int apt_download_all(struct apt *apt, const char *package, const char *version, const char *suite,
+	char **folder, struct err *e);

@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include "spec/plan.h"
 #include "sys/sys.h"
 #include "undo/undo.h"
 #include "wire/boot_document.h"
@@ -83,6 +84,7 @@ int kernel_at(struct kernel *out, const char *path, struct err *e);
 enum boot_step {
 	BOOT_STEP_NONE,
 	BOOT_STEP_KERNEL, /* the fetch begins; the object is the kernel selector */
+	BOOT_STEP_QEMU,   /* the fetch of QEMU begins; no object */
 	BOOT_STEP_LISTS,  /* reading Debian's lists of packages; no object */
 	BOOT_STEP_FETCH,  /* the object is a package */
 	BOOT_STEP_UNPACK, /* the object is a package */
@@ -119,43 +121,97 @@ int modules_load(const struct kernel *k, const char *const *names, size_t n, boo
 	struct module **out, size_t *out_n, struct err *e);
 void modules_free(struct module *modules, size_t n);
 
+/* --- programs of this machine ------------------------------------------------------------------- */
+
+/* The cache in which the dynamic loader looks libraries up. */
+#define CLOSURE_LOADER_CACHE "/etc/ld.so.cache"
+/*
+ * Calls fn with every shared library that a program (a path) needs, the dynamic loader last; with none for a
+ * static one.  -ENOENT when one is missing, and whatever fn returns below 0.
+ */
+typedef int program_library(const char *library, void *arg, struct err *e);
+int program_libraries_each(const char *program, program_library *fn, void *arg, struct err *e);
+
 /* --- images ------------------------------------------------------------------------------------ */
 
 /*
  * The initramfs of a guest, with taut-agent as PID 1 and the virtio modules.  It comes from the cache or is
- * made.  -ENOENT when the kernel has no virtio.
+ * made.  -ENOENT when the kernel has no virtio.  `driver`: a further module, of a device that the guest is
+ * lent; "" or NULL: none; one that is no module of this kernel is taken to be built in.
  */
-int image_guest(const struct kernel *k, const char *agent, char *path, size_t size, struct err *e);
+int image_guest(const struct kernel *k, const char *agent, const char *driver, char *path, size_t size,
+	struct err *e);
+/* The same with a program of this machine in it, at its own path, and the libraries that it needs; "": none.
+ */
+int image_guest_with(const struct kernel *k, const char *agent, const char *driver, const char *program,
+	char *path, size_t size, struct err *e);
 /* Parts of an emulated host's image. */
-enum image_part { IMAGE_VM = 1, IMAGE_NOISE = 2, IMAGE_SHELL = 4 };
+enum image_part {
+	IMAGE_VM = 1,
+	IMAGE_NOISE = 2,
+	IMAGE_SHELL = 4,
+	IMAGE_NICS = 8,
+	IMAGE_DPDK = 16,
+	IMAGE_TOOLS = 32,
+	IMAGE_ENGINE = 64
+};
+/* The agent that has DPDK, of IMAGE_DPDK, is the program of this name: that of the agent and an ending. */
+#define IMAGE_DPDK_ENDING "-dpdk"
+struct host_content {
+	unsigned parts;                     /* of enum image_part */
+	enum nic_model nics;                /* which NICs it will have; IMAGE_NICS follows from it */
+	const struct kernel *const *guests; /* that this host is to boot, with their images */
+	size_t guests_n;
+};
 /*
  * The initramfs of an emulated host: taut, taut-agent, a container runtime and the parts asked for, as far as
- * this machine has them, with all libraries that they need; and the kernel and image of every guest that this
- * host is to boot.
+ * this machine has them, with all libraries that they need; and the kernel and image of every guest.  For
+ * machines it has the QEMU by which it is itself emulated.
  */
-int image_host(const struct kernel *k, const char *agent, unsigned parts, const struct kernel *const *guests,
-	size_t guests_n, char *path, size_t size, struct err *e);
+int image_host(const struct kernel *k, const char *agent, const struct host_content *content, char *path,
+	size_t size, struct err *e);
+/* The first program that the container engine of an emulated host needs and this machine has not; NULL: it
+ * has all. */
+const char *image_engine_lacks(void);
 
 /* --- machines ---------------------------------------------------------------------------------- */
 
 enum accel { ACCEL_TCG, ACCEL_KVM };
 const char *accel_name(enum accel accel);
 
+/* The PCI address that the first (0) and the second (1) of them have in the host. */
+const char *nic_address(size_t which);
+
 /* QEMU as found here. */
 struct qemu {
-	char program[256], version[48]; /* "7.2.22" */
+	char program[512], version[48]; /* "7.2.22" */
 	unsigned major, minor;
+	char folder[400]; /* of the cache, with libraries and firmware of its own; "": the machine's own QEMU
+			   */
 };
-/* QEMU is looked for once in a process.  -ENOENT with advice when there is none, -ENOTSUP when it is too old
- * or lacks a device. */
+/* The machine's own QEMU where it can be used, else the newest in the cache.  Without any, why the machine's
+ * own cannot be used: -ENOENT with advice when there is none, -ENOTSUP when it is too old or lacks a device.
+ */
 int qemu_find(struct qemu *out, struct err *e);
+/* The first of these that can make such NICs.  -ENOENT with advice. */
+int qemu_for(enum nic_model model, struct qemu *out, struct err *e);
+/* The one that machine_boot() starts for such a machine: where it emulates several CPUs, one that runs code
+ * as the guest has rewritten it (from 8.1 on), if there is any, goes before the others. */
+struct machine_options;
+int qemu_for_machine(const struct machine_options *o, struct qemu *out, struct err *e);
+/*
+ * Fetches the newest QEMU of Debian, with its libraries, into the cache; nothing is installed.  One that is
+ * there already is not fetched again.  When it is interrupted (stop_flag: -EINTR) or fails, it leaves
+ * nothing.
+ */
+int qemu_fetch(struct qemu *out, boot_progress progress, void *arg, struct err *e);
 /*
  * Does KVM work?  That /dev/kvm can be opened is not enough, so a guest with this kernel is booted, with a
  * deadline, once per boot of the host, and the answer is kept in the cache.  When KVM does not work, `why`
  * says what happened.
  */
 bool kvm_works(const struct kernel *k, const char *agent, const char *mark, char *why, size_t size);
-/* A deadline for a boot, longer where this machine is itself emulated. */
+/* A deadline for what takes long on a busy machine, longer where this machine is itself emulated. */
 uint64_t boot_patience_ns(uint64_t ns);
 
 enum disk_format { DISK_RAW, DISK_QCOW2 };
@@ -180,7 +236,8 @@ struct machine_options {
 	enum disk_format disk_format;
 	int guest_agent; /* the far end of the port of the QEMU guest agent, borrowed; 0: no such port */
 	enum accel accel;
-	bool host;  /* an emulated host: offers nested virtualisation */
+	bool host;           /* an emulated host: offers nested virtualisation */
+	enum nic_model nics; /* of an emulated host: two on one cable, and an IOMMU */
 	bool exact; /* the exact clock: one CPU, icount, no stream into the machine; see machine_record() */
 	unsigned cpus, memory_mib, queues;
 	const char *cpu_model;          /* NULL or "": by accelerator */
@@ -188,7 +245,13 @@ struct machine_options {
 	int taps[MACHINE_QUEUES_MAX];   /* a tap fd for each queue; queues 0: no network */
 	int vhosts[MACHINE_QUEUES_MAX]; /* and vhost-net fds, where `vhost` */
 	bool vhost;
+	/* In place of taps: the socket of who moves the packets, opened with O_PATH, borrowed; 0: none.  It
+	 * becomes QEMU's own. */
+	int vhost_user;
 	const char *mac;
+	/* The PCI address of a device of this host that the machine gets whole; vfio-pci has it, and all of
+	 * its IOMMU group; "": none. */
+	char vfio[16];
 };
 
 struct machine;
@@ -200,6 +263,15 @@ int machine_start(struct machine **out, const struct machine_options *options, s
 bool machine_keeps_root(const struct machine_options *options);
 pid_t machine_pid(const struct machine *m);
 int machine_pidfd(const struct machine *m);
+/*
+ * Until when its boot is waited for, CLOCK_MONOTONIC.  How long a boot takes depends on what else the machine
+ * does, so it is given up when its console has said nothing new for `silent_ns`, and after ten times that
+ * time in any case, whatever it says.
+ */
+#define BOOT_SILENT_NS (90 * NS_PER_S)
+uint64_t machine_boot_deadline_ns(struct machine *m, uint64_t silent_ns);
+/* When its console said something for the last time; when it was started, if it has not. */
+uint64_t machine_heard_ns(const struct machine *m);
 /* When QEMU was started, CLOCK_MONOTONIC. */
 uint64_t machine_started_ns(const struct machine *m);
 /*

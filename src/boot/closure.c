@@ -14,7 +14,7 @@
 
 /* A line "	libz.so.1 => /lib/libz.so.1 (0x…)" or "	/lib64/ld-….so.2 (0x…)"; that of the vDSO has no path.
  */
-static int each_line(char *line, const char *program, closure_each *fn, void *arg, struct err *e)
+static int each_line(char *line, const char *program, program_library *fn, void *arg, struct err *e)
 {
 	char *arrow = strstr(line, "=> "), *path = str_trim(arrow ? arrow + 3 : line);
 	char *end = strstr(path, " (0x");
@@ -28,7 +28,7 @@ static int each_line(char *line, const char *program, closure_each *fn, void *ar
 	return fn(path, arg, e);
 }
 
-int closure_read(char *text, const char *program, closure_each *fn, void *arg, struct err *e)
+int closure_read(char *text, const char *program, program_library *fn, void *arg, struct err *e)
 {
 	for (char *save = NULL, *line = strtok_r(text, "\n", &save); line;
 		line = strtok_r(NULL, "\n", &save)) {
@@ -39,7 +39,7 @@ int closure_read(char *text, const char *program, closure_each *fn, void *arg, s
 	return 0;
 }
 
-static int each_library(const char *program, closure_each *fn, void *arg, struct err *e)
+int program_libraries_each(const char *program, program_library *fn, void *arg, struct err *e)
 {
 	const char *const argv[] = {LOADER, "--list", program, NULL};
 	AUTO_FREE char *text = NULL;
@@ -63,7 +63,7 @@ static int add_library(const char *library, void *arg, struct err *e)
 int closure_add_as(struct cpio *c, const char *program, const char *path, struct err *e)
 {
 	cpio_copy(c, path, 0755, program);
-	return each_library(program, add_library, c, e);
+	return program_libraries_each(program, add_library, c, e);
 }
 
 int closure_add(struct cpio *c, const char *program, struct err *e)
@@ -93,5 +93,5 @@ int closure_hash(struct hash *h, const char *program, struct err *e)
 {
 	int rc = hash_file(program, h, e);
 
-	return rc < 0 ? rc : each_library(program, hash_file, h, e);
+	return rc < 0 ? rc : program_libraries_each(program, hash_file, h, e);
 }

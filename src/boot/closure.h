@@ -3,9 +3,8 @@
  */
 #pragma once
 
+#include "boot.h"
 #include "cpio.h"
-
-#define CLOSURE_LOADER_CACHE "/etc/ld.so.cache"
 
 /*
  * Adds a program of this machine (a path) with the shared libraries that the dynamic loader names for it.
@@ -18,8 +17,7 @@ int closure_add_as(struct cpio *c, const char *program, const char *path, struct
  * Calls fn with every library in what the dynamic loader printed for a program, which is changed; -ENOENT
  * when it lacks one, and whatever fn returns below 0.
  */
-typedef int closure_each(const char *library, void *arg, struct err *e);
-int closure_read(char *text, const char *program, closure_each *fn, void *arg, struct err *e);
+int closure_read(char *text, const char *program, program_library *fn, void *arg, struct err *e);
 /* Adds the cache in which the dynamic loader looks libraries up. */
 void closure_add_loader_cache(struct cpio *c);
 /* Adds name, size and time of a program and of its libraries, on which an image made with it depends. */

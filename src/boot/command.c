@@ -8,10 +8,16 @@
  * the same platform, so that kernels are compared and not platforms.  On the exact clock the VMware port does
  * not work; it is not needed there, since no guest is booted.
  *
+ * NICs of an emulated host are two, each behind a port of its own, on one cable (a hub).  So the first has
+ * the address 0000:01:00.0 and the second 0000:02:00.0.  The IOMMU keeps apart what they may reach, which is
+ * what lending them to a guest needs; it works beside a CPU of AMD's, too.
+ *
  * The exact clock: one instruction is one nanosecond (shift=0), idle time is skipped (sleep=off), one CPU,
  * the real-time clock starts at a fixed date, and QEMU's own random numbers from a seed.
  */
 #include "machine.h"
+
+#include "qemu.h"
 
 #include <stdio.h>
 
@@ -55,7 +61,8 @@ static void add_cpu(struct words *w, const struct machine_options *o)
 			    : o->accel == ACCEL_KVM       ? "host"
 							  : "max";
 
-	add_two(w, "-machine", vmware ? "q35,vmport=on" : "q35,vmport=off");
+	add(w, "-machine");
+	add(w, "q35,vmport=%s%s", vmware ? "on" : "off", o->nics ? ",kernel-irqchip=split" : "");
 	if (vmware)
 		add_two(w, "-smbios", "type=1,serial=VMware-564d");
 	add_two(w, "-accel",
@@ -81,6 +88,10 @@ static void add_memory(struct words *w, const struct machine_options *o)
 		add(w, "-object");
 		add(w, "memory-backend-memfd,id=memory,size=%uM,hugetlb=on,hugetlbsize=2M,prealloc=on,share=on",
 			o->memory_mib);
+		add_two(w, "-machine", "memory-backend=memory");
+	} else if (o->vhost_user > 0) {
+		add(w, "-object");
+		add(w, "memory-backend-memfd,id=memory,size=%uM,share=on", o->memory_mib);
 		add_two(w, "-machine", "memory-backend=memory");
 	}
 	if (o->lock_memory)
@@ -139,12 +150,23 @@ static void add_streams(struct words *w, const struct machine_options *o)
 	add_two(w, "-mon", "chardev=qmp,mode=control");
 }
 
-static void add_network(struct words *w, const struct machine_options *o)
+static void add_network_device(struct words *w, const struct machine_options *o)
+{
+	add(w, "-device");
+	/* A QEMU 7.2 that emulates dies when a device by vhost-user has interrupts by messages (MSI-X). */
+	add(w, "virtio-net-pci,netdev=net,mac=%s,romfile=%s", o->mac,
+		o->vhost_user > 0 && o->accel == ACCEL_TCG ? ",vectors=0" : "");
+	if (o->queues > 1) {
+		char *last = w->words[w->n - 1];
+		w->words[w->n - 1] = str_format("%s,mq=on,vectors=%u", last, 2 * o->queues + 2);
+		free(last);
+	}
+}
+
+static void add_taps(struct words *w, const struct machine_options *o)
 {
 	char taps[128] = "", vhosts[128] = "";
 
-	if (!o->queues)
-		return;
 	for (unsigned i = 0; i < o->queues; i++) {
 		size_t t = strlen(taps), v = strlen(vhosts);
 		snprintf(taps + t, sizeof(taps) - t, "%s%d", i ? ":" : "", FD_FIRST_TAP + (int)i);
@@ -157,12 +179,78 @@ static void add_network(struct words *w, const struct machine_options *o)
 		: o->queues > 1 ? ",vhostfds="
 				: ",vhostfd=",
 		o->vhost ? vhosts : "");
-	add(w, "-device");
-	add(w, "virtio-net-pci,netdev=net,mac=%s,romfile=%s", o->mac, "");
-	if (o->queues > 1) {
-		char *last = w->words[w->n - 1];
-		w->words[w->n - 1] = str_format("%s,mq=on,vectors=%u", last, 2 * o->queues + 2);
-		free(last);
+}
+
+static void add_network(struct words *w, const struct machine_options *o)
+{
+	if (!o->queues)
+		return;
+	if (o->vhost_user > 0) {
+		add(w, "-chardev");
+		/* By name, for QEMU sends no fds over a socket that it is given. */
+		add(w, "socket,id=mover,path=/proc/self/fd/%d", FD_FIRST_TAP);
+		add_two(w, "-netdev", "vhost-user,id=net,chardev=mover");
+	} else {
+		add_taps(w, o);
+	}
+	add_network_device(w, o);
+}
+
+/* --- what is lent: NICs of an emulated host, and a device of the host to a guest ---------------- */
+
+#define NIC_MAC "52:54:00:74:61:%02x"
+
+const char *nic_address(size_t which)
+{
+	static const char *const addresses[] = {"0000:01:00.0", "0000:02:00.0"};
+
+	return addresses[which];
+}
+
+static void add_device(struct words *w, const char *format, ...) PRINTF(2, 3);
+static void add_device(struct words *w, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	AUTO_FREE char *device = str_format_list(format, args);
+	va_end(args);
+	add_two(w, "-device", device);
+}
+
+static void add_igb(struct words *w, unsigned i)
+{
+	add_device(w, "igb,bus=port%u,netdev=cable%u,mac=" NIC_MAC ",romfile=", i, i, i + 1);
+}
+
+/*
+ * Each function names a netdev; a virtual one comes before the function that it belongs to.  Its address is
+ * the one that the testbed gives to a function of that NIC, for the driver takes no other.
+ */
+static void add_virtio(struct words *w, unsigned i)
+{
+	static const char options[] = "iommu_platform=on,disable-legacy=on,romfile=";
+
+	add_two(w, "-netdev", i ? "hubport,id=virtual1,hubid=1" : "hubport,id=virtual0,hubid=1");
+	add_device(w,
+		"virtio-net-pci,bus=port%u,addr=0x0.0x1,netdev=virtual%u,sriov-pf=nic%u,mac=" NIC_MAC ",%s",
+		i, i, i, i + 0x81, options);
+	add_device(w, "virtio-net-pci,bus=port%u,addr=0x0.0x0,id=nic%u,netdev=cable%u,mac=" NIC_MAC ",%s", i,
+		i, i, i + 1, options);
+}
+
+static void add_nics(struct words *w, const struct machine_options *o)
+{
+	static void (*const fns[NIC_MODELS_N])(struct words * w, unsigned i) = {
+		[NIC_IGB] = add_igb, [NIC_VIRTIO] = add_virtio};
+
+	if (!o->nics)
+		return;
+	add_device(w, "intel-iommu,intremap=on,caching-mode=on");
+	for (unsigned i = 0; i < 2; i++) {
+		add_device(w, "pcie-root-port,id=port%u,chassis=%u", i, i + 1);
+		add_two(w, "-netdev", i ? "hubport,id=cable1,hubid=1" : "hubport,id=cable0,hubid=1");
+		fns[o->nics](w, i);
 	}
 }
 
@@ -183,9 +271,13 @@ static void add_kernel(struct words *w, const struct machine_options *o, bool di
 	add(w, "-initrd");
 	add(w, "/proc/self/fd/%d", FD_SECOND_FILE);
 	add(w, "-append");
-	/* On a user's terminal the kernel shows errors only. */
-	add(w, "console=ttyS0 panic=-1 oops=panic quiet%s%s%s%s", o->exact ? " nokaslr" : "",
-		o->terminal ? " loglevel=3" : "", o->append && *o->append ? " " : "",
+	/* On a user's terminal the kernel shows errors only.  Elsewhere the few lines of level 5 tell that a
+	 * boot goes on; the exact clock would count them. */
+	add(w, "console=ttyS0 panic=-1 oops=panic %s%s%s%s",
+		o->exact      ? "quiet nokaslr"
+		: o->terminal ? "quiet loglevel=3"
+			      : "loglevel=6",
+		o->nics ? " intel_iommu=on" : "", o->append && *o->append ? " " : "",
 		o->append ? o->append : "");
 }
 
@@ -193,7 +285,9 @@ char **machine_command(const struct qemu *q, const struct machine_options *o, bo
 {
 	struct words w = {0};
 
-	add_two(&w, q->program, "-nodefaults");
+	w.words = qemu_words(q, (const char *const[]){"-nodefaults", NULL});
+	while (w.words[w.n])
+		w.n++;
 	add_two(&w, "-no-user-config", "-no-reboot");
 	add_two(&w, "-display", "none");
 	add_two(&w, "-name", o->host ? "taut-host,debug-threads=on" : "taut-guest,debug-threads=on");
@@ -202,13 +296,9 @@ char **machine_command(const struct qemu *q, const struct machine_options *o, bo
 	add_memory(&w, o);
 	add_streams(&w, o);
 	add_network(&w, o);
+	add_nics(&w, o);
+	if (o->vfio[0])
+		add_device(&w, "vfio-pci,host=%s,romfile=%s", o->vfio, "");
 	add_kernel(&w, o, disk_by_name);
 	return w.words;
-}
-
-void machine_command_free(char **words)
-{
-	for (size_t i = 0; words && words[i]; i++)
-		free(words[i]);
-	free(words);
 }

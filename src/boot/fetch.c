@@ -4,24 +4,15 @@
  *
  * The metapackage of a flavour depends on the package of a kernel, in each version that the release and its
  * backports have; the newest kernel that fits the kernel selector is taken.  apt downloads and verifies its
- * package.  The package is unpacked into a folder beside its final place, read back as a kernel, synced, and
- * only then renamed to CACHE/kernels/RELEASE.  So a folder of that name is always complete, even when taut or
- * the machine is stopped at any moment.
- *
- * All work is done below CACHE/kernels/.fetch-PID, which is removed at the end, or by the next fetch.  A lock
- * on CACHE/kernels/.lock, which the kernel releases when its holder ends, lets only one fetch run at a time.
+ * package.  The package is unpacked, read back as a kernel, and put to CACHE/kernels/RELEASE (fetch_place.c).
  * A newer build of the same release (Debian keeps the name as long as modules fit) replaces the older one in
  * one step.
  */
-#include "apt.h"
+#include "fetch.h"
 #include "kernels.h"
 #include "unpack.h"
 
-#include <ctype.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 
 static const struct {
 	const char *flavour, *package;
@@ -37,25 +28,7 @@ struct candidate {
 	char release[80], version[80]; /* release of the kernel, version of its package */
 };
 
-struct fetch {
-	struct apt apt;
-	char kernels[300], folder[360]; /* CACHE/kernels, and .fetch-PID in it */
-};
-
-static bool stopped(struct err *e)
-{
-	return stop_flag && err_set(e, EINTR, "interrupted") < 0;
-}
-
 /* --- which package ------------------------------------------------------------------------------- */
-
-static bool name_is_plain(const char *text)
-{
-	for (const char *p = text; *p; p++)
-		if (!isalnum((unsigned char)*p) && !strchr(".+~:-_", *p))
-			return false;
-	return isalnum((unsigned char)text[0]);
-}
 
 /* The first package of a kernel among the dependencies of a metapackage. */
 static void take_depends(struct candidate *c, const char *list)
@@ -83,7 +56,8 @@ static struct candidate choose(char *stanzas, const char *version)
 			take_depends(&c, p + 9);
 		if (*p && end)
 			continue;
-		if (c.release[0] && c.version[0] && name_is_plain(c.release) && name_is_plain(c.version) &&
+		if (c.release[0] && c.version[0] && fetch_name_is_plain(c.release) &&
+			fetch_name_is_plain(c.version) &&
 			(release_begins(c.release, version) || release_begins(c.version, version)) &&
 			strverscmp(c.release, best.release) > 0)
 			best = c;
@@ -121,9 +95,9 @@ static int resolve(struct fetch *f, const char *which, struct candidate *out, st
 /* Is exactly this build in the cache? */
 static bool is_cached(const struct fetch *f, const struct candidate *c, struct kernel *out)
 {
-	AUTO_FREE char *path = str_format("%s/%s/vmlinuz", f->kernels, c->release);
+	AUTO_FREE char *path = str_format("%s/%s/vmlinuz", f->base, c->release);
 	AUTO_FREE char *build = str_format(" %s ", c->version);
-	AUTO_FREE char *modules = str_format("%s/%s/modules", f->kernels, c->release);
+	AUTO_FREE char *modules = str_format("%s/%s/modules", f->base, c->release);
 	struct kernel k;
 
 	if (access(path, F_OK) < 0 ||
@@ -154,39 +128,6 @@ static int check_tree(const char *tree, const struct candidate *c, struct err *e
 	return 0;
 }
 
-static int folder_sync(const char *path, bool all, struct err *e)
-{
-	AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || (all ? syncfs(fd) : fsync(fd)) < 0)
-		return err_sys(e, "cannot sync %s", path);
-	return 0;
-}
-
-/* Network file systems support neither flag; there an older kernel of that name must be removed first. */
-static int rename_over(const char *tree, const char *place)
-{
-	if (renameat2(AT_FDCWD, tree, AT_FDCWD, place, RENAME_NOREPLACE) == 0)
-		return 0;
-	if (errno == EEXIST)
-		return renameat2(AT_FDCWD, tree, AT_FDCWD, place, RENAME_EXCHANGE);
-	return errno == EINVAL ? rename(tree, place) : -1;
-}
-
-static int put_in_place(const struct fetch *f, const char *tree, const struct candidate *c, struct err *e)
-{
-	AUTO_FREE char *place = str_format("%s/%s", f->kernels, c->release);
-	int rc = folder_sync(tree, true, e);
-
-	if (rc < 0)
-		return rc;
-	if (rename_over(tree, place) < 0) {
-		err_sys(e, "cannot put the kernel to %s", place);
-		return err_try(e, "rm -r %s", place);
-	}
-	return folder_sync(f->kernels, false, e);
-}
-
 static int bring(struct fetch *f, const struct candidate *c, struct err *e)
 {
 	AUTO_FREE char *package = str_format(IMAGE "%s", c->release);
@@ -200,12 +141,10 @@ static int bring(struct fetch *f, const struct candidate *c, struct err *e)
 	if (rc < 0)
 		return rc;
 	apt_begin(&f->apt, BOOT_STEP_UNPACK, package);
-	rc = unpack_kernel_package(path, tree, e);
+	rc = unpack_package(path, tree, unpack_kernel, e);
 	apt_begin(&f->apt, BOOT_STEP_NONE, NULL);
 	rc = rc < 0 ? rc : check_tree(tree, c, e);
-	if (rc == 0 && stopped(e))
-		rc = -EINTR;
-	rc = rc < 0 ? rc : put_in_place(f, tree, c, e);
+	rc = rc < 0 ? rc : fetch_place(f, tree, c->release, e);
 	if (rc == -ENOSPC)
 		err_try(e, "free some space, or another TAUT_CACHE");
 	return rc < 0 ? err_wrap(e, "cannot fetch %s", package) : 0;
@@ -213,43 +152,12 @@ static int bring(struct fetch *f, const struct candidate *c, struct err *e)
 
 /* --- one fetch ----------------------------------------------------------------------------------- */
 
-static int remove_leftover(const char *name, void *arg)
-{
-	AUTO_FREE char *path = str_format("%s/%s", (const char *)arg, name);
-	struct err e = ERR_INIT;
-
-	if (str_starts(name, ".fetch-") && tree_remove(path, &e) < 0)
-		log_warn("%s", e.text);
-	return 0;
-}
-
-static int fetch_lock(const struct fetch *f, struct err *e)
-{
-	AUTO_FREE char *path = str_format("%s/.lock", f->kernels);
-	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0)
-		return err_sys(e, "cannot open %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return err_sys(e, "cannot lock %s", path);
-		err_set(e, EBUSY, "cannot fetch a kernel: another taut fetches one into %s", f->kernels);
-		return err_try(e, "wait for it");
-	}
-	return steal_fd(&fd);
-}
-
 static int fetch_within(struct fetch *f, const char *which, struct kernel *out, struct err *e)
 {
-	AUTO_FREE char *folder = str_format("%s/apt", f->folder);
 	struct candidate c;
 	struct kernel k;
-	int rc = dir_make(folder, 0755, e);
+	int rc = resolve(f, which, &c, e);
 
-	rc = rc < 0 ? rc : str_copy(f->apt.folder, sizeof(f->apt.folder), folder);
-	rc = rc < 0 ? rc : apt_prepare(&f->apt, e);
-	rc = rc < 0 ? rc : apt_update(&f->apt, e);
-	rc = rc < 0 ? rc : resolve(f, which, &c, e);
 	if (rc < 0 || is_cached(f, &c, out))
 		return rc;
 	rc = bring(f, &c, e);
@@ -264,31 +172,13 @@ static int fetch_within(struct fetch *f, const char *which, struct kernel *out, 
 
 int kernel_fetch(struct kernel *out, const char *which, boot_progress progress, void *arg, struct err *e)
 {
-	struct fetch f = {.apt = {.progress = progress, .arg = arg}};
-	AUTO_CLOSE int lock = -1;
-	AUTO_CLOSE int root = -1;
-	char cache[256];
-	int rc;
+	struct fetch f = {.what = "a kernel", .apt = {.progress = progress, .arg = arg}};
 
 	if (!kernel_fetchable(which)) {
 		err_usage(e, "cannot fetch '%s': it is no flavour and no version of one", which);
 		return err_try(e, "stock, rt, cloud, 6.1-rt");
 	}
-	rc = boot_cache(cache, sizeof(cache), e);
-	if (rc < 0)
-		return rc;
-	snprintf(f.kernels, sizeof(f.kernels), "%s/kernels", cache);
-	snprintf(f.folder, sizeof(f.folder), "%s/.fetch-%d", f.kernels, (int)getpid());
-	rc = dir_make(f.kernels, 0755, e);
-	if (rc < 0 || (rc = lock = fetch_lock(&f, e)) < 0 || (rc = root = root_open("/", e)) < 0)
-		return rc;
-	root_each(root, f.kernels, remove_leftover, f.kernels, ERR_IGNORED);
-	rc = dir_make(f.folder, 0700, e);
+	int rc = fetch_open(&f, "kernels", e);
 	rc = rc < 0 ? rc : fetch_within(&f, which, out, e);
-	sources_free(&f.apt.sources);
-	if (tree_remove(f.folder, ERR_IGNORED) < 0)
-		log_warn("cannot remove %s", f.folder);
-	if (rc == -EINTR && e)
-		e->exit = EXIT_INTERRUPTED;
-	return rc;
+	return fetch_close(&f, rc, e);
 }

@@ -16,6 +16,7 @@
  */
 #include "image.h"
 
+#include "closure.h"
 #include "cpio.h"
 
 #include <fcntl.h>
@@ -215,27 +216,78 @@ static int fill_guest(struct cpio *c, const struct image_content *content, struc
 		c, content->kernel, guest_modules, ARRAY_LEN(guest_modules), false, &list, e);
 	if (rc < 0)
 		return err_try(e, "a kernel with virtio: taut kernel list");
+	if (content->driver[0])
+		rc = image_add_modules(c, content->kernel, &content->driver, 1, true, &list, e);
+	if (rc < 0)
+		return rc;
 	cpio_data(c, "/taut/modules", 0644, list.data ? list.data : "", list.len);
-	return 0;
+	if (content->program) {
+		closure_add_loader_cache(c);
+		rc = closure_add(c, content->program, e);
+	}
+	return rc;
 }
 
-int image_guest_path(const struct kernel *k, const char *agent, char *path, size_t size, struct err *e)
+/* A kind of its own for each driver, so that those in use are all kept. */
+static char *guest_kind(const char *driver)
 {
+	return str_format("guest%s%s", *driver ? "." : "", driver);
+}
+
+int image_guest_path(
+	const struct kernel *k, const char *agent, const char *driver, char *path, size_t size, struct err *e)
+{
+	AUTO_FREE char *kind = guest_kind(driver);
 	struct hash hash = hash_new();
 
 	image_hash_kernel(&hash, k);
 	int rc = image_hash_agent(&hash, agent, e);
-	return rc < 0 ? rc : image_path("guest", k, &hash, path, size, e);
+	return rc < 0 ? rc : image_path(kind, k, &hash, path, size, e);
 }
 
-int image_guest(const struct kernel *k, const char *agent, char *path, size_t size, struct err *e)
+/* The drivers of virtio are in every guest. */
+static bool guest_has(const char *driver)
 {
-	const struct image_content content = {.kernel = k, .agent = agent};
+	for (size_t i = 0; i < ARRAY_LEN(guest_modules); i++)
+		if (!strcmp(driver, guest_modules[i]))
+			return true;
+	return false;
+}
+
+int image_guest(
+	const struct kernel *k, const char *agent, const char *driver, char *path, size_t size, struct err *e)
+{
+	const struct image_content content = {
+		.kernel = k, .agent = agent, .driver = driver && !guest_has(driver) ? driver : ""};
+	AUTO_FREE char *kind = guest_kind(content.driver);
 	char found[PATH_BYTES];
-	int rc = image_guest_path(k, agent, found, sizeof(found), e);
+	int rc = image_guest_path(k, agent, content.driver, found, sizeof(found), e);
 
 	if (rc == 0)
-		rc = image_ensure(found, "guest", &content, fill_guest, e);
+		rc = image_ensure(found, kind, &content, fill_guest, e);
+	return rc < 0 ? rc : str_copy(path, size, found);
+}
+
+int image_guest_with(const struct kernel *k, const char *agent, const char *driver, const char *program,
+	char *path, size_t size, struct err *e)
+{
+	const struct image_content content = {
+		.kernel = k, .agent = agent, .driver = driver, .program = program};
+	AUTO_FREE char *kind = str_format("tool%s%s", *driver ? "." : "", driver);
+	struct hash hash = hash_new();
+	char found[PATH_BYTES];
+
+	if (!*program)
+		return image_guest(k, agent, driver, path, size, e);
+	image_hash_kernel(&hash, k);
+	image_hash_stat(&hash, CLOSURE_LOADER_CACHE);
+	int rc = image_hash_agent(&hash, agent, e);
+	if (rc == 0)
+		rc = closure_hash(&hash, program, e);
+	if (rc == 0)
+		rc = image_path(kind, k, &hash, found, sizeof(found), e);
+	if (rc == 0)
+		rc = image_ensure(found, kind, &content, fill_guest, e);
 	return rc < 0 ? rc : str_copy(path, size, found);
 }
 

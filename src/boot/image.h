@@ -24,9 +24,9 @@ struct cpio;
 struct image_content {
 	const struct kernel *kernel;
 	const char *agent;
-	const struct kernel *const *guests;
-	size_t guests_n;
-	unsigned parts;
+	const char *driver;       /* of a guest */
+	const char *program;      /* of a guest besides, with its libraries; NULL: none */
+	struct host_content host; /* of a host */
 };
 
 typedef int image_fill(struct cpio *c, const struct image_content *content, struct err *e);
@@ -39,7 +39,8 @@ int image_path(const char *kind, const struct kernel *k, const struct hash *hash
 int image_ensure(const char *path, const char *kind, const struct image_content *content, image_fill *fill,
 	struct err *e);
 /* The path of a guest's image, which need not exist. */
-int image_guest_path(const struct kernel *k, const char *agent, char *path, size_t size, struct err *e);
+int image_guest_path(const struct kernel *k, const char *agent, const char *driver, char *path, size_t size,
+	struct err *e);
 
 void image_hash_kernel(struct hash *h, const struct kernel *k);
 int image_hash_agent(struct hash *h, const char *agent, struct err *e);

@@ -24,26 +24,30 @@ uint64_t boot_patience_ns(uint64_t ns)
 /* Waits for the first frame of the guest's agent; 0, or an error that says why none came. */
 static int first_word(struct machine *m, int control, struct err *e)
 {
-	uint64_t deadline = time_now_ns() + boot_patience_ns(PROBE_NS);
 	char how[512];
 	json_t *body = NULL;
+	bool closed = false;
 
 	for (;;) {
 		struct pollfd p[] = {
 			{.fd = control, .events = POLLIN}, {.fd = machine_pidfd(m), .events = POLLIN}};
-		uint64_t now = time_now_ns();
+		uint64_t deadline = machine_boot_deadline_ns(m, boot_patience_ns(PROBE_NS)),
+			 now = time_now_ns();
 		if (stop_flag)
 			return err_set(e, EINTR, "interrupted");
 		if (now >= deadline)
 			return err_set(e, ETIMEDOUT, "a guest started with it did not boot in %llu s",
-				(unsigned long long)(boot_patience_ns(PROBE_NS) / NS_PER_S));
+				(unsigned long long)((now - machine_started_ns(m)) / NS_PER_S));
 		poll(p, ARRAY_LEN(p), (int)MIN((deadline - now) / NS_PER_MS + 1, 1000u));
 		if (p[0].revents & POLLIN) {
-			int rc = frame_expect(control, FRAME_HELLO, &body, deadline, e);
+			int rc = frame_expect(
+				control, FRAME_HELLO, &body, now + boot_patience_ns(PROBE_NS), e);
 			json_decref(body);
-			return rc;
+			if (rc != -EPIPE)
+				return rc;
+			closed = true; /* of a machine that ends the streams close first */
 		}
-		if (p[1].revents) {
+		if (p[1].revents || closed) {
 			machine_ended(m, true, how, sizeof(how));
 			return err_set(e, ENOTSUP, "a guest started with it did not boot: %s", how);
 		}
@@ -57,7 +61,7 @@ static int probe(const struct kernel *k, const char *agent, const char *folder, 
 	char image[PATH_BYTES];
 	struct machine *m = NULL;
 	const struct boot_document document = {.role = BOOT_PROBE};
-	int ends[2], rc = image_guest(k, agent, image, sizeof(image), e);
+	int ends[2], rc = image_guest(k, agent, NULL, image, sizeof(image), e);
 
 	if (rc == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		rc = err_sys(e, "cannot make a stream");

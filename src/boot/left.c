@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Leftovers in the cache: an image that was being written, the folder of a probe of KVM, a kernel that was
- * being fetched.  The taut that makes one of them holds a lock (flock) on it, or on a file that stands for
- * it, as long as it runs; without a lock it is the leftover of a killed taut.  PIDs would not do, since they
- * are used again. The work of another running taut on the same cache is not touched.
+ * Leftovers in the cache: an image that was being written, the folder of a probe of KVM, a kernel or a QEMU
+ * that was being fetched.  The taut that makes one of them holds a lock (flock) on it, or on a file that
+ * stands for it, as long as it runs; without a lock it is the leftover of a killed taut.  PIDs would not do,
+ * since they are used again. The work of another running taut on the same cache is not touched.
  */
 #include "image.h"
 
@@ -44,6 +44,7 @@ static const struct kind {
 	{"images", ".img.", NULL},
 	{".", "probe-", NULL},
 	{"kernels", ".fetch-", ".lock"},
+	{"qemu", ".fetch-", ".lock"},
 };
 
 struct look {

@@ -17,8 +17,10 @@
 #include "machine.h"
 
 #include "image.h"
+#include "qemu.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -29,14 +31,10 @@
 #define FILE_ROOM (64u << 20) /* of console and record on the exact clock; QEMU is ended beyond it */
 #define DISK_ROOM (1u << 30)  /* for what a guest writes to its disk; QEMU is ended beyond it */
 #define SAID_ROOM 65536
+#define BOOT_MOST 10  /* see machine_boot_deadline_ns() */
+#define LENT_MIB  256 /* what a machine with a lent device keeps in place besides its memory */
 #define QMP_NS    (5 * NS_PER_S)
 #define END_NS    (5 * NS_PER_S)
-/*
- * A QEMU before 8.1 that emulates several CPUs can translate code while another CPU rewrites it, and keep the
- * outdated translation.  Kernels put a breakpoint (int3) into code while they rewrite it, and panic when an
- * outdated one is executed later.
- */
-#define FRESH_CODE 801
 
 struct machine {
 	struct child child;
@@ -45,7 +43,8 @@ struct machine {
 	char stale[48]; /* the version of a QEMU that may keep code which the guest has rewritten; "" */
 	int console, qmp, said, record; /* −1 where there is none; console: a pipe, or a memory file */
 	bool greeted;
-	uint64_t started_ns;
+	uint64_t started_ns, heard_ns;
+	struct lent_node lent;
 	struct ring ring;
 };
 
@@ -124,13 +123,14 @@ static uint64_t file_room(const struct machine_options *o)
 	return o->exact ? FILE_ROOM : MAX((uint64_t)DISK_ROOM, (uint64_t)o->memory_mib << 20);
 }
 
-static int spawn_qemu(struct machine *m, const struct machine_options *o, const struct ends *ends,
-	const struct machine_files *files, char **command, struct err *e)
+static int spawn_qemu(struct machine *m, const struct machine_options *o, const struct qemu *q,
+	const struct ends *ends, const struct machine_files *files, char **command, struct err *e)
 {
 	/* Where QEMU makes the file for what is written to a disk. */
 	AUTO_FREE char *temporary = o->disk ? str_format("TMPDIR=/proc/self/fd/%d", FD_SECOND_FILE)
 					    : str_format("TMPDIR=%s", o->folder);
-	const char *const environment[] = {temporary, o->mark, NULL};
+	AUTO_FREE char *modules = qemu_environment(q);
+	const char *const environment[] = {temporary, o->mark, modules, NULL};
 	struct spawn spawn = SPAWN_INIT;
 	int keep[SPAWN_KEEP_MAX] = {ends->console, o->exact ? ends->control : o->control, ends->qmp,
 		o->guest_agent > 0 ? o->guest_agent : -1, files->first, files->second};
@@ -140,7 +140,7 @@ static int spawn_qemu(struct machine *m, const struct machine_options *o, const 
 	for (size_t i = 0; i < n; i++)
 		keep[i] = keep[i] >= 0 ? keep[i] : m->said;
 	for (unsigned i = 0; i < o->queues; i++)
-		keep[n++] = o->taps[i];
+		keep[n++] = o->vhost_user > 0 ? o->vhost_user : o->taps[i];
 	for (unsigned i = 0; o->vhost && i < o->queues; i++)
 		keep[n++] = o->vhosts[i];
 	spawn.argv = (const char *const *)(uintptr_t)command;
@@ -152,7 +152,10 @@ static int spawn_qemu(struct machine *m, const struct machine_options *o, const 
 	spawn.keep_n = n;
 	spawn.new_group = !o->terminal;
 	spawn.user = files->changes_user ? &files->user : NULL;
-	m->started_ns = time_now_ns();
+	spawn.memlock_bytes = o->vfio[0] && has_capability(CAP_SYS_RESOURCE)
+				      ? ((uint64_t)o->memory_mib + LENT_MIB) << 20
+				      : 0;
+	m->started_ns = m->heard_ns = time_now_ns();
 	int rc = child_spawn(&m->child, &spawn, e);
 	if (rc == 0 && (o->exact || o->disk)) {
 		const struct rlimit room = {file_room(o), file_room(o)};
@@ -167,20 +170,24 @@ static int start(struct machine *m, const struct machine_options *o, struct err 
 	struct machine_files files = MACHINE_FILES_NONE;
 	struct ends ends = {-1, -1, -1};
 	struct qemu qemu;
-	int rc = qemu_find(&qemu, e);
+	int rc = qemu_for_machine(o, &qemu, e);
 
 	if (rc == 0 && !o->disk)
 		rc = image_append(o->image, o->document, initrd, e);
 	if (rc == 0)
-		rc = machine_files_open(&files, o, initrd, e);
+		rc = machine_files_open(&files, o, &qemu, initrd, e);
 	if (rc == 0)
 		rc = streams_open(m, o, &ends, e);
-	if (rc == 0 && o->accel == ACCEL_TCG && !o->exact && qemu.major * 100 + qemu.minor < FRESH_CODE)
+	if (rc == 0 && qemu_may_be_stale(&qemu, o))
 		str_copy(m->stale, sizeof(m->stale), qemu.version);
 	if (rc == 0) {
 		char **command = machine_command(&qemu, o, files.by_name);
-		rc = spawn_qemu(m, o, &ends, &files, command, e);
-		machine_command_free(command);
+		rc = spawn_qemu(m, o, &qemu, &ends, &files, command, e);
+		words_free(command);
+	}
+	if (rc == 0) {
+		m->lent = files.lent;
+		files.lent.path[0] = 0;
 	}
 	machine_files_close(&files);
 	for (size_t i = 0; i < 3; i++) {
@@ -236,8 +243,21 @@ static void drain(struct machine *m)
 			ring_put(&m->ring, chunk, (size_t)n);
 		return;
 	}
-	for (int i = 0; i < 1024 && (n = read(m->console, chunk, sizeof(chunk))) > 0; i++)
+	for (int i = 0; i < 1024 && (n = read(m->console, chunk, sizeof(chunk))) > 0; i++) {
 		ring_put(&m->ring, chunk, (size_t)n);
+		m->heard_ns = time_now_ns();
+	}
+}
+
+uint64_t machine_heard_ns(const struct machine *m)
+{
+	return m->heard_ns;
+}
+
+uint64_t machine_boot_deadline_ns(struct machine *m, uint64_t silent_ns)
+{
+	drain(m);
+	return MIN(m->heard_ns + silent_ns, m->started_ns + BOOT_MOST * silent_ns);
 }
 
 void machine_console(struct machine *m, char *out, size_t size)
@@ -294,6 +314,26 @@ static bool stream_closed(const struct machine *m)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR));
 }
 
+char *without_warnings(char *said)
+{
+	char *end = said;
+
+	for (char *line = said; *line;) {
+		size_t len = strcspn(line, "\n") + 1;
+		bool last = !line[len - 1];
+		char *next = last ? line + len - 1 : line + len;
+		const char *warning = strstr(line, "warning: ");
+
+		if (!warning || warning >= next) {
+			memmove(end, line, (size_t)(next - line));
+			end += next - line;
+		}
+		line = next;
+	}
+	*end = 0;
+	return str_trim(said);
+}
+
 /* The most telling line of the machine's console and QEMU's stderr. */
 static const char *last_words(const struct machine *m, char *console, char *said)
 {
@@ -323,7 +363,7 @@ bool machine_ended(struct machine *m, bool closing, char *out, size_t size)
 		snprintf(advice, sizeof(advice),
 			", over code that it had rewritten, as QEMU %s can emulate it (try: QEMU 8.1 or newer)",
 			m->stale);
-	const char *words = last_words(m, console, str_trim(said));
+	const char *words = last_words(m, console, without_warnings(said));
 	snprintf(out, size, "%s%s%s%s%.300s%s", m->ended ? "the machine has ended" : "",
 		*how ? ", QEMU " : "", how, *words ? (m->ended ? ": " : "its console says: ") : "", words,
 		advice);
@@ -371,6 +411,7 @@ void machine_stop(struct machine *m)
 	if (!m)
 		return;
 	child_end(&m->child);
+	lent_node_return(&m->lent);
 	const int fds[] = {m->console, m->qmp, m->said, m->record};
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)

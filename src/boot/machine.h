@@ -14,18 +14,26 @@ struct machine_files {
 	bool by_name;      /* the disk names other files, so QEMU opens it by its name */
 	bool changes_user; /* `user` counts */
 	struct spawn_user user;
+	struct lent_node {
+		char path[48]; /* /dev/vfio/GROUP, which belongs to QEMU as long as it runs; "": none */
+		uid_t owner;   /* before */
+	} lent;
 };
 #define MACHINE_FILES_NONE ((struct machine_files){.first = -1, .second = -1})
 
-int machine_files_open(
-	struct machine_files *f, const struct machine_options *o, const char *initrd, struct err *e);
+int machine_files_open(struct machine_files *f, const struct machine_options *o, const struct qemu *q,
+	const char *initrd, struct err *e);
 void machine_files_close(struct machine_files *f);
+void lent_node_return(struct lent_node *lent);
 
 /* --- the command line -------------------------------------------------------------------------- */
 
-/* NULL-terminated. */
+/* NULL-terminated; words_free() frees it. */
 char **machine_command(const struct qemu *q, const struct machine_options *o, bool disk_by_name);
-void machine_command_free(char **words);
+
+/* Takes out of what QEMU has said the lines in which it warns of what it goes on with: none of them says why
+ * it ended.  Returns `said`, trimmed. */
+char *without_warnings(char *said);
 
 /* Sends one QMP command; sets the monitor up first when that has not been done.  *reply is the "return"
  * value, a new reference.  -EPROTO, -ETIMEDOUT. */

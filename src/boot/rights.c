@@ -9,8 +9,10 @@
  *
  * A QEMU that not everybody may run stays root without any capability, too.
  *
- * Two things it opens by name.  /dev/kvm is often for root and a group, which QEMU gets then; where it is for
- * root alone, QEMU stays root without any capability, and the record says so.  And a qcow2 image may name
+ * What it opens by name.  The socket of path vhost-user, through an fd of it: it is given to QEMU's user,
+ * whose folder stays closed.  /dev/kvm is often for root and a group, which QEMU gets then; where it is for
+ * root alone, QEMU stays root without any capability, and the record says so.  The group of a device that is
+ * lent to the guest is made its own as long as it runs.  And a qcow2 image may name
  * other files, any file of the machine.  These are opened with the rights of the image's owner, and those of
  * an image of root's with the rights of nobody, since they may be another user's and name further ones.
  */
@@ -88,13 +90,11 @@ static bool for_all(const char *program)
 }
 
 /* Why QEMU must be root, or NULL. */
-static const char *root_reason(const struct machine_options *o, struct spawn_user *user)
+static const char *root_reason(const struct machine_options *o, const struct qemu *q, struct spawn_user *user)
 {
-	struct qemu qemu;
-
 	if (o->accel == ACCEL_KVM && !kvm_grant(user))
 		return KVM " is for root alone";
-	if (qemu_find(&qemu, ERR_IGNORED) == 0 && !for_all(qemu.program))
+	if (!for_all(q->program))
 		return "not everybody may run this QEMU";
 	return NULL;
 }
@@ -113,13 +113,53 @@ static int disk_owner(struct machine_files *f, struct spawn_user *user, struct e
 	return 0;
 }
 
-static int user_choose(struct machine_files *f, const struct machine_options *o, struct err *e)
+/*
+ * A device that is lent to the guest is a node of its IOMMU group, which QEMU opens by name.  It is made when
+ * the driver vfio-pci takes the first device of the group, for root alone, and goes with the last; so should
+ * taut be killed, the node goes when the device is given back.
+ */
+static int node_lend(struct machine_files *f, const char *device, struct err *e)
+{
+	AUTO_FREE char *link = str_format("/sys/bus/pci/devices/%s/iommu_group", device);
+	struct lent_node lent = {.owner = 0};
+	char group[256];
+	struct stat st;
+	ssize_t n = readlink(link, group, sizeof(group) - 1);
+
+	group[n > 0 ? n : 0] = 0;
+	if (n <= 0) {
+		err_sys(e, "cannot lend %s to a guest: it has no IOMMU group", device);
+		return err_try(e, "boot argument intel_iommu=on or amd_iommu=on");
+	}
+	snprintf(lent.path, sizeof(lent.path), "/dev/vfio/%.30s", strrchr(group, '/') + 1);
+	if (stat(lent.path, &st) < 0)
+		return err_sys(e, "cannot lend %s to a guest: no %s", device, lent.path);
+	lent.owner = st.st_uid;
+	if (!f->changes_user || f->user.uid == st.st_uid || (st.st_mode & 06) == 06)
+		return 0;
+	if (chown(lent.path, f->user.uid, (gid_t)-1) < 0)
+		return err_sys(e, "cannot give %s to QEMU", lent.path);
+	f->lent = lent;
+	return 0;
+}
+
+void lent_node_return(struct lent_node *lent)
+{
+	if (lent->path[0] && chown(lent->path, lent->owner, (gid_t)-1) < 0 && errno != ENOENT)
+		log_warn("cannot give %s back to its owner: %s", lent->path, strerror(errno));
+	lent->path[0] = 0;
+}
+
+static int user_choose(
+	struct machine_files *f, const struct machine_options *o, const struct qemu *q, struct err *e)
 {
 	const uid_t id = FIRST_UID + (uid_t)getpid();
 	struct spawn_user user = {.uid = id,
 		.gid = id,
 		.group = id,
-		.locks_memory = o->lock_memory && has_capability(CAP_IPC_LOCK)};
+		/* A lent device keeps all memory in place; the limit need not be ours to raise. */
+		.locks_memory = (o->lock_memory || (o->vfio[0] && !has_capability(CAP_SYS_RESOURCE))) &&
+				has_capability(CAP_IPC_LOCK)};
 	int rc = f->by_name ? disk_owner(f, &user, e) : 0;
 
 	f->changes_user = may_change_user();
@@ -129,7 +169,7 @@ static int user_choose(struct machine_files *f, const struct machine_options *o,
 			o->disk);
 	if (rc < 0 || !f->changes_user)
 		return rc;
-	const char *why = root_reason(o, &user);
+	const char *why = root_reason(o, q, &user);
 	if (why) {
 		if (f->by_name) {
 			err_refused(e,
@@ -146,8 +186,11 @@ static int user_choose(struct machine_files *f, const struct machine_options *o,
 bool machine_keeps_root(const struct machine_options *o)
 {
 	struct spawn_user user = {.uid = FIRST_UID};
+	struct qemu q;
 
-	return is_privileged() && (!may_change_user() || root_reason(o, &user));
+	if (!is_privileged())
+		return false;
+	return !may_change_user() || qemu_for_machine(o, &q, ERR_IGNORED) < 0 || root_reason(o, &q, &user);
 }
 
 /* --- its files --------------------------------------------------------------------------------- */
@@ -187,8 +230,8 @@ static int scratch_open(const struct machine_files *f, const char *folder, struc
 	return steal_fd(&fd);
 }
 
-int machine_files_open(
-	struct machine_files *f, const struct machine_options *o, const char *initrd, struct err *e)
+int machine_files_open(struct machine_files *f, const struct machine_options *o, const struct qemu *q,
+	const char *initrd, struct err *e)
 {
 	int rc = f->first = o->disk ? open(o->disk, O_RDONLY | O_CLOEXEC) : open_for_all(o->kernel->path, e);
 
@@ -197,15 +240,21 @@ int machine_files_open(
 	if (rc < 0)
 		return rc;
 	f->by_name = o->disk && o->disk_format == DISK_QCOW2 && names_files(f->first);
-	rc = user_choose(f, o, e);
+	rc = user_choose(f, o, q, e);
+	if (rc == 0 && o->vfio[0])
+		rc = node_lend(f, o->vfio, e);
 	if (rc < 0)
 		return rc;
+	if (o->vhost_user > 0 && f->changes_user &&
+		fchownat(o->vhost_user, "", f->user.uid, f->user.gid, AT_EMPTY_PATH) < 0)
+		return err_sys(e, "cannot give the socket of vhost-user to QEMU");
 	rc = f->second = o->disk ? scratch_open(f, o->folder, e) : open_for_all(initrd, e);
 	return rc < 0 ? rc : 0;
 }
 
 void machine_files_close(struct machine_files *f)
 {
+	lent_node_return(&f->lent);
 	if (f->first >= 0)
 		close(f->first);
 	if (f->second >= 0)

@@ -2,7 +2,8 @@
 /*
  * Which of the machine's lists of packages are Debian's, for its release.  apt itself reads the machine's
  * sources.  After an update it tells the origin of each list (apt-get indextargets), and which list has which
- * version of a package (apt-cache madison).  Kernels are taken from no list of another origin or release.
+ * version of a package (apt-cache madison).  Kernels are taken from no list of another origin or release;
+ * QEMU, which comes with all its libraries, also from Debian's present stable release.
  */
 #include "apt.h"
 
@@ -55,8 +56,8 @@ int sources_release(struct sources *s, const char *root, struct err *e)
 	os_release(fd, "VERSION_CODENAME", s->codename, sizeof(s->codename));
 	if (!strcmp(id, "debian"))
 		return 0;
-	err_set(e, ENOTSUP, "cannot fetch kernels: this is not Debian (ID '%s' in /etc/os-release)", id);
-	return err_try(e, "the path of a kernel instead, or install one");
+	err_set(e, ENOTSUP, "cannot fetch from Debian: this is not Debian (ID '%s' in /etc/os-release)", id);
+	return err_try(e, "what this system offers: install it, or name a kernel by its path");
 }
 
 /* Splits a line into its fields, which are separated by tabs; false when it has not the format asked for. */
@@ -103,15 +104,43 @@ bool sources_take(struct sources *s, const char *targets)
 	return s->uri;
 }
 
+/* A line of sources.list for a suite of the mirror that the release came from. */
+static void add_suite(const struct sources *s, const char *suite, const char *more, struct buf *lines)
+{
+	const char *keyring = NULL;
+
+	for (size_t i = 0; !keyring && i < ARRAY_LEN(keyrings); i++)
+		keyring = access(keyrings[i], R_OK) == 0 ? keyrings[i] : NULL;
+	buf_add(lines, "deb [arch=amd64%s%s] %s %s%s main\n", keyring ? " signed-by=" : "",
+		keyring ? keyring : "", s->uri, suite, more);
+}
+
+/* Can the address of the mirror stand in a line of sources.list, and is the release known by name? */
+static bool can_add(const struct sources *s)
+{
+	return s->uri && *s->codename && !strpbrk(s->uri, " []\t");
+}
+
 char *sources_backports(const struct sources *s)
 {
-	if (s->backports || !s->uri || !*s->codename || strpbrk(s->uri, " []\t"))
+	struct buf line = {0};
+
+	if (s->backports || !can_add(s))
 		return NULL;
-	for (size_t i = 0; i < ARRAY_LEN(keyrings); i++)
-		if (access(keyrings[i], R_OK) == 0)
-			return str_format("deb [arch=amd64 signed-by=%s] %s %s-backports main\n", keyrings[i],
-				s->uri, s->codename);
-	return str_format("deb [arch=amd64] %s %s-backports main\n", s->uri, s->codename);
+	add_suite(s, s->codename, "-backports", &line);
+	return line.data;
+}
+
+char *sources_newest(const struct sources *s)
+{
+	const char *const releases[] = {s->codename, "stable"};
+	struct buf lines = {0};
+
+	for (size_t i = 0; can_add(s) && i < ARRAY_LEN(releases); i++) {
+		add_suite(s, releases[i], "", &lines);
+		add_suite(s, releases[i], "-backports", &lines);
+	}
+	return lines.data;
 }
 
 /* Is there a line of exactly this text? */

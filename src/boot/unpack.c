@@ -3,8 +3,8 @@
  * libarchive does the work: its raw format undoes compression alone, and a Debian package is an ar archive
  * with a compressed tar archive in it, which is read through a second reader without being stored first.
  *
- * The names of unpacked files are made here: the name of a member decides whether it is unpacked, and a
- * package is refused when such a name is absolute or contains "..".
+ * The names of unpacked files are made here: the name of a member decides whether and where it is unpacked,
+ * and a package is refused when such a name is absolute or contains "..".
  */
 #include "unpack.h"
 
@@ -144,16 +144,13 @@ static bool name_leads_out(const char *name)
 	return false;
 }
 
-/* The name below FOLDER under which a member is unpacked; false when it is not to be unpacked. */
-static bool kept_name(const char *name, char *out, size_t size)
+bool unpack_kernel(const char *name, bool is_link, char *out, size_t size)
 {
 	const char *rest;
 	int n = -1;
 
-	if (str_starts(name, "./"))
-		name += 2;
-	if (str_starts(name, "usr/"))
-		name += 4;
+	if (is_link)
+		return false;
 	if (str_starts(name, "boot/vmlinuz-"))
 		n = snprintf(out, size, "vmlinuz");
 	else if (str_starts(name, "boot/config-"))
@@ -161,6 +158,29 @@ static bool kept_name(const char *name, char *out, size_t size)
 	else if (str_starts(name, "lib/modules/") && (rest = strchr(name + 12, '/')) && rest[1])
 		n = snprintf(out, size, "modules%s", rest);
 	return n > 0 && (size_t)n < size;
+}
+
+/* The name below FOLDER under which a member is unpacked; false when it is not to be unpacked. */
+static bool kept_name(unpack_keep *keep, struct archive_entry *entry, char *out, size_t size)
+{
+	const char *name = archive_entry_pathname(entry);
+
+	if (str_starts(name, "./"))
+		name += 2;
+	if (str_starts(name, "usr/"))
+		name += 4;
+	return keep(name, archive_entry_filetype(entry) == AE_IFLNK, out, size);
+}
+
+/* A link is unpacked only when it leads to a file of its own folder. */
+static bool kept_type(struct archive_entry *entry)
+{
+	mode_t type = archive_entry_filetype(entry);
+	const char *to = type == AE_IFLNK ? archive_entry_symlink(entry) : NULL;
+
+	if (archive_entry_hardlink(entry))
+		return false;
+	return type == AE_IFREG || type == AE_IFDIR || (to && *to && *to != '.' && !strchr(to, '/'));
 }
 
 static int copy_member(
@@ -190,8 +210,8 @@ static int copy_member(
 	return 0;
 }
 
-static int copy_members(
-	struct archive *in, struct archive *disk, const char *package, const char *folder, struct err *e)
+static int copy_members(struct archive *in, struct archive *disk, const char *package, const char *folder,
+	unpack_keep *keep, struct err *e)
 {
 	uint64_t left = PACKAGE_MAX_BYTES;
 	struct archive_entry *entry;
@@ -200,18 +220,17 @@ static int copy_members(
 
 	for (size_t members = 0; (rc = archive_read_next_header(in, &entry)) == ARCHIVE_OK; members++) {
 		const char *name = archive_entry_pathname(entry);
-		mode_t type = archive_entry_filetype(entry);
+		bool folded = archive_entry_filetype(entry) == AE_IFDIR;
 		if (stop_flag)
 			return err_set(e, EINTR, "cannot unpack %s: interrupted", package);
 		if (!name || name_leads_out(name) || members >= MEMBERS_MAX)
 			return err_set(e, EBADMSG, "cannot unpack %s: member '%.100s' has no place in it",
 				package, name ? name : "");
-		if ((type != AE_IFREG && type != AE_IFDIR) || archive_entry_hardlink(entry) ||
-			!kept_name(name, kept, sizeof(kept)))
+		if (!kept_type(entry) || !kept_name(keep, entry, kept, sizeof(kept)))
 			continue;
 		AUTO_FREE char *path = str_format("%s/%s", folder, kept);
 		archive_entry_set_pathname(entry, path);
-		archive_entry_set_perm(entry, type == AE_IFDIR ? 0755 : 0644);
+		archive_entry_set_perm(entry, folded ? 0755 : 0644);
 		rc = copy_member(in, disk, entry, &left, e);
 		if (rc < 0)
 			return rc;
@@ -219,7 +238,7 @@ static int copy_members(
 	return rc == ARCHIVE_EOF ? 0 : archive_error(e, in, "unpack", package);
 }
 
-int unpack_kernel_package(const char *package, const char *folder, struct err *e)
+int unpack_package(const char *package, const char *folder, unpack_keep *keep, struct err *e)
 {
 	AUTO(reader_free) struct archive *outer = archive_read_new();
 	AUTO(reader_free) struct archive *in = archive_read_new();
@@ -250,5 +269,5 @@ int unpack_kernel_package(const char *package, const char *folder, struct err *e
 	inner->outer = outer;
 	if (archive_read_open(in, inner, NULL, inner_read, NULL) != ARCHIVE_OK)
 		return archive_error(e, in, "unpack", package);
-	return copy_members(in, disk, package, real, e);
+	return copy_members(in, disk, package, real, keep, e);
 }

@@ -11,8 +11,17 @@
 int unpack_file(const char *path, size_t max, char **out, size_t *len, struct err *e);
 
 /*
- * Unpacks a Debian package of a kernel into FOLDER/vmlinuz, FOLDER/config and FOLDER/modules, which has the
- * files of /lib/modules/RELEASE.  Only regular files and folders are unpacked; a package with names that lead
- * out of its tree is refused.  -EINTR when stop_flag is raised.  FOLDER must exist and be empty.
+ * Where a member of a package is unpacked to, below FOLDER; false when it is left out.  `name` is without a
+ * leading "usr/", since the older packages of a system with one /usr have some files without it.
  */
-int unpack_kernel_package(const char *package, const char *folder, struct err *e);
+typedef bool unpack_keep(const char *name, bool is_link, char *out, size_t size);
+/* Of the package of a kernel: FOLDER/vmlinuz, FOLDER/config and FOLDER/modules, which has the files of
+ * /lib/modules/RELEASE. */
+unpack_keep unpack_kernel;
+
+/*
+ * Unpacks of a Debian package what `keep` names.  Only regular files, folders, and links to files of the same
+ * folder are unpacked; a package with names that lead out of its tree is refused.  -EINTR when stop_flag is
+ * raised.  FOLDER must exist; a file that is in it already is not overwritten: -EEXIST.
+ */
+int unpack_package(const char *package, const char *folder, unpack_keep *keep, struct err *e);

@@ -84,10 +84,13 @@ int say_error(const struct err *e);
 /* The same, but nothing is said of an interrupt: whoever raised it knows. */
 int say_end(const struct err *e);
 void say_setup(const struct common *common); /* log level and sink */
+/* Columns of the terminal that stdout is; 0: it is none. */
+size_t say_columns(void);
 struct report_style say_style(const struct common *common);
 /* Writes data to stdout; a reader that has gone is no error but raises stop_flag; a full disk is an error. */
 int say_data(const char *data, size_t len);
 int say_buf(const struct buf *b);
+int say_buf_or(const struct buf *b, const char *nothing); /* `nothing` where it is empty */
 int say_json(
 	json_t *document); /* steals it; pretty on a terminal or not, always one document and a newline */
 /* The one line of progress on a terminal: replaced by the next, gone with NULL. */
@@ -98,6 +101,10 @@ void say_doing(const struct boot_doing *doing, void *common);
 
 /* "2 h 03 min", "1 min 12 s", "7 s"; returns out. */
 char *say_left(uint64_t ns, char *out, size_t size);
+/* One line, but for a terminal that is narrower, where what follows the head is wrapped. */
+void say_row(struct buf *b, const char *head, const char *text);
+/* "skipped NAME, NAME: reason": a line for each reason, with the first cells that have it. */
+void say_skipped(const struct experiment *x, struct buf *b);
 
 /* --- dry_run.c: what would be done, for every verb that does something -------------------------- */
 

@@ -26,6 +26,7 @@ static const struct {
 	{COMMON_GATE, {"gate", KEY_GATE, NULL, 0,
 			      "exit 3 when something regressed, 4 when something could not be judged", 10}},
 	{0, {"verbose", 'v', NULL, 0, "say more on stderr", 10}},
+	{0, {NULL, 'h', NULL, OPTION_HIDDEN, NULL, 10}}, /* as --help */
 };
 
 struct parsing {
@@ -54,7 +55,8 @@ static void take_override(struct common *common, char *text, struct argp_state *
 	}
 	*equals = 0;
 	common->overrides = mem_grow(common->overrides, common->overrides_n + 1, sizeof(*common->overrides));
-	common->overrides[common->overrides_n++] = (struct setting_override){text, equals + 1};
+	common->overrides[common->overrides_n++] =
+		(struct setting_override){.key = text, .value = equals + 1};
 }
 
 static error_t parse_shared(int key, char *value, struct common *common, struct argp_state *state)
@@ -95,6 +97,16 @@ static error_t parse_shared(int key, char *value, struct common *common, struct 
 	}
 }
 
+/* What stands on lines of their own in --help stands on one here. */
+static void missing(const char *args_doc, struct argp_state *state)
+{
+	AUTO_FREE char *ways = str_dup(args_doc);
+
+	for (char *p = ways; *p; p++)
+		*p = *p == '\n' ? '|' : *p;
+	argp_error(state, "an argument is missing: %s", ways);
+}
+
 static error_t parse(int key, char *value, struct argp_state *state)
 {
 	struct parsing *p = state->input;
@@ -107,7 +119,10 @@ static error_t parse(int key, char *value, struct argp_state *state)
 		return 0;
 	case ARGP_KEY_END:
 		if (p->n < p->line->args_min)
-			argp_error(state, "an argument is missing: %s", p->line->args_doc);
+			missing(p->line->args_doc, state);
+		return 0;
+	case 'h':
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
 		return 0;
 	default:
 		if (p->line->parse && p->line->parse(key, value, p->line->verb) == 0)

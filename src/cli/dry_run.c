@@ -43,6 +43,15 @@ static json_t *lacking(const struct experiment *x)
 	return words;
 }
 
+static bool lacking_qemu(const struct experiment *x)
+{
+	for (size_t c = 0; c < x->cells_n; c++)
+		for (size_t a = 0; a < x->arms_n; a++)
+			if (site_lacks_qemu(&x->cells[c].settings[a]))
+				return true;
+	return false;
+}
+
 /* The cells that are skipped, or the others. */
 static json_t *cells_json(const struct experiment *x, bool skipped)
 {
@@ -56,7 +65,9 @@ static json_t *cells_json(const struct experiment *x, bool skipped)
 			continue;
 		settings = json_object();
 		for (size_t a = 0; a < x->arms_n; a++)
-			json_object_set_new(settings, x->arms[a].name, settings_json(&cell->settings[a]));
+			if (cell_has(cell, a))
+				json_object_set_new(
+					settings, x->arms[a].name, settings_json(&cell->settings[a]));
 		json_t *o = json_pack("{s:s, s:o}", "cell", cell->name, "settings", settings);
 		if (skipped)
 			json_object_set_new(o, "reason", text_json(cell->reason));
@@ -85,16 +96,29 @@ static json_t *order_json(const struct experiment *x, uint64_t *blocks, uint64_t
 	return order;
 }
 
-/* What tuning every arm would begin with, in the first cell that is carried out. */
+/* The first cell with this arm that is carried out, or else that is not; NULL: no cell has it. */
+static const struct cell *cell_of_arm(const struct experiment *x, size_t arm)
+{
+	const struct cell *skipped = NULL;
+
+	for (size_t c = 0; c < x->cells_n; c++) {
+		if (!cell_has(&x->cells[c], arm))
+			continue;
+		if (!x->cells[c].skipped)
+			return &x->cells[c];
+		skipped = skipped ? skipped : &x->cells[c];
+	}
+	return skipped;
+}
+
+/* What tuning every arm would begin with, in its first cell. */
 static int tuning_json(const struct experiment *x, struct site *site, json_t *tuning, struct err *e)
 {
-	size_t c = 0;
-
-	while (c < x->cells_n && x->cells[c].skipped)
-		c++;
-	const struct cell *cell = &x->cells[c < x->cells_n ? c : 0];
 	for (size_t a = 0; a < x->arms_n; a++) {
+		const struct cell *cell = cell_of_arm(x, a);
 		json_t *knobs = NULL;
+		if (!cell)
+			continue;
 		int rc = site_tuning_json(site, &cell->plans[a], &knobs, e);
 		if (rc < 0)
 			return rc;
@@ -140,12 +164,13 @@ static json_t *document_make(const struct experiment *x, struct site *site, stru
 	for (size_t a = 0; a < x->arms_n; a++)
 		json_array_append_new(arms, json_string(x->arms[a].name));
 	order = order_json(x, &blocks, &trials);
-	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:o, s:I, s:o, s:o}", "schema",
-		"taut.plan/2", "name", *x->name ? x->name : NULL, "refused", refused, "cells",
+	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:o, s:I, s:o, s:o, s:b}",
+		"schema", "taut.plan/2", "name", *x->name ? x->name : NULL, "refused", refused, "cells",
 		cells_json(x, false), "skipped", cells_json(x, true), "arms", arms, "seed",
 		(json_int_t)x->seed, "blocks", (json_int_t)x->blocks, "trials", (json_int_t)trials,
 		"duration_s", (double)run_estimate_ns(x) / 1e9, "order", order, "order_blocks",
-		(json_int_t)blocks, "tuning", tuning, "fetched_first", lacking(x));
+		(json_int_t)blocks, "tuning", tuning, "fetched_first", lacking(x), "qemu_fetched_first",
+		lacking_qemu(x));
 }
 
 /* --- as text ----------------------------------------------------------------------------------- */
@@ -163,6 +188,8 @@ static void add_knob(const json_t *knob, struct buf *b)
 	buf_add(b, "  %-26s %s", text_of(knob, "id"), text_of(knob, "object"));
 	if (reason && *reason)
 		buf_add(b, ": %s (%s)\n", text_of(knob, "status"), reason);
+	else if (before && value && !strcmp(before, value))
+		buf_add(b, ": %s, as it is\n", value);
 	else
 		buf_add(b, ": %s → %s\n", before ? before : "-", value ? value : "-");
 }
@@ -175,13 +202,16 @@ static void add_tuning(const json_t *tuning, struct buf *b)
 	json_array_foreach ((json_t *)(uintptr_t)tuning, i, arm) {
 		json_t *knobs = json_object_get(arm, "knobs");
 
-		buf_add(b, "\narm %s: %s\n", text_of(arm, "arm"),
-			json_array_size(knobs) ? "" : "writes nothing");
+		buf_add(b, "\narm %s, in %s: writes %s\n", text_of(arm, "arm"), text_of(arm, "cell"),
+			json_array_size(knobs) ? "this, where it is not skipped"
+					       : "nothing before its target exists");
 		json_array_foreach (knobs, k, knob)
 			add_knob(knob, b);
 	}
 	buf_add(b,
-		"\nHow the CPUs are set apart (cgroup v2 partition, v1 cpuset, affinity) is chosen when the target's cgroup exists;\nplacement and scheduling of the endpoints, and what concerns their links, follow when they exist.\n");
+		"\nHow the CPUs are set apart (cgroup v2 partition, v1 cpuset, affinity) is chosen when the target's\n"
+		"cgroup exists.  Placement and scheduling of the ends, and what concerns their links, follow when these\n"
+		"exist.  An arm is shown in its first cell that is carried out; another cell may have another plan.\n");
 }
 
 static void add_order(const json_t *document, struct buf *b)
@@ -218,18 +248,20 @@ static int say_text(const struct experiment *x, bool drawn, const json_t *docume
 	char left[48];
 	size_t i;
 
-	buf_add(&b, "%s: %llu blocks, about %s\n", x->name, (unsigned long long)x->blocks,
-		say_left(run_estimate_ns(x), left, sizeof(left)));
+	buf_add(&b, "%s: %lld trials in %llu blocks, about %s\n", x->name,
+		(long long)json_integer_value(json_object_get(document, "trials")),
+		(unsigned long long)x->blocks, say_left(run_estimate_ns(x), left, sizeof(left)));
 	if (text_of(document, "refused"))
 		buf_add(&b, "would be refused: %s\n", text_of(document, "refused"));
-	json_array_foreach (json_object_get(document, "skipped"), i, item)
-		buf_add(&b, "skipped %s: %s\n", text_of(item, "cell"), text_of(item, "reason"));
+	say_skipped(x, &b);
 	json_array_foreach (json_object_get(document, "fetched_first"), i, item)
 		buf_add(&b, "fetched first: kernel %s\n", json_string_value(item));
-	if (drawn)
-		buf_add(&b, "Without --seed the run draws one; this is the order of seed 1.\n");
-	add_order(document, &b);
+	if (json_is_true(json_object_get(document, "qemu_fetched_first")))
+		buf_add(&b, "fetched first: QEMU, for NICs of emulated hosts\n");
 	add_tuning(json_object_get(document, "tuning"), &b);
+	buf_add(&b, "\nOrder of the trials%s:\n",
+		drawn ? " with seed 1 (without --seed the run draws one)" : "");
+	add_order(document, &b);
 	return say_buf(&b);
 }
 

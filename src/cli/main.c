@@ -13,7 +13,7 @@ const struct verb verbs[] = {
 	{"tune", "say what tuning is in force, and put it back", verb_tune},
 	{"clean", "put everything right after a taut that was killed", verb_clean},
 	{"kernel", "list the kernels for virtual machines, and fetch more", verb_kernel},
-	{"lab", "a shell on an emulated host; remove what a killed taut has left", verb_lab},
+	{"lab", "a shell on an emulated host; fetch QEMU; remove what a killed taut has left", verb_lab},
 	{"site", NULL, verb_site},
 	{"crashed", NULL, verb_crashed},
 };

@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 static bool progress_shown;
 
@@ -23,6 +24,30 @@ static bool colours_wanted(void)
 	return terminal_understands(STDOUT_FILENO) && !(no_colour && *no_colour);
 }
 
+/* Of a terminal; 0: it is none, or does not say. */
+static size_t columns_of(int fd)
+{
+	struct winsize size = {0};
+
+	return isatty(fd) && ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+size_t say_columns(void)
+{
+	return columns_of(STDOUT_FILENO);
+}
+
+/* How many bytes of UTF-8 fit into a line of so many columns; 0: all. */
+static int fitting(const char *text, size_t columns)
+{
+	size_t n = 0, len = 0;
+
+	for (; text[len] && (!columns || n < columns); len++)
+		n += ((unsigned char)text[len + 1] & 0xc0) != 0x80;
+	return (int)len;
+}
+
+/* A line that is longer than the terminal is wide could not be taken back: its end is left out. */
 void progress_line(const char *text)
 {
 	AUTO_FREE char *clean = text ? str_printable(str_dup(text)) : NULL;
@@ -30,7 +55,7 @@ void progress_line(const char *text)
 	if (!terminal_understands(STDERR_FILENO))
 		return;
 	if (text)
-		fprintf(stderr, "\r\033[K%s", clean);
+		fprintf(stderr, "\r\033[K%.*s", fitting(clean, columns_of(STDERR_FILENO)), clean);
 	else if (progress_shown)
 		fprintf(stderr, "\r\033[K");
 	fflush(stderr);
@@ -44,6 +69,7 @@ void say_doing(const struct boot_doing *doing, void *common)
 	} words[] = {
 		[BOOT_STEP_NONE] = {"", ""},
 		[BOOT_STEP_KERNEL] = {"fetching kernel ", " into the cache"},
+		[BOOT_STEP_QEMU] = {"fetching QEMU into the cache", ""},
 		[BOOT_STEP_LISTS] = {"reading Debian's lists of packages", ""},
 		[BOOT_STEP_FETCH] = {"fetching ", ""},
 		[BOOT_STEP_UNPACK] = {"unpacking ", ""},
@@ -58,7 +84,8 @@ void say_doing(const struct boot_doing *doing, void *common)
 	if (doing->percent >= 0)
 		buf_add(&line, ": %.0f %%", doing->percent);
 	/* Where there is no line to be written over, what takes long is said once. */
-	if (!terminal_understands(STDERR_FILENO) && doing->step == BOOT_STEP_KERNEL)
+	if (!terminal_understands(STDERR_FILENO) &&
+		(doing->step == BOOT_STEP_KERNEL || doing->step == BOOT_STEP_QEMU))
 		say_note("%s", line.data);
 	progress_line(line.data);
 }
@@ -96,8 +123,14 @@ void say_note(const char *format, ...)
 	va_end(args);
 }
 
+/* A warning that is the same as the line before is left out. */
 static void sink(enum log_level level, const char *line)
 {
+	static char last[1024];
+
+	if (level == LOG_WARN && !strcmp(line, last))
+		return;
+	snprintf(last, sizeof(last), "%s", line);
 	say_note("%s%s", level == LOG_WARN ? "warning: " : "", line);
 }
 
@@ -181,6 +214,11 @@ int say_buf(const struct buf *b)
 	return b->data ? say_data(b->data, b->len) : EXIT_DONE;
 }
 
+int say_buf_or(const struct buf *b, const char *nothing)
+{
+	return b->len ? say_buf(b) : say_data(nothing, strlen(nothing));
+}
+
 int say_json(json_t *document)
 {
 	AUTO_FREE char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
@@ -192,4 +230,46 @@ int say_json(json_t *document)
 	}
 	AUTO_FREE char *line = str_format("%s\n", text);
 	return say_data(line, strlen(line));
+}
+
+void say_row(struct buf *b, const char *head, const char *text)
+{
+	b->columns = say_columns();
+	if (b->columns)
+		text_wrap(b, head, text);
+	else
+		buf_add(b, "%s%s\n", head, text);
+}
+
+#define SKIPPED_NAMED 3 /* more cells of one reason are counted */
+
+/* The cells that are skipped for the reason of the cell c, of which it is the first. */
+static void skipped_line(const struct experiment *x, size_t c, struct buf *b)
+{
+	AUTO_FREE char *reason = str_printable(str_dup(x->cells[c].reason));
+	AUTO(buf_free) struct buf line = {0};
+	size_t n = 0;
+
+	for (size_t i = c; i < x->cells_n; i++) {
+		if (!x->cells[i].skipped || strcmp(x->cells[i].reason, x->cells[c].reason))
+			continue;
+		if (n < SKIPPED_NAMED)
+			buf_add(&line, "%s%s", n ? ", " : "", x->cells[i].name);
+		n++;
+	}
+	if (n > SKIPPED_NAMED)
+		buf_add(&line, " and %zu more", n - SKIPPED_NAMED);
+	buf_add(&line, ": %s", reason);
+	say_row(b, "skipped ", line.data);
+}
+
+void say_skipped(const struct experiment *x, struct buf *b)
+{
+	for (size_t c = 0; c < x->cells_n; c++) {
+		bool said = !x->cells[c].skipped;
+		for (size_t i = 0; i < c && !said; i++)
+			said = x->cells[i].skipped && !strcmp(x->cells[i].reason, x->cells[c].reason);
+		if (!said)
+			skipped_line(x, c, b);
+	}
 }

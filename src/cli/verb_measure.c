@@ -25,6 +25,20 @@ static error_t parse(int key, char *value, void *verb)
 	return 0;
 }
 
+/* "veth|bridge" as "veth, bridge"; malloc'd. */
+static char *words_apart(const char *form)
+{
+	struct buf b = {0};
+
+	for (; *form; form++)
+		buf_put(&b, *form == '|' ? ", " : form, *form == '|' ? 2 : 1);
+	return b.data;
+}
+
+/* --help leaves a line of 79 columns whole that is too long; then the words stand in the help of the option.
+ */
+#define OPTION_MAX 70
+
 /* One option a row: "--max-duration=TIME"; a boolean may stand alone. */
 static void make_options(struct argp_option *options, char names[][32])
 {
@@ -36,14 +50,21 @@ static void make_options(struct argp_option *options, char names[][32])
 		for (char *p = names[i]; *p; p++)
 			if (*p == '_')
 				*p = '-';
-		*options++ = (struct argp_option){names[i], KEY_FIRST + (int)i, row->form,
+		*options = (struct argp_option){names[i], KEY_FIRST + (int)i, row->form,
 			row->type == SETTING_BOOL ? OPTION_ARG_OPTIONAL : 0, row->help, 1};
+		if (strlen(row->key) + strlen(row->form) > OPTION_MAX) {
+			AUTO_FREE char *words = words_apart(row->form);
+			AUTO_FREE char *help = str_format("%s: %s", row->help, words);
+			options->arg = "NAME";
+			options->doc = str_keep(help);
+		}
+		options++;
 	}
 }
 
 static int show(struct measure_verb *v, const struct trial_record *record)
 {
-	AUTO(buf_free) struct buf b = {0};
+	AUTO(buf_free) struct buf b = {.columns = say_columns()};
 	struct report_style style = say_style(&v->common);
 	int said;
 
@@ -62,6 +83,8 @@ static int carry_out(struct measure_verb *v, struct site *site, const struct tri
 	struct err e = ERR_INIT;
 	int rc = site_trial(site, plan, record, &e);
 
+	if (rc == 0) /* a target that could serve others has none to serve */
+		rc = site_group(site, NULL, 0, &e);
 	if (rc == -EINTR)
 		say_note("interrupted: nothing is shown of an unfinished trial, and all is put back");
 	return rc < 0 ? say_end(&e) : show(v, record);
@@ -82,7 +105,7 @@ static int cannot(const struct cell *cell, enum target_answer answer)
 static int measure(struct measure_verb *v)
 {
 	AUTO(measuring_close) struct measuring m = MEASURING_NONE;
-	struct cell cell = {.settings = &v->settings};
+	struct cell cell = {.settings = &v->settings, .arms_n = 1};
 	struct arm arm = {0};
 	struct experiment one = {.blocks = 1, .arms = &arm, .arms_n = 1, .cells = &cell, .cells_n = 1};
 	AUTO(buf_free) struct buf name = {0};

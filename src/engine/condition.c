@@ -36,6 +36,7 @@ void options_read(struct options *o, int fd, bool datagrams)
 		[OPTION_PRIORITY] = {SOL_SOCKET, SO_PRIORITY},
 		[OPTION_SNDBUF] = {SOL_SOCKET, SO_SNDBUF},
 		[OPTION_RCVBUF] = {SOL_SOCKET, SO_RCVBUF},
+		[OPTION_DOMAIN] = {SOL_SOCKET, SO_DOMAIN},
 	};
 
 	for (size_t i = 0; i < OPTIONS_N; i++) {
@@ -44,6 +45,9 @@ void options_read(struct options *o, int fd, bool datagrams)
 		o->known[i] = fd >= 0 && !(datagrams && rows[i].level == IPPROTO_TCP) &&
 			      getsockopt(fd, rows[i].level, rows[i].name, &o->value[i], &len) == 0;
 	}
+	socklen_t len = sizeof(o->congestion) - 1;
+	if (datagrams || fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, o->congestion, &len))
+		o->congestion[0] = 0;
 }
 
 void conditions_begin(struct flow *f)
@@ -53,17 +57,19 @@ void conditions_begin(struct flow *f)
 	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
 		if (threads[i]->tid)
 			standing_read(&threads[i]->before, threads[i]->tid);
-	options_read(&f->options_before, f->fd, f->engine->row->datagrams);
+	if (f->fd >= 0)
+		options_read(&f->options_before, f->fd, f->row->datagrams);
 }
 
 /* --- what they come to ------------------------------------------------------------------------- */
 
-static void add_standing(const struct thread *t, struct conditions *c)
+void conditions_add_standing(
+	const struct standing *before, const struct standing *after, struct conditions *c)
 {
-	const struct standing *s[] = {&t->before, &t->after};
+	const struct standing *s[] = {before, after};
 	char text[3][2][CPUS_TEXT];
 
-	if (!t->before.known || !t->after.known)
+	if (!before->known || !after->known)
 		return;
 	for (size_t i = 0; i < ARRAY_LEN(s); i++) {
 		sched_format(s[i]->policy, s[i]->priority, text[0][i], sizeof(text[0][i]));
@@ -83,6 +89,7 @@ static void add_options(const struct flow *f, struct conditions *c)
 		[OPTION_PRIORITY] = CONDITION_PRIORITY,
 		[OPTION_SNDBUF] = CONDITION_SEND_BUFFER,
 		[OPTION_RCVBUF] = CONDITION_RECEIVE_BUFFER,
+		[OPTION_DOMAIN] = CONDITION_IP_VERSION,
 	};
 	const struct options *o[] = {&f->options_before, &f->options_after};
 	char text[2][16];
@@ -93,15 +100,37 @@ static void add_options(const struct flow *f, struct conditions *c)
 		for (size_t i = 0; i < ARRAY_LEN(o); i++)
 			if (k == OPTION_NODELAY)
 				str_copy(text[i], sizeof(text[i]), o[i]->value[k] ? "on" : "off");
+			else if (k == OPTION_DOMAIN)
+				str_copy(text[i], sizeof(text[i]),
+					o[i]->value[k] == AF_INET6 ? "IPv6" : "IPv4");
 			else
 				snprintf(text[i], sizeof(text[i]), "%d", o[i]->value[k]);
 		condition_add(c, kinds[k], "", text[0], text[1]);
 	}
+	if (o[0]->congestion[0] && o[1]->congestion[0])
+		condition_add(c, CONDITION_CONGESTION, "", o[0]->congestion, o[1]->congestion);
+}
+
+/* Those that the driver needs and this process has; an end with another driver needs none for itself. */
+static void add_capabilities(const struct flow *f, struct conditions *c)
+{
+	uint64_t needed = driver_rows[f->engine->job.driver].capabilities;
+	struct buf text = {0};
+
+	for (size_t i = 0; i < CAPABILITIES_N; i++)
+		if (needed & CAPABILITY_BIT(capability_rows[i].number) &&
+			has_capability(capability_rows[i].number))
+			buf_add(&text, "%s%s", text.len ? " " : "", capability_rows[i].name);
+	if (text.len)
+		condition_add(c, CONDITION_CAPABILITIES, "", text.data, text.data);
+	buf_free(&text);
 }
 
 void conditions_collect(const struct flow *f, struct conditions *c)
 {
-	add_standing(&f->main, c);
-	add_standing(&f->pacer, c);
-	add_options(f, c);
+	conditions_add_standing(&f->main.before, &f->main.after, c);
+	conditions_add_standing(&f->pacer.before, &f->pacer.after, c);
+	if (!f->beside)
+		add_options(f, c);
+	add_capabilities(f, c);
 }

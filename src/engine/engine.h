@@ -14,6 +14,12 @@
 
 struct engine;
 
+/*
+ * Takes the one device through which this process moves packets past the kernel: before its trial, from the
+ * main thread, once.  `device` is the driver's own way to name it.  EXIT_USAGE in a program that has no such
+ * driver.
+ */
+int engine_device_open(const char *device, struct err *e);
 /* Fails with -EADDRINUSE, -ECONNREFUSED and the like, and a message; then nothing is left open. */
 int engine_prepare(struct engine **out, const struct endpoint_job *job, uint64_t deadline_ns, struct err *e);
 /* Server: the bound port of every flow (settings.flows of them). */

@@ -18,9 +18,12 @@
  *   5   1 byte    enum hello_kind
  *   6   2 bytes   flow, big endian
  *   8  32 bytes   token
+ *
+ * HELLO_END has 8 bytes more: how many datagrams were sent, little endian.
  */
 #include "internal.h"
 
+#include <endian.h>
 #include <poll.h>
 
 #define HELLO_VERSION 1
@@ -57,13 +60,38 @@ int hello_kind(const struct flow *f, const unsigned char *data, size_t size)
 	return hello_read(f->engine->job.token, f->index, data, size);
 }
 
-void hello_send(const struct flow *f, int fd, unsigned kind)
+void hello_send(struct flow *f, unsigned kind)
 {
 	unsigned char message[HELLO_BYTES];
 
 	hello_write(message, f->engine->job.token, f->index, kind);
-	while (send(fd, message, sizeof(message), MSG_NOSIGNAL) < 0 && errno == EINTR)
+	while (f->driver->send(f, message, sizeof(message)) < 0 && errno == EINTR)
 		;
+}
+
+void hello_prepare(struct flow *f, unsigned kind)
+{
+	hello_write(f->out, f->engine->job.token, f->index, kind);
+}
+
+void hello_send_end(struct flow *f, uint64_t sent)
+{
+	unsigned char message[HELLO_END_BYTES];
+	const uint64_t number = htole64(sent);
+
+	hello_write(message, f->engine->job.token, f->index, HELLO_END);
+	memcpy(message + HELLO_BYTES, &number, sizeof(number));
+	while (f->driver->send(f, message, sizeof(message)) < 0 && errno == EINTR)
+		;
+}
+
+bool hello_end(const struct flow *f, const unsigned char *data, uint64_t *sent)
+{
+	uint64_t number;
+
+	memcpy(&number, data + HELLO_BYTES, sizeof(number));
+	*sent = le64toh(number);
+	return hello_kind(f, data, HELLO_BYTES) == HELLO_END;
 }
 
 /* --- client ------------------------------------------------------------------------------------ */
@@ -82,7 +110,8 @@ static int read_answer(
 	if (*done < HELLO_BYTES)
 		return 0;
 	*done = 0;
-	return hello_read(job->token, flow, data, HELLO_BYTES) == HELLO_ACK ? 1 : -EPROTO;
+	int kind = hello_read(job->token, flow, data, HELLO_BYTES);
+	return kind == HELLO_ACK ? 1 : kind == HELLO_BYE ? -ECONNRESET : -EPROTO;
 }
 
 int hello_ask(const struct endpoint_job *job, int fd, bool datagrams, unsigned flow, uint64_t deadline_ns,
@@ -114,6 +143,21 @@ int hello_ask(const struct endpoint_job *job, int fd, bool datagrams, unsigned f
 		return err_code(
 			e, rc ? -rc : ETIMEDOUT, "cannot start flow %u: no answer from the server", flow);
 	return 0;
+}
+
+/* --- server ------------------------------------------------------------------------------------ */
+
+/* The driver takes over before the client knows: its first request follows the answer.  A client that hears
+ * HELLO_BYE need not wait for an answer. */
+static int acknowledge(struct flow *f, struct err *e)
+{
+	unsigned char message[HELLO_BYTES];
+	int rc = f->driver->open ? f->driver->open(f, e) : 0;
+
+	hello_write(message, f->engine->job.token, f->index, rc < 0 ? HELLO_BYE : HELLO_ACK);
+	while (send(f->fd, message, sizeof(message), MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+	return MIN(rc, 0);
 }
 
 /* --- server, TCP ------------------------------------------------------------------------------- */
@@ -208,9 +252,7 @@ static int accept_connection(struct flow *f, struct err *e)
 	if (!flow_adopt(f, client))
 		return err_set(e, ECANCELED, "stopped");
 	rc = socket_tune(client, &engine->job, false, e);
-	if (!rc)
-		hello_send(f, client, HELLO_ACK);
-	return rc;
+	return rc ? rc : acknowledge(f, e);
 }
 
 /* --- server, UDP ------------------------------------------------------------------------------- */
@@ -231,15 +273,17 @@ static int accept_datagrams(struct flow *f, struct err *e)
 			return err_sys(e, "cannot connect to the client");
 		while (recv(f->fd, data, sizeof(data), MSG_DONTWAIT) >= 0)
 			;
-		hello_send(f, f->fd, HELLO_ACK);
-		return 0;
+		return acknowledge(f, e);
 	}
 	return err_set(e, ETIMEDOUT, "no client has shown the token");
 }
 
 int hello_accept(struct flow *f, struct err *e)
 {
-	bool datagrams = f->engine->row->datagrams;
+	bool datagrams = f->row->datagrams;
+
+	if (f->driver->accept)
+		return f->driver->accept(f, e);
 	int rc = datagrams ? accept_datagrams(f, e) : accept_connection(f, e);
 
 	if (!rc)

@@ -13,6 +13,8 @@ struct recorder *recorder_new(bool open_loop)
 	hist_clear(&r->service);
 	hist_clear(&r->response);
 	hist_clear(&r->lateness);
+	hist_clear(&r->connect);
+	hist_clear(&r->first_reply);
 	for (unsigned i = 0; i < WINDOWS_MAX; i++)
 		r->order[i] = (uint16_t)i;
 	recorder_start(r, 0);
@@ -124,5 +126,7 @@ void recorder_merge(const struct recorder *r, struct endpoint_record *record)
 	hist_merge(&record->service, &r->service);
 	hist_merge(&record->response, r->open_loop ? &r->response : &r->service);
 	hist_merge(&record->lateness, &r->lateness);
+	hist_merge(&record->connect, &r->connect);
+	hist_merge(&record->first_reply, &r->first_reply);
 	merge_worst(r, record);
 }

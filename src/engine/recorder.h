@@ -49,6 +49,7 @@ struct recorder {
 	alignas(64) struct hist service;
 	alignas(64) struct hist response;
 	alignas(64) struct hist lateness;
+	struct hist connect, first_reply; /* the parts of a service time; empty where it has none */
 	struct worst worst[WORST_MAX];
 	unsigned worst_n;
 	/* the i-th ended window is room[order[i]] */
@@ -107,6 +108,13 @@ static inline bool recorder_add(struct recorder *r, uint64_t due_ns, uint64_t se
 		costly = true;
 	}
 	return costly;
+}
+
+/* The two parts of the service time of the latest transaction. */
+static inline void recorder_add_parts(struct recorder *r, uint64_t connect_ns, uint64_t reply_ns)
+{
+	hist_add(&r->connect, connect_ns);
+	hist_add(&r->first_reply, reply_ns);
 }
 
 static inline void recorder_add_bytes(struct recorder *r, uint64_t now_ns, uint64_t bytes)

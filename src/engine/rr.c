@@ -43,12 +43,12 @@ static uint64_t mul_div(uint64_t a, uint64_t b, uint64_t divisor, bool up)
 
 uint64_t rr_due(const struct flow *f, uint64_t k)
 {
-	uint64_t i = k * f->engine->flows_n + f->index, rate = f->engine->job.rate;
+	uint64_t i = k * f->engine->job.flows + f->index, rate = f->engine->job.rate;
 
 	return f->engine->go_ns + i / rate * NS_PER_S + i % rate * NS_PER_S / rate;
 }
 
-uint64_t rr_ring_slots(const struct endpoint_job *job)
+static uint64_t ring_slots(const struct endpoint_job *job)
 {
 	const struct endpoint_job *s = job;
 	uint64_t wanted = s->burst, slots = 1;
@@ -62,6 +62,28 @@ uint64_t rr_ring_slots(const struct endpoint_job *job)
 	while (slots < wanted && slots < RING_SLOTS_MAX)
 		slots *= 2;
 	return slots;
+}
+
+void rr_init(struct flow *f)
+{
+	const struct endpoint_job *s = &f->engine->job;
+
+	flow_buffers(f, s->server ? s->reply_bytes : s->request_bytes,
+		s->server ? s->request_bytes : s->reply_bytes);
+	rr_init_ring(f);
+}
+
+void rr_init_ring(struct flow *f)
+{
+	const struct endpoint_job *s = &f->engine->job;
+
+	if (s->server)
+		return;
+	uint64_t slots = ring_slots(s);
+	f->ring.slots = memory_aligned(slots * sizeof(struct slot));
+	f->ring.mask = slots - 1;
+	if (s->workload->datagrams)
+		f->given_up = memory_aligned(GIVEN_UP_MAX * sizeof(*f->given_up));
 }
 
 static void schedule_open(struct flow *f, uint64_t longest_ns)
@@ -78,7 +100,7 @@ static void schedule_open(struct flow *f, uint64_t longest_ns)
 		if (!f->capped)
 			f->end_ns = f->start_ns + mul_div(s->transactions, NS_PER_S, s->rate, false);
 	}
-	uint64_t flows = f->engine->flows_n;
+	uint64_t flows = f->engine->job.flows;
 	atomic_store(&f->total, end > f->index ? (end - f->index + flows - 1) / flows : 0);
 }
 
@@ -88,13 +110,15 @@ void rr_schedule(struct flow *f)
 	const struct endpoint_job *s = &engine->job;
 	uint64_t longest_ns = s->transactions ? s->max_duration_ns : s->duration_ns;
 
+	if (s->server)
+		return;
 	f->start_ns = engine->go_ns + s->warmup_ns;
 	f->end_ns = f->start_ns + longest_ns;
 	f->share = UINT64_MAX;
-	if (engine->open_loop)
+	if (f->open_loop)
 		schedule_open(f, longest_ns);
 	else if (s->transactions)
-		f->share = s->transactions / engine->flows_n + (f->index < s->transactions % engine->flows_n);
+		f->share = s->transactions / s->flows + (f->index < s->transactions % s->flows);
 	f->deadline_ns = f->end_ns + s->timeout_ns;
 	if (f->recorder)
 		recorder_start(f->recorder, f->start_ns);
@@ -311,12 +335,10 @@ static void receive_replies(struct flow *f, const struct rr_transport *transport
 
 void rr_client(struct flow *f, const struct rr_transport *transport)
 {
-	if (f->engine->open_loop)
+	if (f->open_loop)
 		receive_replies(f, transport);
 	else
 		closed_loop(f, transport);
-	if (transport->datagrams)
-		hello_send(f, f->fd, HELLO_BYE);
 }
 
 static bool pacer_over(const struct flow *f)
@@ -324,8 +346,7 @@ static bool pacer_over(const struct flow *f)
 	return atomic_load_explicit(&f->over, memory_order_relaxed) || engine_stopping(f->engine);
 }
 
-/* Sleeps until `due_ns`, in pieces, and wakes early when the flow is over; returns the time. */
-static uint64_t sleep_until(const struct flow *f, uint64_t due_ns)
+uint64_t flow_sleep_until(const struct flow *f, uint64_t due_ns)
 {
 	uint64_t now = time_now_ns();
 
@@ -347,7 +368,7 @@ static uint64_t sleep_until(const struct flow *f, uint64_t due_ns)
 static uint64_t wait_for_room(const struct flow *f, uint64_t now)
 {
 	while (ring_full(&f->ring) && now < f->deadline_ns && !pacer_over(f))
-		now = sleep_until(f, now + RING_FULL_NAP_NS);
+		now = flow_sleep_until(f, now + RING_FULL_NAP_NS);
 	return now;
 }
 
@@ -358,7 +379,7 @@ void rr_pace(struct flow *f, const struct rr_transport *transport)
 
 	total = atomic_load_explicit(&f->total, memory_order_relaxed);
 	for (k = 0; k < total; k++) {
-		uint64_t due = rr_due(f, k), now = sleep_until(f, due);
+		uint64_t due = rr_due(f, k), now = flow_sleep_until(f, due);
 
 		now = wait_for_room(f, now);
 		if (pacer_over(f) || now >= f->deadline_ns)

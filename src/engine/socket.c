@@ -19,7 +19,7 @@
 
 /* --- addresses --------------------------------------------------------------------------------- */
 
-static int address_parse(
+int socket_address(
 	const char *text, uint16_t port, struct sockaddr_storage *out, socklen_t *len, struct err *e)
 {
 	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -147,7 +147,7 @@ int socket_listen(
 	struct sockaddr_storage address;
 	socklen_t len;
 	const int on = 1;
-	int rc = address_parse(job->address, wanted, &address, &len, e);
+	int rc = socket_address(job->address, wanted, &address, &len, e);
 
 	if (rc)
 		return rc;
@@ -185,7 +185,7 @@ int socket_connect(
 {
 	struct sockaddr_storage address;
 	socklen_t len;
-	int rc = address_parse(job->address, port, &address, &len, e);
+	int rc = socket_address(job->address, port, &address, &len, e);
 
 	if (rc)
 		return rc;
@@ -205,7 +205,7 @@ int socket_connect(
 	return steal_fd(&fd);
 }
 
-/* --- waiting, whole messages ------------------------------------------------------------------- */
+/* --- waiting ----------------------------------------------------------------------------------- */
 
 int socket_wait(int fd, short events, int stop_fd, uint64_t deadline_ns)
 {
@@ -223,32 +223,4 @@ int socket_wait(int fd, short events, int stop_fd, uint64_t deadline_ns)
 		if (time_now_ns() >= deadline_ns)
 			return 0;
 	}
-}
-
-int socket_send_all(int fd, const void *data, size_t size, size_t *done)
-{
-	while (*done < size) {
-		ssize_t n = send(fd, (const char *)data + *done, size - *done, MSG_NOSIGNAL);
-
-		if (n > 0)
-			*done += (size_t)n;
-		else if (n < 0 && errno != EINTR)
-			return errno == EPIPE ? 0 : -errno;
-	}
-	return 1;
-}
-
-int socket_recv_all(int fd, void *data, size_t size, size_t *done)
-{
-	while (*done < size) {
-		ssize_t n = recv(fd, (char *)data + *done, size - *done, 0);
-
-		if (n > 0)
-			*done += (size_t)n;
-		else if (n == 0)
-			return 0;
-		else if (errno != EINTR)
-			return -errno;
-	}
-	return 1;
 }

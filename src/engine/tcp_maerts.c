@@ -2,4 +2,5 @@
 /* tcp_stream the other way round: the server sends. */
 #include "internal.h"
 
-const struct engine_workload engine_tcp_maerts = {.client = stream_receive, .server = stream_send};
+const struct engine_workload engine_tcp_maerts = {
+	.init = stream_init, .client = stream_receive, .server = stream_send};

@@ -11,7 +11,7 @@ static int send_request(struct flow *f, uint64_t seq)
 	int rc;
 
 	(void)seq;
-	while ((rc = socket_send_all(f->fd, f->out, f->request_bytes, &done)) == -EAGAIN)
+	while ((rc = flow_send_all(f, f->out, f->request_bytes, &done)) == -EAGAIN)
 		if (time_now_ns() >= f->deadline_ns || engine_stopping(f->engine))
 			return -ETIMEDOUT;
 	return rc;
@@ -19,7 +19,7 @@ static int send_request(struct flow *f, uint64_t seq)
 
 static int receive_reply(struct flow *f, uint64_t *seq)
 {
-	int rc = socket_recv_all(f->fd, f->in, f->reply_bytes, &f->got);
+	int rc = flow_receive_all(f, f->in, f->reply_bytes, &f->got);
 
 	if (rc > 0) {
 		f->got = 0;
@@ -50,10 +50,10 @@ static void server(struct flow *f)
 	for (;;) {
 		size_t got = 0, done = 0;
 
-		rc = socket_recv_all(f->fd, f->in, f->request_bytes, &got);
+		rc = flow_receive_all(f, f->in, f->request_bytes, &got);
 		if (rc <= 0)
 			break;
-		rc = socket_send_all(f->fd, f->out, f->reply_bytes, &done);
+		rc = flow_send_all(f, f->out, f->reply_bytes, &done);
 		if (rc <= 0)
 			break;
 		f->sent++;
@@ -65,4 +65,5 @@ static void server(struct flow *f)
 		flow_fail(f, "%s", strerror(-rc));
 }
 
-const struct engine_workload engine_tcp_rr = {.client = client, .server = server, .pace = pace};
+const struct engine_workload engine_tcp_rr = {
+	.init = rr_init, .schedule = rr_schedule, .client = client, .server = server, .pace = pace};

@@ -9,9 +9,25 @@
  */
 #include "internal.h"
 
+#define BESIDE_LOOK_NS (100 * NS_PER_MS)
+
 static bool stopped_by_receiver(int code)
 {
 	return code == EPIPE || code == ECONNRESET;
+}
+
+void stream_init(struct flow *f)
+{
+	flow_buffers(f, f->size_bytes, f->size_bytes);
+}
+
+/* The stream beside looks often whether it is over. */
+static void stream_begin(struct flow *f)
+{
+	const uint64_t timeout_ns = f->engine->job.timeout_ns;
+
+	flow_look_at_class(f);
+	socket_set_timeout(f->fd, f->beside ? MIN(timeout_ns, BESIDE_LOOK_NS) : timeout_ns);
 }
 
 void stream_send(struct flow *f)
@@ -21,11 +37,13 @@ void stream_send(struct flow *f)
 
 	f->start_ns = now + s->warmup_ns;
 	f->end_ns = f->start_ns + s->duration_ns;
-	socket_set_timeout(f->fd, s->timeout_ns);
-	while (now < f->end_ns + s->timeout_ns && !engine_stopping(f->engine)) {
+	stream_begin(f);
+	while ((f->beside || now < f->end_ns + s->timeout_ns) && !flow_over(f) &&
+		!engine_stopping(f->engine)) {
+		flow_make_way(f);
 		if (!f->main.meter.running && now >= f->start_ns)
 			flow_mark_start(f, &f->main.meter);
-		ssize_t n = send(f->fd, f->out, s->size_bytes, MSG_NOSIGNAL);
+		ssize_t n = f->driver->send(f, f->out, f->size_bytes);
 
 		now = time_now_ns();
 		if (n >= 0)
@@ -53,8 +71,9 @@ static void receive_first(struct flow *f, uint64_t now)
 	if (atomic_compare_exchange_strong(&engine->first_byte_ns, &first, now))
 		first = now;
 	f->start_ns = first + s->warmup_ns;
-	f->end_ns = f->start_ns + s->duration_ns;
+	f->end_ns = f->beside ? UINT64_MAX : f->start_ns + s->duration_ns;
 	f->deadline_ns = f->end_ns;
+	flow_look_at_class(f);
 	recorder_start(f->recorder, f->start_ns);
 }
 
@@ -63,11 +82,12 @@ static uint64_t first_byte_deadline(const struct flow *f)
 {
 	const struct endpoint_job *s = &f->engine->job;
 
-	return f->engine->job.server ? UINT64_MAX
-				     : f->engine->go_ns + s->warmup_ns + s->duration_ns + s->timeout_ns;
+	return f->engine->job.server || f->beside
+		       ? UINT64_MAX
+		       : f->engine->go_ns + s->warmup_ns + s->duration_ns + s->timeout_ns;
 }
 
-static void receive_data(struct flow *f, uint64_t now, size_t n)
+void stream_take(struct flow *f, uint64_t now, size_t n)
 {
 	if (!f->end_ns)
 		receive_first(f, now);
@@ -79,19 +99,31 @@ static void receive_data(struct flow *f, uint64_t now, size_t n)
 	recorder_add_bytes(f->recorder, now, n);
 }
 
+/* A server is stopped when its client, which sends, has ended.  A client that is stopped knows nothing of its
+ * sender. */
+static void receiver_was_stopped(struct flow *f, uint64_t now)
+{
+	if (!f->end_ns)
+		flow_fail_late(f, "no data came");
+	else if (now < f->end_ns)
+		flow_fail_late(f, "its sender ended too early");
+}
+
 void stream_receive(struct flow *f)
 {
-	const struct endpoint_job *s = &f->engine->job;
 	uint64_t now = 0;
 
 	f->deadline_ns = first_byte_deadline(f);
-	socket_set_timeout(f->fd, s->timeout_ns);
-	while (now < f->deadline_ns) {
-		ssize_t n = recv(f->fd, f->in, s->size_bytes, 0);
+	stream_begin(f);
+	while (now < f->deadline_ns && !flow_over(f)) {
+		flow_make_way(f);
+		ssize_t n = f->driver->receive(f, f->in, f->size_bytes);
 
 		now = time_now_ns();
 		if (n > 0) {
-			receive_data(f, now, (size_t)n);
+			stream_take(f, now, (size_t)n);
+		} else if (f->beside && (n == 0 || stopped_by_receiver(errno))) {
+			break; /* its client is over */
 		} else if (n == 0) {
 			flow_fail(f, "the sender closed the connection");
 			break;
@@ -104,13 +136,11 @@ void stream_receive(struct flow *f)
 	}
 	if (!f->end_ns)
 		flow_fail(f, "no data came");
-	if (engine_stopping(f->engine) && now < f->end_ns)
-		snprintf(f->mistake, sizeof(f->mistake), "flow %u is dead: its sender ended too early",
-			f->index);
-	else if (engine_stopping(f->engine) && !f->end_ns)
-		snprintf(f->mistake, sizeof(f->mistake), "flow %u is dead: no data came", f->index);
+	if (!f->beside && f->engine->job.server && engine_stopping(f->engine))
+		receiver_was_stopped(f, now);
 	flow_mark_end(f, &f->main.meter);
 	f->ended_ns = MIN(now, f->end_ns);
 }
 
-const struct engine_workload engine_tcp_stream = {.client = stream_send, .server = stream_receive};
+const struct engine_workload engine_tcp_stream = {
+	.init = stream_init, .client = stream_send, .server = stream_receive};

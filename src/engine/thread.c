@@ -108,9 +108,12 @@ static void finish(struct thread *t)
 
 	pthread_mutex_lock(&engine->lock);
 	bool last_of_flow = --f->running == 0;
+	if (!f->beside)
+		engine->measuring--;
 	pthread_mutex_unlock(&engine->lock);
 	if (last_of_flow) {
-		options_read(&f->options_after, f->fd, engine->row->datagrams);
+		if (f->fd >= 0)
+			options_read(&f->options_after, f->fd, f->row->datagrams);
 		flow_close(f);
 	}
 	pthread_mutex_lock(&engine->lock);
@@ -118,6 +121,11 @@ static void finish(struct thread *t)
 	pthread_mutex_unlock(&engine->lock);
 	if (last)
 		eventfd_write(engine->done_fd, 1);
+}
+
+static int accept_client(struct flow *f, struct err *e)
+{
+	return f->workload->accept ? f->workload->accept(f, e) : hello_accept(f, e);
 }
 
 static void *thread_main(void *arg)
@@ -128,10 +136,10 @@ static void *thread_main(void *arg)
 	struct err e = ERR_INIT;
 
 	settle(t);
-	if (engine->job.server && hello_accept(f, &e)) {
+	if (engine->job.server && accept_client(f, &e)) {
 		flow_fail(f, "%s", e.text);
 	} else {
-		if (!engine->job.server || !engine->row->datagrams)
+		if (!engine->job.server || !f->row->datagrams)
 			park(engine);
 		if (!engine_stopping(engine))
 			t->run(f);

@@ -47,7 +47,7 @@ static int send_request(struct flow *f, uint64_t seq)
 
 	for (unsigned i = 0; i < width; i++)
 		f->out[i] = (unsigned char)(seq >> (8 * i));
-	while (send(f->fd, f->out, f->request_bytes, MSG_NOSIGNAL) < 0)
+	while (f->driver->send(f, f->out, f->request_bytes) < 0)
 		if (errno != EINTR)
 			return errno == EPIPE ? 0 : -errno;
 	return 1;
@@ -58,7 +58,7 @@ static int send_request(struct flow *f, uint64_t seq)
 static int receive(struct flow *f, size_t size, int (*on_hello)(struct flow *f, int kind))
 {
 	for (;;) {
-		ssize_t n = recv(f->fd, f->in, f->in_bytes, MSG_TRUNC);
+		ssize_t n = f->driver->receive(f, f->in, f->in_bytes);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -89,7 +89,7 @@ static void send_mark(struct flow *f)
 	f->marked_ns = now;
 	f->mark = (f->mark + 1) % HELLO_MARKS;
 	f->marks[f->mark] = ring_head(&f->ring);
-	hello_send(f, f->fd, HELLO_MARK + f->mark);
+	hello_send(f, HELLO_MARK + f->mark);
 }
 
 /* A mark has come back: the next reply answers the request after the mark, unless the next expected one is
@@ -147,6 +147,7 @@ static const struct rr_transport udp = {.datagrams = true, .send = send_request,
 static void client(struct flow *f)
 {
 	rr_client(f, &udp);
+	hello_send(f, HELLO_BYE);
 }
 
 static void pace(struct flow *f)
@@ -160,9 +161,9 @@ static void pace(struct flow *f)
 static int answer_hello(struct flow *f, int kind)
 {
 	if (kind == HELLO_ASK)
-		hello_send(f, f->fd, HELLO_ACK);
+		hello_send(f, HELLO_ACK);
 	if (kind >= HELLO_MARK && kind < HELLO_MARK + HELLO_MARKS)
-		hello_send(f, f->fd, kind - HELLO_MARK + HELLO_MARKED);
+		hello_send(f, kind - HELLO_MARK + HELLO_MARKED);
 	return kind != HELLO_BYE;
 }
 
@@ -176,7 +177,7 @@ static void server(struct flow *f)
 	flow_mark_start(f, &f->main.meter);
 	while ((rc = receive(f, f->request_bytes, answer_hello)) > 0) {
 		memcpy(f->out, f->in, width);
-		if (send(f->fd, f->out, f->reply_bytes, MSG_NOSIGNAL) < 0 && errno != EINTR) {
+		if (f->driver->send(f, f->out, f->reply_bytes) < 0 && errno != EINTR) {
 			rc = -errno;
 			break;
 		}
@@ -189,4 +190,5 @@ static void server(struct flow *f)
 		flow_fail(f, "%s", strerror(-rc));
 }
 
-const struct engine_workload engine_udp_rr = {.client = client, .server = server, .pace = pace};
+const struct engine_workload engine_udp_rr = {
+	.init = rr_init, .schedule = rr_schedule, .client = client, .server = server, .pace = pace};

@@ -105,6 +105,8 @@ static const struct {
 	{"/proc/sys/net/bridge/bridge-nf-call-iptables", "0"},
 	{"/proc/sys/net/bridge/bridge-nf-call-ip6tables", "0"},
 	{"/proc/sys/net/bridge/bridge-nf-call-arptables", "0"},
+	{"/proc/sys/net/ipv6/conf/all/disable_ipv6", "0"}, /* by engines, in containers without a network */
+	{"/proc/sys/net/ipv6/conf/default/disable_ipv6", "0"},
 };
 
 /* Once a process: the next namespace cannot be prepared either. */

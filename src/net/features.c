@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Features of a link (offloads), over the ethtool ioctl: the kernel tells the names of all features, then a
- * bit for each that is active.  The result names the active ones only: two links with the same string do the
- * same work per packet.
+ * Features of a link (offloads), over the ethtool ioctl: the kernel tells the names of all features, then for
+ * each a bit that says whether it is active.  The text names the active ones only: two links with the same
+ * text do the same work per packet.  Setting them touches those that are otherwise and can be changed.
  */
-#include "net.h"
+#include "ethtool.h"
 
-#include <linux/ethtool.h>
-#include <linux/if.h>
-#include <linux/sockios.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 
-static int ask(int sock, const char *name, void *request)
+struct features {
+	uint32_t n;
+	struct ethtool_gstrings *strings;
+	struct ethtool_gfeatures *bits;
+};
+
+static void features_free(struct features *f)
 {
-	struct ifreq r = {.ifr_data = request};
-
-	if (str_copy(r.ifr_name, sizeof(r.ifr_name), name) < 0)
-		return -ENODEV;
-	return ioctl(sock, SIOCETHTOOL, &r) < 0 ? -errno : 0;
+	free(f->strings);
+	free(f->bits);
 }
+#define AUTO_FEATURES AUTO(features_free)
 
 static int names_count(int sock, const char *name, uint32_t *n)
 {
@@ -28,39 +27,62 @@ static int names_count(int sock, const char *name, uint32_t *n)
 
 	request->cmd = ETHTOOL_GSSET_INFO;
 	request->sset_mask = 1ull << ETH_SS_FEATURES;
-	int rc = ask(sock, name, request);
+	int rc = ethtool_ask(sock, name, request);
 	*n = request->sset_mask ? request->data[0] : 0;
 	return rc < 0 ? rc : *n ? 0 : -EOPNOTSUPP;
 }
 
-static int by_name(const void *a, const void *b)
+static uint32_t blocks_of(uint32_t n)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	return (n + 31) / 32;
 }
 
-/* `n` is the number of features that the kernel told; both answers have room for that many. */
-static int active_names(int sock, const char *name, uint32_t n, char *out, size_t size)
+static int features_ask(int sock, const char *name, struct features *f)
 {
-	uint32_t blocks = (n + 31) / 32;
-	AUTO_FREE struct ethtool_gstrings *strings =
-		mem_alloc(sizeof(*strings) + (size_t)n * ETH_GSTRING_LEN);
-	AUTO_FREE struct ethtool_gfeatures *bits =
-		mem_alloc(sizeof(*bits) + blocks * sizeof(struct ethtool_get_features_block));
-	AUTO_FREE char **on = mem_array(n, sizeof(*on));
-	size_t on_n = 0, used = 0;
-	int rc;
+	int rc = names_count(sock, name, &f->n);
 
-	*strings =
-		(struct ethtool_gstrings){.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES, .len = n};
-	*bits = (struct ethtool_gfeatures){.cmd = ETHTOOL_GFEATURES, .size = blocks};
-	if ((rc = ask(sock, name, strings)) < 0 || (rc = ask(sock, name, bits)) < 0)
+	if (rc < 0)
 		return rc;
-	for (uint32_t i = 0; i < MIN(n, strings->len) && i / 32 < bits->size; i++) {
-		char *text = (char *)strings->data + (size_t)i * ETH_GSTRING_LEN;
-		text[ETH_GSTRING_LEN - 1] = 0;
-		if (*text && bits->features[i / 32].active & 1u << i % 32)
-			on[on_n++] = text;
-	}
+	f->strings = mem_alloc(sizeof(*f->strings) + (size_t)f->n * ETH_GSTRING_LEN);
+	f->bits = mem_alloc(sizeof(*f->bits) + blocks_of(f->n) * sizeof(struct ethtool_get_features_block));
+	*f->strings = (struct ethtool_gstrings){
+		.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES, .len = f->n};
+	*f->bits = (struct ethtool_gfeatures){.cmd = ETHTOOL_GFEATURES, .size = blocks_of(f->n)};
+	rc = ethtool_ask(sock, name, f->strings);
+	if (rc == 0)
+		rc = ethtool_ask(sock, name, f->bits);
+	/* In between the kernel cannot have got more of them. */
+	f->n = rc < 0 ? 0 : MIN(f->n, MIN(f->strings->len, f->bits->size * 32));
+	return rc;
+}
+
+/* "" for a feature without a name. */
+static const char *name_of(const struct features *f, uint32_t i)
+{
+	char *text = (char *)f->strings->data + (size_t)i * ETH_GSTRING_LEN;
+
+	text[ETH_GSTRING_LEN - 1] = 0;
+	return text;
+}
+
+static bool is_set(uint32_t block, uint32_t i)
+{
+	return block & 1u << i % 32;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int active_names(const struct features *f, char *out, size_t size)
+{
+	AUTO_FREE const char **on = mem_array(f->n, sizeof(*on));
+	size_t on_n = 0, used = 0;
+
+	for (uint32_t i = 0; i < f->n; i++)
+		if (*name_of(f, i) && is_set(f->bits->features[i / 32].active, i))
+			on[on_n++] = name_of(f, i);
 	qsort(on, on_n, sizeof(*on), by_name);
 	for (size_t i = 0; i < on_n; i++) {
 		int len = snprintf(out + used, size - used, "%s%s", i ? " " : "", on[i]);
@@ -73,18 +95,40 @@ static int active_names(int sock, const char *name, uint32_t n, char *out, size_
 
 int net_features(int ns, const char *name, char *out, size_t size, struct err *e)
 {
-	int saved = netns_enter(ns, e);
-
-	if (saved < 0)
-		return saved;
-	AUTO_CLOSE int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int rc = sock < 0 ? -errno : 0;
-	netns_leave(&saved); /* the socket stays where it was opened */
-	uint32_t n = 0;
+	AUTO_FEATURES struct features f = {0};
+	AUTO_CLOSE int sock = ethtool_open(ns, e);
 	AUTO_FREE char *text = mem_alloc(size);
-	if (rc == 0 && (rc = names_count(sock, name, &n)) == 0)
-		rc = active_names(sock, name, n, text, size);
+
+	if (sock < 0)
+		return sock;
+	int rc = features_ask(sock, name, &f);
+	if (rc == 0)
+		rc = active_names(&f, text, size);
 	if (rc < 0)
 		return err_code(e, -rc, "cannot read the features of link %s", name);
 	return str_copy(out, size, text);
+}
+
+int net_features_set(int ns, const char *name, const char *active, struct err *e)
+{
+	AUTO_FEATURES struct features f = {0};
+	AUTO_CLOSE int sock = ethtool_open(ns, e);
+	int rc = sock < 0 ? sock : features_ask(sock, name, &f);
+
+	if (rc < 0)
+		return sock < 0 ? rc : err_code(e, -rc, "cannot read the features of link %s", name);
+	AUTO_FREE struct ethtool_sfeatures *wish =
+		mem_alloc(sizeof(*wish) + blocks_of(f.n) * sizeof(struct ethtool_set_features_block));
+	*wish = (struct ethtool_sfeatures){.cmd = ETHTOOL_SFEATURES, .size = blocks_of(f.n)};
+	for (uint32_t i = 0; i < f.n; i++) {
+		const struct ethtool_get_features_block *b = &f.bits->features[i / 32];
+		bool on = ethtool_named(active, name_of(&f, i));
+		if (!*name_of(&f, i) || on == is_set(b->active, i) ||
+			!is_set(b->available & ~b->never_changed, i))
+			continue;
+		wish->features[i / 32].valid |= 1u << i % 32;
+		wish->features[i / 32].requested |= (uint32_t)on << i % 32;
+	}
+	rc = ethtool_ask(sock, name, wish);
+	return rc < 0 ? err_code(e, -rc, "cannot set the features of link %s", name) : 0;
 }

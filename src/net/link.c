@@ -6,73 +6,68 @@
  * With a delay other than 0, the ports of a bridge without STP would learn for 15 s before they forward
  * anything.
  */
-#include "session.h"
+#include "link.h"
 
 #include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <netlink/attr.h>
 #include <netlink/msg.h>
-#include <netlink/route/link.h>
 #include <netlink/route/link/veth.h>
 
-static void put_link(struct rtnl_link **link)
+void link_put(struct rtnl_link **link)
 {
 	if (*link)
 		rtnl_link_put(*link);
 }
-#define AUTO_LINK AUTO(put_link)
 
-static int link_change_up(struct session *s, const char *name, struct err *e)
+int link_open(struct session *s, struct rtnl_link **link, int ns, const char *name, struct err *e)
 {
-	AUTO_LINK struct rtnl_link *change = rtnl_link_alloc(), *which = rtnl_link_alloc();
-	int index = session_link(s, name, e);
+	int rc = session_open(s, ns, e);
 
+	if (rc < 0)
+		return rc;
+	int index = session_link(s, name, e);
 	if (index < 0)
 		return index;
-	if (!change || !which)
-		return err_code(e, ENOMEM, "cannot bring up link %s", name);
-	rtnl_link_set_ifindex(which, index);
-	rtnl_link_set_flags(change, IFF_UP);
-	int rc = rtnl_link_change(s->sock, which, change, 0);
-	return rc < 0 ? session_error(e, rc, "cannot bring up link %s", name) : 0;
+	rc = rtnl_link_get_kernel(s->sock, index, NULL, link);
+	return rc < 0 ? session_error(e, rc, "cannot read link %s", name) : 0;
+}
+
+int link_change(int ns, const char *name, struct rtnl_link *change, const char *what, struct err *e)
+{
+	AUTO_SESSION struct session s = SESSION_NONE;
+	AUTO_LINK struct rtnl_link *link = NULL;
+	int rc = link_open(&s, &link, ns, name, e);
+
+	if (rc < 0)
+		return rc;
+	rc = rtnl_link_change(s.sock, link, change, 0);
+	return rc < 0 ? session_error(e, rc, "cannot set %s of link %s", what, name) : 0;
+}
+
+struct rtnl_link *link_change_alloc(struct err *e)
+{
+	struct rtnl_link *change = rtnl_link_alloc();
+
+	if (!change)
+		err_code(e, ENOMEM, "cannot change a link");
+	return change;
 }
 
 int net_link_up(int ns, const char *name, struct err *e)
 {
-	AUTO_SESSION struct session s = SESSION_NONE;
-	int rc = session_open(&s, ns, e);
-
-	return rc < 0 ? rc : link_change_up(&s, name, e);
+	return net_property_set(ns, name, "up", "up", e);
 }
 
 int net_link_set_mtu(int ns, const char *name, unsigned mtu, struct err *e)
 {
-	AUTO_SESSION struct session s = SESSION_NONE;
-	AUTO_LINK struct rtnl_link *change = rtnl_link_alloc(), *which = rtnl_link_alloc();
-	int rc = session_open(&s, ns, e);
+	AUTO_LINK struct rtnl_link *change = link_change_alloc(e);
 
-	if (rc < 0)
-		return rc;
-	int index = session_link(&s, name, e);
-	if (index < 0)
-		return index;
-	if (!change || !which)
-		return err_code(e, ENOMEM, "cannot set the MTU of link %s", name);
-	rtnl_link_set_ifindex(which, index);
+	if (!change)
+		return -ENOMEM;
 	rtnl_link_set_mtu(change, mtu);
-	rc = rtnl_link_change(s.sock, which, change, 0);
-	return rc < 0 ? session_error(e, rc, "cannot set the MTU of link %s to %u", name, mtu) : 0;
-}
-
-static int veth_add(
-	struct session *s, struct rtnl_link *link, const char *name_a, const char *name_b, struct err *e)
-{
-	int rc = rtnl_link_add(s->sock, link, NLM_F_CREATE | NLM_F_EXCL);
-
-	if (rc < 0)
-		return session_error(e, rc, "cannot make veth pair %s and %s", name_a, name_b);
-	return link_change_up(s, name_a, e);
+	return link_change(ns, name, change, "the MTU", e);
 }
 
 int net_veth_create(int ns_a, const char *name_a, int ns_b, const char *name_b, unsigned mtu, struct err *e)
@@ -93,10 +88,13 @@ int net_veth_create(int ns_a, const char *name_a, int ns_b, const char *name_b, 
 		rtnl_link_set_mtu(link, mtu);
 		rtnl_link_set_mtu(peer, mtu);
 	}
-	rc = session_open(&s, ns_a, e);
-	if (rc == 0)
-		rc = veth_add(&s, link, name_a, name_b, e);
+	if ((rc = session_open(&s, ns_a, e)) < 0)
+		return rc;
+	rc = rtnl_link_add(s.sock, link, NLM_F_CREATE | NLM_F_EXCL);
+	if (rc < 0)
+		return session_error(e, rc, "cannot make veth pair %s and %s", name_a, name_b);
 	session_close(&s);
+	rc = net_link_up(ns_a, name_a, e);
 	return rc < 0 ? rc : net_link_up(ns_b, name_b, e);
 }
 
@@ -157,20 +155,33 @@ int net_link_read(int ns, const char *name, struct net_link *out, struct err *e)
 {
 	AUTO_SESSION struct session s = SESSION_NONE;
 	AUTO_LINK struct rtnl_link *link = NULL;
-	int rc = session_open(&s, ns, e);
+	int rc = link_open(&s, &link, ns, name, e);
 
 	if (rc < 0)
 		return rc;
-	int index = session_link(&s, name, e);
-	if (index < 0)
-		return index;
-	rc = rtnl_link_get_kernel(s.sock, index, NULL, &link);
-	if (rc < 0)
-		return session_error(e, rc, "cannot read link %s", name);
-	const char *qdisc = rtnl_link_get_qdisc(link);
-	*out = (struct net_link){.mtu = rtnl_link_get_mtu(link)};
+	const char *qdisc = rtnl_link_get_qdisc(link), *kind = rtnl_link_get_type(link);
+	struct nl_addr *mac = rtnl_link_get_addr(link);
+	char text[64];
+	*out = (struct net_link){.flags = rtnl_link_get_flags(link),
+		.mtu = rtnl_link_get_mtu(link),
+		.queue_length = rtnl_link_get_txqlen(link),
+		.rx_queues = rtnl_link_get_num_rx_queues(link),
+		.tx_queues = rtnl_link_get_num_tx_queues(link)};
 	str_copy(out->qdisc, sizeof(out->qdisc), qdisc ? qdisc : "");
+	str_copy(out->kind, sizeof(out->kind), kind ? kind : "");
+	if (mac && nl_addr_get_len(mac) == 6 && !nl_addr_iszero(mac))
+		str_copy(out->mac, sizeof(out->mac), nl_addr2str(mac, text, sizeof(text)));
 	return 0;
+}
+
+int net_link_mac(int ns, const char *name, char out[NET_MAC], struct err *e)
+{
+	struct net_link link = {0};
+	int rc = net_link_read(ns, name, &link, e);
+
+	if (rc == 0 && !link.mac[0])
+		rc = err_set(e, EAFNOSUPPORT, "cannot read the MAC address of link %s: it has none", name);
+	return rc < 0 ? rc : str_copy(out, NET_MAC, link.mac);
 }
 
 int net_link_mtu(int ns, const char *name, unsigned *mtu, struct err *e)
@@ -186,17 +197,11 @@ int net_link_mtu(int ns, const char *name, unsigned *mtu, struct err *e)
 int net_link_delete(int ns, const char *name, struct err *e)
 {
 	AUTO_SESSION struct session s = SESSION_NONE;
-	AUTO_LINK struct rtnl_link *link = rtnl_link_alloc();
-	int rc = session_open(&s, ns, e);
+	AUTO_LINK struct rtnl_link *link = NULL;
+	int rc = link_open(&s, &link, ns, name, e);
 
 	if (rc < 0)
 		return rc;
-	int index = session_link(&s, name, e);
-	if (index < 0)
-		return index;
-	if (!link)
-		return err_code(e, ENOMEM, "cannot delete link %s", name);
-	rtnl_link_set_ifindex(link, index);
 	rc = rtnl_link_delete(s.sock, link);
 	return rc < 0 ? session_error(e, rc, "cannot delete link %s", name) : 0;
 }

@@ -11,9 +11,12 @@
 
 #include <net/if.h>
 #include <netlink/errno.h>
+#include <netlink/msg.h>
 #include <netlink/socket.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+
+#define DUMP_TRIES 20
 
 static const struct {
 	int nle, code;
@@ -67,6 +70,32 @@ void session_close(struct session *s)
 	nl_socket_free(s->sock);
 	s->sock = NULL;
 	netns_leave(&s->saved_ns);
+}
+
+static int take_message(struct nl_msg *msg, void *arg)
+{
+	struct nlmsghdr *h = nlmsg_hdr(msg);
+
+	buf_put(arg, h, NLMSG_ALIGN(h->nlmsg_len));
+	return NL_OK;
+}
+
+/* What changed while it was listed is listed again. */
+int session_dump(struct session *s, int type, void *header, size_t size, struct buf *out, struct err *e)
+{
+	int rc = nl_socket_modify_cb(s->sock, NL_CB_VALID, NL_CB_CUSTOM, take_message, out);
+
+	for (int tries = 0; rc == 0; tries++) {
+		out->len = 0;
+		rc = nl_send_simple(s->sock, type, NLM_F_DUMP, header, size);
+		if (rc >= 0)
+			rc = nl_recvmsgs_default(s->sock);
+		if (rc != -NLE_DUMP_INTR || tries == DUMP_TRIES)
+			break;
+		rc = 0;
+	}
+	nl_socket_modify_cb(s->sock, NL_CB_VALID, NL_CB_DEFAULT, NULL, NULL);
+	return rc < 0 ? session_error(e, rc, "cannot list what the kernel has") : 0;
 }
 
 int session_link(const struct session *s, const char *name, struct err *e)

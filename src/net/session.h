@@ -17,6 +17,8 @@ int session_open(struct session *s, int ns, struct err *e);
 void session_close(struct session *s);
 /* err_set() with what libnl returned (a negative NLE_*) as the reason; returns -errno. */
 int session_error(struct err *e, int nle, const char *format, ...) PRINTF(3, 4);
+/* All that the kernel lists for a request with that header, as netlink messages one behind the other. */
+int session_dump(struct session *s, int type, void *header, size_t size, struct buf *out, struct err *e);
 /* The index of a link in the namespace of the session; -ENODEV. */
 int session_link(const struct session *s, const char *name, struct err *e);
 /* Is this a name that the kernel can take?  -EINVAL. */

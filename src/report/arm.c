@@ -58,6 +58,8 @@ void report_arm_add(
 	merge(&arm->service, &m->service, m->has_service);
 	merge(&arm->response, &m->response, m->has_lateness);
 	merge(&arm->lateness, &m->lateness, m->has_lateness);
+	merge(&arm->connect, &m->connect, m->has_parts);
+	merge(&arm->first_reply, &m->first_reply, m->has_parts);
 	const struct endpoint_record *client = &record->ends[END_CLIENT].record;
 	for (size_t i = 0; i < client->worst_n; i++)
 		add_worst(arm, &client->worst[i], &record->during[i], record->attribution < ATTRIBUTION_RULE);
@@ -74,6 +76,17 @@ double *report_arm_values(const struct report_arm *arm, enum stat_metric metric,
 	return values;
 }
 
+static double median_cpu(const struct report_arm *arm, size_t end)
+{
+	AUTO_FREE double *values = mem_array(arm->trials_n, sizeof(*values));
+	size_t n = 0;
+
+	for (size_t i = 0; i < arm->trials_n; i++)
+		if (arm->trials[i].usable && isfinite(arm->trials[i].cpu_ns[end]))
+			values[n++] = arm->trials[i].cpu_ns[end];
+	return n ? stat_median(values, n) : NAN;
+}
+
 void report_arm_close(struct report_arm *arm, enum stat_kind kind)
 {
 	enum stat_metric main = kind == STAT_STREAM ? STAT_THROUGHPUT : STAT_LATENCY_MEDIAN;
@@ -85,13 +98,19 @@ void report_arm_close(struct report_arm *arm, enum stat_kind kind)
 		AUTO_FREE double *values = report_arm_values(arm, (enum stat_metric)m, &n);
 		arm->figure[m] = n ? stat_median(values, n) : NAN;
 	}
-	arm->min_ns = latencies ? (double)latencies->min : NAN;
-	arm->max_ns = latencies ? (double)latencies->max : NAN;
+	arm->min_ns = arm->max_ns = NAN;
+	for (size_t i = 0; i < arm->trials_n; i++)
+		if (arm->trials[i].usable) {
+			arm->min_ns = fmin(arm->min_ns, arm->trials[i].min_ns);
+			arm->max_ns = fmax(arm->max_ns, arm->trials[i].max_ns);
+		}
 	for (size_t i = 0; i < arm->trials_n; i++)
 		if (arm->trials[i].usable && isfinite(arm->trials[i].throughput_iqr))
 			iqr[iqr_n++] = arm->trials[i].throughput_iqr;
 	arm->throughput_iqr = iqr_n ? stat_median(iqr, iqr_n) : NAN;
 
+	for (size_t end = 0; end < ENDS_MAX; end++)
+		arm->cpu_ns[end] = median_cpu(arm, end);
 	AUTO_FREE double *values = report_arm_values(arm, main, &n);
 	arm->bimodal = stat_trials_bimodal(values, n) || (latencies && stat_hist_bimodal(latencies));
 }
@@ -104,6 +123,8 @@ void report_arm_clear(struct report_arm *arm)
 	free(arm->service);
 	free(arm->response);
 	free(arm->lateness);
+	free(arm->connect);
+	free(arm->first_reply);
 }
 
 void report_arm_count(const struct report_arm *arm, struct report_counts *out)
@@ -123,6 +144,7 @@ void report_arm_count(const struct report_arm *arm, struct report_counts *out)
 		out->late += t->late;
 		out->overtaken += t->overtaken;
 		out->disorder_known &= t->disorder_known;
+		out->unknown |= t->unknown;
 		out->dead_flows += t->dead_flows;
 		out->retransmits += t->retransmits;
 		for (int f = 0; f < REPORT_FLAGS_N; f++)

@@ -2,9 +2,10 @@
 /*
  * Two runs that were made apart.  Whatever drifted between them is in the difference, and no statistics can
  * take it out: so trials are compared unpaired (exact Mann-Whitney, Hodges-Lehmann ratio) under a banner that
- * says so.  What is compared is one arm of one cell in the old run with the arm of the same name in the cell
- * of the same name in the new one.  Nothing drifts on the exact clock: there the difference is a fact, and
- * two runs of one experiment are the same to the last bit.
+ * says so.  What is compared is one arm of one cell in the old run with the arm of the same name in its
+ * counterpart in the new one: the cell with the same settings in all arms, or else the one of the same name,
+ * for a name tells a cell only from the others of its run.  Nothing drifts on the exact clock: there the
+ * difference is a fact, and two runs of one experiment are the same to the last bit.
  */
 #include "figures.h"
 #include "text.h"
@@ -85,21 +86,58 @@ static void judge(struct match *m, const struct report_options *options)
 	m->effects.judged = report_effects_judged(&m->effects);
 }
 
-/* What both runs have: cells of the same name and workload, arms of the same name. */
+static bool same_settings(const struct report_arm *a, const struct report_arm *b)
+{
+	for (size_t i = 0; i < setting_rows_n; i++)
+		if (!setting_equal(&a->settings, &b->settings, &setting_rows[i]))
+			return false;
+	return true;
+}
+
+/* Have they the same arms, by name and settings? */
+static bool alike(const struct report_cell *a, const struct report_cell *b)
+{
+	size_t same = 0;
+
+	for (size_t i = 0; i < a->arms_n; i++)
+		for (size_t k = 0; k < b->arms_n; k++)
+			same += !strcmp(a->arms[i].name, b->arms[k].name) &&
+				same_settings(&a->arms[i], &b->arms[k]);
+	return same && same == a->arms_n && same == b->arms_n;
+}
+
+/* NULL: there is none. */
+static const struct report_cell *counterpart(const struct report *in, const struct report_cell *of)
+{
+	const struct report_cell *named = NULL, *other = NULL;
+
+	for (size_t i = 0; i < in->cells_n; i++) {
+		const struct report_cell *c = &in->cells[i];
+		bool name = !strcmp(c->cell.name, of->cell.name), same = alike(c, of);
+		if (name && same)
+			return c;
+		if (name)
+			named = c;
+		else if (same && !other)
+			other = c;
+	}
+	return other ? other : named;
+}
+
+/* What both runs have: cells that are each other's counterparts, of one workload, and arms of the same name.
+ */
 static void each_pair(const struct report *old, const struct report *new,
 	void (*fn)(const struct match *pair, void *arg), void *arg)
 {
-	for (size_t i = 0; i < old->cells_n * new->cells_n; i++) {
-		const struct report_cell *a = &old->cells[i / new->cells_n],
-					 *b = &new->cells[i % new->cells_n];
+	for (size_t i = 0; i < old->cells_n; i++) {
+		const struct report_cell *a = &old->cells[i], *b = counterpart(new, a);
 
-		if (strcmp(a->cell.name, b->cell.name) || !a->workload || a->workload != b->workload)
+		if (!b || !a->workload || a->workload != b->workload || counterpart(old, b) != a)
 			continue;
-		for (size_t k = 0; k < a->arms_n * b->arms_n; k++) {
-			const struct report_arm *x = &a->arms[k / b->arms_n], *y = &b->arms[k % b->arms_n];
-			if (!strcmp(x->name, y->name))
-				fn(&(struct match){a, b, x, y, {0}}, arg);
-		}
+		for (size_t k = 0; k < a->arms_n; k++)
+			for (size_t l = 0; l < b->arms_n; l++)
+				if (!strcmp(a->arms[k].name, b->arms[l].name))
+					fn(&(struct match){a, b, &a->arms[k], &b->arms[l], {0}}, arg);
 	}
 }
 
@@ -184,7 +222,10 @@ static bool all_exact(const struct match *all, size_t n)
 
 static void match_section(const struct match *m, const struct report_style *style, struct buf *out)
 {
-	AUTO_FREE char *title = str_format("%s, %s", m->old_cell->cell.name, m->old->name);
+	const char *name = m->old_cell->cell.name, *now = m->new_cell->cell.name;
+	bool renamed = strcmp(name, now) != 0;
+	AUTO_FREE char *title =
+		str_format("%s%s%s, %s", name, renamed ? ", now " : "", renamed ? now : "", m->old->name);
 	AUTO(buf_free) struct buf other = {0};
 
 	buf_add(out, "\n");
@@ -218,9 +259,10 @@ int report_compare_terminal(const struct report *old, const struct report *new,
 
 	if (!n)
 		return nothing_in_common(old, new, e);
-	buf_add(out, "old: %s, run %lld, %s · new: %s, run %lld, %s\n", old->run.name, (long long)old->run.id,
-		time_iso8601(old->run.started_ns, a, sizeof(a)), new->run.name, (long long)new->run.id,
-		time_iso8601(new->run.started_ns, b, sizeof(b)));
+	AUTO_FREE char *both = str_format("old: %s, run %lld, %s · new: %s, run %lld, %s", old->run.name,
+		(long long)old->run.id, time_iso8601(old->run.started_ns, a, sizeof(a)), new->run.name,
+		(long long)new->run.id, time_iso8601(new->run.started_ns, b, sizeof(b)));
+	text_wrap(out, "", both);
 	if (all_exact(all, n)) {
 		text_wrap(out, "", FACTS);
 	} else {
@@ -256,6 +298,7 @@ int report_compare_json(const struct report *old, const struct report *new, json
 				effects, report_effect_json(&m->effects.effects[k], "old", "new"));
 		differences(m, &other);
 		json_object_set_new(cell, "cell", report_text(m->old_cell->cell.name));
+		json_object_set_new(cell, "new_cell", report_text(m->new_cell->cell.name));
 		json_object_set_new(cell, "arm", report_text(m->old->name));
 		json_object_set_new(cell, "trials",
 			json_pack("{s:I, s:I}", "old", (json_int_t)m->old->usable, "new",

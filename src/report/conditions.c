@@ -172,46 +172,76 @@ static void add_sockets(const struct trial_record *r, const struct conditions *a
 			(unsigned long long)r->ends[END_CLIENT].record.busy_poll_us);
 }
 
-/* Those of all links, each value once. */
-static void add_links(const struct trial_record *r, const struct conditions *all, struct buf *line)
+/* Those of all links on one side, the host's or the guest's, each value once; false: there are none. */
+static bool add_links_of(const struct conditions *all, bool guest, const char *head, struct buf *line)
 {
-	static const enum condition_kind kinds[] = {CONDITION_MTU, CONDITION_QDISC};
-	struct condition one[ARRAY_LEN(kinds)] = {{0}};
+	bool any = false;
 
-	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+	for (int kind = CONDITION_MTU; kind <= CONDITION_QUEUES; kind++) {
+		struct condition one = {0};
+
 		for (size_t i = 0; i < all->n; i++)
-			if (all->at[i].kind == kinds[k]) {
-				condition_value(one[k].before, all->at[i].before);
-				condition_value(one[k].after, all->at[i].after);
+			if ((int)all->at[i].kind == kind && condition_in_guest(&all->at[i]) == guest) {
+				condition_value(one.before, all->at[i].before);
+				condition_value(one.after, all->at[i].after);
 			}
-		if (one[k].before[0]) {
-			buf_add(line, ", %s ", condition_rows[kinds[k]].label);
-			add_value(&one[k], line);
+		if (one.before[0]) {
+			buf_add(line, "%s%s ", any ? ", " : head, condition_rows[kind].label);
+			add_value(&one, line);
+			any = true;
 		}
 	}
-	if (!one[0].before[0] && r->mtu)
+	return any;
+}
+
+static void add_links(const struct trial_record *r, const struct conditions *all, struct buf *line)
+{
+	bool outside = add_links_of(all, false, ", ", line);
+	bool inside = add_links_of(all, true, ", in the guest ", line);
+
+	if (!outside && !inside && r->mtu)
 		buf_add(line, ", MTU %llu", (unsigned long long)r->mtu);
+}
+
+/* What moves the packets of each end, where that is not sockets; false: both are sockets. */
+static bool add_drivers(const struct trial_record *r, struct buf *line)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < r->ends_n; i++) {
+		const struct trial_end *end = &r->ends[i];
+
+		if (end->driver == DRIVER_SOCKET)
+			continue;
+		any = true;
+		buf_add(line, ", %s by driver %s", role_name(end->role), driver_name(end->driver));
+		if (end->record.driver_mode[0])
+			buf_add(line, " (%s)", end->record.driver_mode);
+	}
+	return any;
 }
 
 static void pattern(const struct trial_record *r, const struct conditions *all, struct buf *line)
 {
 	const struct settings *s = &r->settings;
 	const struct workload_row *w = workload_find(s->workload);
-	bool stream = w && w->kind == WORKLOAD_STREAM;
+	bool stream = w && w->stream;
 	char a[32], b[32];
 
-	if (stream)
-		buf_add(line, "writes of %s", text_bytes(s->size_bytes, a, sizeof(a)));
+	if (w && w->message)
+		buf_add(line, "%s of %s", w->message, text_bytes(s->size_bytes, a, sizeof(a)));
 	else
 		buf_add(line, "request %s, reply %s", text_bytes(s->request_bytes, a, sizeof(a)),
 			text_bytes(s->reply_bytes, b, sizeof(b)));
 	buf_add(line, ", %llu flow%s", (unsigned long long)s->flows, s->flows == 1 ? "" : "s");
 	if (!stream && s->burst > 1)
 		buf_add(line, ", %llu in flight on each", (unsigned long long)s->burst);
+	if (s->ipv6)
+		buf_add(line, ", over IPv6");
 	add_sockets(r, all, line);
 	add_links(r, all, line);
-	if (!stream)
-		buf_add(line, ", one send and one receive a transaction");
+	if (!add_drivers(r, line) && w && w->calls)
+		buf_add(line, ", %s", w->calls);
 }
 
 static void placement(const struct trial_record *r, const struct conditions *all, struct buf *line)

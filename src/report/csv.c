@@ -43,20 +43,21 @@ static void field_count(struct buf *out, uint64_t value)
 static const struct {
 	const char *name;
 	size_t offset;
-	bool disorder; /* an older record does not have it */
+	bool disorder;   /* an older record does not have it */
+	unsigned figure; /* FIGURE(…) that it is; 0: always known */
 } counts[] = {
 	{"block", offsetof(struct report_trial, block)},
 	{"position", offsetof(struct report_trial, position)},
 	{"started_ns", offsetof(struct report_trial, started_ns)},
 	{"duration_ns", offsetof(struct report_trial, duration_ns)},
-	{"sent", offsetof(struct report_trial, sent)},
+	{"sent", offsetof(struct report_trial, sent), false, FIGURE(SENT)},
 	{"transactions", offsetof(struct report_trial, transactions)},
 	{"bytes", offsetof(struct report_trial, bytes)},
-	{"lost", offsetof(struct report_trial, lost)},
-	{"timeouts", offsetof(struct report_trial, timeouts)},
-	{"reordered", offsetof(struct report_trial, reordered)},
+	{"lost", offsetof(struct report_trial, lost), false, FIGURE(LOST)},
+	{"timeouts", offsetof(struct report_trial, timeouts), false, FIGURE(TIMEOUTS)},
+	{"reordered", offsetof(struct report_trial, reordered), false, FIGURE(DISORDER)},
 	{"dead_flows", offsetof(struct report_trial, dead_flows)},
-	{"retransmits", offsetof(struct report_trial, retransmits)},
+	{"retransmits", offsetof(struct report_trial, retransmits), false, FIGURE(RETRANSMITS)},
 	{"client_cpu_ns", offsetof(struct report_trial, client_cpu_ns)},
 	{"server_cpu_ns", offsetof(struct report_trial, server_cpu_ns)},
 	{"system_cpu_ns", offsetof(struct report_trial, system_cpu_ns)},
@@ -113,7 +114,11 @@ static void row(const struct report *r, const struct report_cell *cell, const st
 	field(out, t->usable ? "yes" : "no");
 	field(out, report_trial_why(t, why, sizeof(why)));
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
-		if (counts[i].disorder && !t->disorder_known)
+		if ((counts[i].disorder && !t->disorder_known) || (counts[i].figure & t->unknown) ||
+			(counts[i].offset == offsetof(struct report_trial, client_cpu_ns) &&
+				!t->client_cpu_known) ||
+			(counts[i].offset == offsetof(struct report_trial, server_cpu_ns) &&
+				!t->server_cpu_known))
 			field(out, "");
 		else
 			field_count(

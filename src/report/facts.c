@@ -44,9 +44,12 @@ void report_facts_fill(struct report_trial *t, const struct trial_record *r)
 	str_copy(t->facts.host_accel, sizeof(t->facts.host_accel), r->host.accel);
 	if (target_of(&r->settings)->machine)
 		str_copy(t->facts.guest_kernel, sizeof(t->facts.guest_kernel), r->guest.kernel);
+	t->host_cpus = r->host.cpus;
+	t->guest_cpus = target_of(&r->settings)->machine ? r->guest.cpus : 0;
 	str_copy(t->facts.accel, sizeof(t->facts.accel), runs->accel);
 	t->emulated = !strcmp(runs->accel, "tcg") || !strcmp(r->host.accel, "tcg");
 	fill_boot(t->boot_ns, r);
+	report_limits_fill(t, r);
 }
 
 /* Does a usable trial of the arm before the n-th say the same? */
@@ -92,6 +95,8 @@ void report_facts_close(struct report_arm *arm, const json_t *environment)
 		if (!t->usable)
 			continue;
 		merge(arm, i);
+		arm->host_cpus = t->host_cpus;
+		arm->guest_cpus = t->guest_cpus;
 		arm->emulated |= t->emulated;
 	}
 	if (!arm->facts.host_kernel[0])

@@ -4,6 +4,7 @@
  * of a cell is null in the cell and stands in each arm's settings, where the profile always stands.
  */
 #include "figures.h"
+#include "reference.h"
 
 #include <math.h>
 
@@ -123,14 +124,15 @@ static json_t *arm_json(const struct report_cell *cell, const struct report_arm 
 	json_object_set_new(o, "trials", json_integer((json_int_t)n.trials));
 	json_object_set_new(o, "usable", json_integer((json_int_t)n.usable));
 	json_object_set_new(o, "transactions", json_integer((json_int_t)n.transactions));
-	json_object_set_new(o, "sent", json_integer((json_int_t)n.sent));
-	json_object_set_new(o, "lost", json_integer((json_int_t)n.lost));
-	json_object_set_new(o, "timeouts", json_integer((json_int_t)n.timeouts));
-	json_object_set_new(o, "reordered", json_integer((json_int_t)n.reordered));
+	json_object_set_new(o, "sent", report_count(!(n.unknown & FIGURE(SENT)), n.sent));
+	json_object_set_new(o, "lost", report_count(!(n.unknown & FIGURE(LOST)), n.lost));
+	json_object_set_new(o, "timeouts", report_count(!(n.unknown & FIGURE(TIMEOUTS)), n.timeouts));
+	json_object_set_new(o, "reordered", report_count(!(n.unknown & FIGURE(DISORDER)), n.reordered));
 	json_object_set_new(o, "duplicates", report_count(n.disorder_known, n.duplicates));
 	json_object_set_new(o, "late", report_count(n.disorder_known, n.late));
 	json_object_set_new(o, "overtaken", report_count(n.disorder_known, n.overtaken));
-	json_object_set_new(o, "retransmits", json_integer((json_int_t)n.retransmits));
+	json_object_set_new(
+		o, "retransmits", report_count(!(n.unknown & FIGURE(RETRANSMITS)), n.retransmits));
 	json_object_set_new(o, "dead_flows", json_integer((json_int_t)n.dead_flows));
 	json_object_set_new(o, "verified", json_boolean(n.trials && n.verified == n.trials));
 	json_object_set_new(o, "latency_ns", arm_latency(arm));
@@ -138,11 +140,18 @@ static json_t *arm_json(const struct report_cell *cell, const struct report_arm 
 		o, "merged_latency_ns", report_hist_json(arm->response ? arm->response : arm->service));
 	json_object_set_new(o, "merged_service_ns", report_hist_json(arm->service));
 	json_object_set_new(o, "merged_lateness_ns", report_hist_json(arm->lateness));
+	json_object_set_new(o, "merged_connect_ns", report_hist_json(arm->connect));
+	json_object_set_new(o, "merged_first_reply_ns", report_hist_json(arm->first_reply));
 	json_object_set_new(o, "throughput_bps", arm_throughput(arm));
 	json_object_set_new(o, "rate_per_s", report_number(arm->figure[STAT_RATE]));
+	json_object_set_new(o, "cpu_per_transaction_ns", report_cpu_json(arm->cpu_ns));
 	json_object_set_new(o, "trial_values", arm_trial_values(arm));
 	json_object_set_new(o, "extremes", arm_extremes(arm));
 	json_object_set_new(o, "knobs", report_knobs_json(&arm->knobs));
+	json_object_set_new(o, "limits", report_limits_json(arm));
+	json_object_set_new(o, "cpus",
+		json_pack("{s:o, s:o}", "host", report_count(arm->host_cpus, arm->host_cpus), "guest",
+			report_count(arm->guest_cpus, arm->guest_cpus)));
 	json_object_set_new(o, "boot_ns", report_boot_json(arm->boot_ns));
 	json_object_set_new(o, "identical_trials",
 		settings_exact(&arm->settings) && arm->usable > 1
@@ -227,6 +236,7 @@ json_t *report_json(const struct report *r)
 	json_object_set_new(o, "machine", report_machine_json(r->environment));
 	json_object_set_new(o, "cells", cells);
 	json_object_set_new(o, "skipped", skipped);
+	json_object_set_new(o, "reference", report_reference_json(r));
 	json_object_set_new(o, "false_claims_expected",
 		report_inferred(r) ? report_number(stat_false_claims_expected(r->families)) : json_null());
 	return o;

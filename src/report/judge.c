@@ -165,18 +165,22 @@ static void compare(const struct report *report, const struct report_cell *cell,
  * (preamble, header, check sum, gap) and holds that much less for IP and TCP (with time stamps) or UDP
  * headers.  10 GbE at 1500: 9.41 Gb/s.
  */
-static double ceiling_bps(const struct report_arm *arm, bool datagrams, double line_bps)
+double report_ceiling_bps(double line_bps, double mtu, bool ipv6, bool datagrams)
 {
-	double mtu = arm->usable && arm->trials[0].mtu ? (double)arm->trials[0].mtu : 1500;
-	double headers = (arm->settings.ipv6 ? 40 : 20) + (datagrams ? 8 : 32);
+	double headers = (ipv6 ? 40 : 20) + (datagrams ? 8 : 32);
 
 	return line_bps * (mtu - headers) / (mtu + 38);
 }
 
-static void raise_flags(const struct report *report, struct report_cell *cell)
+static double ceiling_bps(const struct report_arm *arm, bool datagrams)
 {
-	double line_bps = json_number_value(json_object_get(report->environment, "line_rate_bps"));
+	double mtu = arm->usable && arm->trials[0].mtu ? (double)arm->trials[0].mtu : 1500;
 
+	return report_ceiling_bps(arm->line_bps, mtu, arm->settings.ipv6, datagrams);
+}
+
+static void raise_flags(struct report_cell *cell)
+{
 	for (size_t i = 0; i < cell->arms_n; i++) {
 		const struct report_arm *arm = &cell->arms[i];
 		struct report_counts counts;
@@ -186,11 +190,10 @@ static void raise_flags(const struct report *report, struct report_cell *cell)
 			cell->flag[f] |= counts.flag[f] > 0;
 		cell->flag[REPORT_BIMODAL] |= arm->bimodal;
 		cell->flag[REPORT_MIXED] |= arm->mixed;
-		/* The links of another host are not those that the environment tells of. */
-		if (cell->kind == STAT_STREAM && line_bps > 0 && !host_of(&arm->settings)->emulated)
+		if (cell->kind == STAT_STREAM && arm->line_bps > 0)
 			cell->flag[REPORT_LINE_RATE] |=
 				arm->figure[STAT_THROUGHPUT] >=
-				LINE_RATE_SHARE * ceiling_bps(arm, cell->workload->datagrams, line_bps);
+				LINE_RATE_SHARE * ceiling_bps(arm, cell->workload->datagrams);
 	}
 }
 
@@ -202,9 +205,10 @@ void report_cell_judge(const struct report *report, struct report_cell *cell)
 	for (size_t i = 0; i < cell->arms_n; i++) {
 		report_facts_close(&cell->arms[i], report->environment);
 		report_arm_close(&cell->arms[i], cell->kind);
+		report_limits_close(&cell->arms[i]);
 		cell->exact &= settings_exact(&cell->arms[i].settings);
 	}
-	raise_flags(report, cell);
+	raise_flags(cell);
 	pair(cell);
 	cell->pairs_n = cell->arms_n - 1;
 	cell->pairs = mem_array(cell->pairs_n, sizeof(*cell->pairs));

@@ -45,7 +45,7 @@ int report_list_terminal(
 {
 	struct listing l = {.table = {.align = "rllrrrl"}};
 	int rc = store ? store_runs_each(store, add_row, &l, e) : 0;
-	struct buf made = {0};
+	struct buf made = {.columns = out->columns};
 
 	text_table_print(&l.table, 0, style, &made);
 	if (rc == 0 && l.n)

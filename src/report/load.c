@@ -44,7 +44,7 @@ static int load_cell(const struct store_cell *from, const struct store_arm *arms
 	if (!cell->workload)
 		return err_set(l->e, EBADMSG, "cannot read cell '%s': this taut knows no workload '%s'",
 			from->name, cell->arms[0].settings.workload);
-	cell->kind = cell->workload->kind == WORKLOAD_STREAM ? STAT_STREAM : STAT_REQUESTS;
+	cell->kind = cell->workload->stream ? STAT_STREAM : STAT_REQUESTS;
 	return 0;
 }
 

@@ -19,10 +19,29 @@ static void add_accel(struct buf *line, const char *accel)
 static const struct {
 	const char *name;
 	size_t kernel, accel;
+	bool guest;
 } machines[] = {
-	{"host", offsetof(struct report_facts, host_kernel), offsetof(struct report_facts, host_accel)},
-	{"guest", offsetof(struct report_facts, guest_kernel), offsetof(struct report_facts, accel)},
+	{"host", offsetof(struct report_facts, host_kernel), offsetof(struct report_facts, host_accel),
+		false},
+	{"guest", offsetof(struct report_facts, guest_kernel), offsetof(struct report_facts, accel), true},
 };
+
+static uint64_t cpus_of(const struct report_arm *arm, bool guest)
+{
+	return guest ? arm->guest_cpus : arm->host_cpus;
+}
+
+/* How many CPUs such a machine has, where that is known and the same in all arms. */
+static void add_cpus(struct buf *line, const struct report_cell *cell, bool guest)
+{
+	uint64_t n = cpus_of(&cell->arms[0], guest);
+
+	for (size_t i = 1; i < cell->arms_n; i++)
+		if (cpus_of(&cell->arms[i], guest) != n)
+			return;
+	if (n)
+		buf_add(line, ", %llu CPU%s", (unsigned long long)n, n == 1 ? "" : "s");
+}
 
 static const char *fact_at(const struct report_arm *arm, size_t fact)
 {
@@ -55,6 +74,7 @@ void report_machines(const struct report_cell *cell, struct buf *out)
 		buf_add(&line, "%s%s %s", line.len ? " · " : "", machines[i].name,
 			kernel ? kernel : "by arm");
 		add_accel(&line, accel ? accel : "");
+		add_cpus(&line, cell, machines[i].guest);
 	}
 	if (cell->exact)
 		buf_add(&line, "%sexact clock", line.len ? " · " : "");

@@ -74,16 +74,22 @@ struct report_trial {
 	enum stat_stretch stretch; /* is what was measured steady, as far as its windows tell? */
 	uint64_t started_ns, duration_ns, sent, transactions, bytes;
 	uint64_t lost, timeouts, reordered, dead_flows, retransmits;
+	uint64_t received, jitter_ns;         /* datagrams in one direction: see struct endpoint_record */
 	uint64_t duplicates, late, overtaken; /* of the reordered; only where disorder_known */
 	bool disorder_known;
 	uint64_t client_cpu_ns, server_cpu_ns, system_cpu_ns, steal_ns, context_switches, mtu;
+	double cpu_ns[ENDS_MAX]; /* of each end for a transaction, NaN where there are none */
+	unsigned unknown; /* FIGURE(…) that the end that measured does not know; of retransmits: neither */
+	bool client_cpu_known, server_cpu_known;
 	double stretch_s;           /* measured */
 	double sent_per_s;          /* requests of an open loop, else NaN */
 	double min_ns, max_ns;      /* NaN without latencies */
 	double throughput_iqr;      /* over the windows; NaN when it is no stream */
 	double value[STAT_METRICS]; /* NaN where there is none, or too few transactions for it */
 	struct report_facts facts;
-	bool emulated; /* its target or its host runs under tcg */
+	double line_bps, moderation_ns; /* of the devices between the ends; 0 where there is none */
+	uint64_t host_cpus, guest_cpus; /* 0 where unknown */
+	bool emulated;                  /* its target or its host runs under tcg */
 	double boot_ns[REPORT_BOOT_STEPS];
 	uint64_t digest; /* exact clock: of all that both ends saw */
 };
@@ -129,13 +135,18 @@ struct report_arm {
 	double *paired[STAT_METRICS]; /* of the complete blocks, in order; NULL where the arm has none */
 	double figure[STAT_METRICS];  /* median over the usable trials */
 	double throughput_iqr;        /* the same */
+	double cpu_ns[ENDS_MAX];      /* for a transaction: the same */
 	double min_ns, max_ns;        /* over all usable trials */
 	struct hist *service, *response, *lateness; /* merged over usable trials; NULL where there is none */
+	struct hist *connect, *first_reply;         /* the same */
 	struct report_worst worst[WORST_MAX];       /* slowest first, over all usable trials */
 	size_t worst_n;
 	bool bimodal; /* the values of the trials, or of all transactions, fall into two groups */
 	struct report_knobs knobs;
 	struct report_facts facts;
+	double line_bps, moderation_ns; /* as of the last usable trial; 0 where there is none */
+	double periods; /* how many of the moderation the median is; 0: it is something else */
+	uint64_t host_cpus, guest_cpus;    /* of the last usable trial; 0 where unknown */
 	bool emulated, mixed;              /* of any usable trial; its usable trials disagree about a fact */
 	double boot_ns[REPORT_BOOT_STEPS]; /* medians over the usable trials */
 };
@@ -187,6 +198,9 @@ void report_facts_close(struct report_arm *arm, const json_t *environment);
 /* The steps of a boot, as JSON names them: null when nothing is known. */
 json_t *report_boot_json(const double boot_ns[REPORT_BOOT_STEPS]);
 
+/* What a transaction costs each end, as JSON names them; null where there are none. */
+json_t *report_cpu_json(const double cpu_ns[ENDS_MAX]);
+
 /* exact.c: what lies between two arms of the exact clock.  `old` and `new` are what they are called. */
 void report_exact_compare(const struct report_arm *old, const struct report_arm *new, enum stat_kind kind,
 	const struct stat_deltas *deltas, struct report_effects *out);
@@ -195,7 +209,15 @@ bool report_exact_repeats(const struct report_arm *arm, enum stat_metric metric)
 /* Are all usable trials of both (or of one, `b` NULL) the same to the last bit? */
 bool report_exact_identical(const struct report_arm *a, const struct report_arm *b);
 
-/* judge.c */
+/* limits.c: of a trial, of an arm once its figures are there; the lines of a cell. */
+void report_limits_fill(struct report_trial *t, const struct trial_record *record);
+void report_limits_close(struct report_arm *arm);
+json_t *report_limits_json(const struct report_arm *arm);
+/* Of how many periods a time is, where these explain it; 0: they do not. */
+double report_periods(double ns, double period_ns);
+
+/* judge.c.  What a link of that speed can carry of payload. */
+double report_ceiling_bps(double line_bps, double mtu, bool ipv6, bool datagrams);
 void report_cell_judge(const struct report *report, struct report_cell *cell);
 /* No verdict on anything, for this reason. */
 void report_effects_refuse(struct report_effects *pair, enum stat_reason reason);
@@ -226,6 +248,7 @@ struct report_counts {
 	uint64_t transactions, sent, lost, timeouts, reordered, dead_flows, retransmits;
 	uint64_t duplicates, late, overtaken;
 	bool disorder_known; /* of every trial */
+	unsigned unknown;    /* FIGURE(…): of any trial */
 	size_t flag[REPORT_FLAGS_N];
 	size_t stretch[STAT_STRETCHES]; /* of the usable trials */
 };
@@ -269,3 +292,7 @@ bool report_inferred(const struct report *report);
 /* numbers in JSON: null where there is none */
 json_t *report_number(double value);
 json_t *report_count(bool known, uint64_t value);
+/* summary.c: of latencies of which only some figures are known: {"mean", "median", …}; and for the reader. */
+json_t *report_summary_json(const struct latency_summary *s);
+void report_summary_fill(struct report_trial *t, const struct latency_summary *s);
+void report_summary_text(const struct latency_summary *s, const struct report_style *style, struct buf *out);

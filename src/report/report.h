@@ -26,6 +26,13 @@ struct report_style {
 	bool brief;  /* only what is judged: no exploratory metrics, no legend */
 };
 
+/*
+ * Words of `text` in lines as wide as the terminal of `out`, and at most TEXT_WIDTH; the first one begins
+ * with `head`, the others with as many blanks.
+ */
+#define TEXT_WIDTH 100
+void text_wrap(struct buf *out, const char *head, const char *text);
+
 /* `options` NULL: the defaults.  A run without a single trial is no error. */
 int report_load(struct report **out, struct store *store, int64_t run, const struct report_options *options,
 	struct err *e);
@@ -46,6 +53,10 @@ json_t *report_json(const struct report *report); /* taut.run/1 */
  * else EXIT_DONE.  Interrupts are the caller's to know.
  */
 enum err_exit report_exit_code(const struct report *report, bool gate);
+/* Are there published figures of this name, to be set beside those of a run?  "": none are wanted.
+ * EXIT_USAGE.
+ */
+int report_reference_check(const char *name, struct err *e);
 
 /* The formats of `taut report` and `taut export`: one row and one file each. */
 struct report_format {

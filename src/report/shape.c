@@ -18,6 +18,12 @@ json_t *report_count(bool known, uint64_t value)
 	return known ? json_integer((json_int_t)value) : json_null();
 }
 
+json_t *report_cpu_json(const double cpu_ns[ENDS_MAX])
+{
+	return json_pack("{s:o, s:o}", role_name(ROLE_CLIENT), report_number(cpu_ns[END_CLIENT]),
+		role_name(ROLE_SERVER), report_number(cpu_ns[END_SERVER]));
+}
+
 static json_t *word(const char *text)
 {
 	json_t *made = *text ? json_string(text) : json_null();
@@ -25,11 +31,12 @@ static json_t *word(const char *text)
 	return made ? made : json_null();
 }
 
-static bool stream(const struct settings *s)
+/* Has a message `size` bytes, or are there requests and replies? */
+static bool sized(const struct settings *s)
 {
 	const struct workload_row *w = workload_find(s->workload);
 
-	return w && w->kind == WORKLOAD_STREAM;
+	return w && w->message;
 }
 
 static json_t *count(uint64_t value, bool there)
@@ -47,6 +54,7 @@ WORD(runtime)
 WORD(attachment)
 WORD(path)
 WORD(workload)
+WORD(driver)
 WORD(site)
 WORD(noise)
 WORD(clock)
@@ -57,9 +65,9 @@ WORD(clock)
 		return count(s->member, there);                                                              \
 	}
 COUNT(rate, s->rate > 0)
-COUNT(request_bytes, !stream(s))
-COUNT(reply_bytes, !stream(s))
-COUNT(size_bytes, stream(s))
+COUNT(request_bytes, !sized(s))
+COUNT(reply_bytes, !sized(s))
+COUNT(size_bytes, sized(s))
 COUNT(flows, true)
 
 static json_t *key_pacing(const struct settings *s)
@@ -75,6 +83,7 @@ const struct report_key report_keys[] = {
 	{.setting = "attachment", .value = key_attachment},
 	{.setting = "path", .value = key_path},
 	{.setting = "workload", .value = key_workload},
+	{.setting = "driver", .value = key_driver},
 	{.setting = "pacing", .value = key_pacing},
 	{.setting = "rate", .value = key_rate},
 	{.setting = "request", .value = key_request_bytes},

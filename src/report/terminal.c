@@ -4,6 +4,7 @@
  * skipped, and how to read it.  Nothing is left out silently: what could not be measured, paired or judged
  * says why.
  */
+#include "reference.h"
 #include "text.h"
 
 #include <math.h>
@@ -14,23 +15,27 @@ static void head(const struct report *r, const struct report_style *style, struc
 	char when[32], took[32];
 	AUTO_FREE char *title = str_format("%s, run %lld", r->run.name, (long long)r->run.id);
 	const json_t *cpus = json_object_get(r->environment, "cpus");
+	AUTO(buf_free) struct buf how = {0};
 	struct buf machine = {0};
 
-	text_paint(out, style, TEXT_BOLD, title);
-	buf_add(out, " · %s", time_iso8601(r->run.started_ns, when, sizeof(when)));
 	if (r->run.ended_ns > r->run.started_ns)
-		buf_add(out, " · took %s",
+		buf_add(&how, " · took %s",
 			text_ns((double)(r->run.ended_ns - r->run.started_ns), took, sizeof(took)));
 	if (report_inferred(r))
-		buf_add(out, " · %llu blocks · seed %llu", (unsigned long long)r->run.blocks,
+		buf_add(&how, " · %llu blocks · seed %llu", (unsigned long long)r->run.blocks,
 			(unsigned long long)r->run.seed);
-	buf_add(out, "\n");
+	time_iso8601(r->run.started_ns, when, sizeof(when));
+	text_paint(out, style, TEXT_BOLD, title);
+	bool beside = !out->columns || !how.len ||
+		      text_width(title) + 3 + text_width(when) + text_width(how.data) <= out->columns;
+	buf_add(out, " · %s%s%s\n", when, beside ? "" : "\n ", how.len ? how.data : "");
 	for (size_t i = 0; i < 3; i++) {
 		static const char *const keys[] = {"kernel", "preempt", "hypervisor"};
 		const char *value = json_string_value(json_object_get(r->environment, keys[i]));
 
 		if (value && *value)
-			buf_add(&machine, "%s%s", machine.len ? " · " : "", value);
+			buf_add(&machine, "%s%s%s", machine.len ? " · " : "", i == 2 ? "hypervisor " : "",
+				value);
 	}
 	if (json_is_integer(cpus))
 		buf_add(&machine, "%s%lld CPUs", machine.len ? " · " : "",
@@ -53,15 +58,20 @@ static void cell_head(const struct report_cell *cell, const struct report_style 
 	buf_add(out, "\n");
 	text_paint(out, style, TEXT_BOLD, cell->cell.name);
 	buf_add(out, "\n");
-	if (cell->kind == STAT_STREAM)
-		buf_add(&line, "writes of %s", text_bytes(s->size_bytes, a, sizeof(a)));
-	else if (settings_open_loop(s))
-		buf_add(&line, "open loop at %s /s", text_count(s->rate, a, sizeof(a)));
+	if (settings_open_loop(s))
+		buf_add(&line, "%s %s /s, ", cell->kind == STAT_STREAM ? "on a schedule of" : "open loop at",
+			text_count(s->rate, a, sizeof(a)));
+	else if (cell->kind == STAT_REQUESTS)
+		buf_add(&line, "closed loop, ");
+	if (cell->workload->message)
+		buf_add(&line, "%s of %s", cell->workload->message, text_bytes(s->size_bytes, a, sizeof(a)));
 	else
-		buf_add(&line, "closed loop");
-	if (cell->kind == STAT_REQUESTS)
-		buf_add(&line, ", request %s, reply %s", text_bytes(s->request_bytes, a, sizeof(a)),
+		buf_add(&line, "request %s, reply %s", text_bytes(s->request_bytes, a, sizeof(a)),
 			text_bytes(s->reply_bytes, b, sizeof(b)));
+	if (strcmp(s->driver, "socket") && report_setting_common(cell, setting_find("driver")))
+		buf_add(&line, ", driver %s", s->driver);
+	if (s->beside[0])
+		buf_add(&line, ", %s beside", s->beside);
 	if (s->flows > 1)
 		buf_add(&line, ", %llu flows", (unsigned long long)s->flows);
 	if (s->transactions && cell->kind == STAT_REQUESTS)
@@ -152,6 +162,7 @@ static void checks(const struct report *r, const struct report_cell *cell, struc
 		all.sent += one.sent;
 		all.lost += one.lost;
 		all.retransmits += one.retransmits;
+		all.unknown |= one.unknown;
 		all.dead_flows += one.dead_flows;
 		for (int f = 0; f < REPORT_FLAGS_N; f++)
 			all.flag[f] += one.flag[f];
@@ -166,7 +177,12 @@ static void checks(const struct report *r, const struct report_cell *cell, struc
 	if (!cell->exact && cell->blocks_seen > cell->blocks_complete)
 		buf_add(&line, " (%zu left out as a whole)", cell->blocks_seen - cell->blocks_complete);
 	buf_add(&line, " · configuration verified %zu of %zu", all.verified, all.trials);
-	if (cell->workload->datagrams)
+	bool lossy = cell->workload->datagrams || cell->workload->connects;
+	if (lossy && (all.unknown & (FIGURE(LOST) | FIGURE(SENT))))
+		buf_add(&line, " · lost: not known of every arm");
+	else if (!lossy && (all.unknown & FIGURE(RETRANSMITS)))
+		buf_add(&line, " · retransmitted: not known of every arm");
+	else if (lossy)
 		buf_add(&line, " · lost %s of %s", text_count(all.lost, a, sizeof(a)),
 			text_count(all.sent, b, sizeof(b)));
 	else
@@ -316,6 +332,26 @@ static void comparison(const struct report_cell *cell, const struct report_effec
 	run_to_run(cell, pair, out);
 }
 
+/* What a faster driver costs. */
+static void costs(const struct report_cell *cell, struct buf *out)
+{
+	struct buf line = {0};
+	char a[32], b[32];
+
+	for (size_t i = 0; i < cell->arms_n; i++) {
+		const struct report_arm *arm = &cell->arms[i];
+
+		if (isfinite(arm->cpu_ns[END_CLIENT]) && isfinite(arm->cpu_ns[END_SERVER]))
+			buf_add(&line, "%s%s %s + %s",
+				line.len ? " · " : "CPU time of a transaction, client + server: ", arm->name,
+				text_ns(arm->cpu_ns[END_CLIENT], a, sizeof(a)),
+				text_ns(arm->cpu_ns[END_SERVER], b, sizeof(b)));
+	}
+	if (line.len && !report_setting_common(cell, setting_find("driver")))
+		text_wrap(out, "  cost      ", line.data);
+	buf_free(&line);
+}
+
 static void cell_section(const struct report *r, const struct report_cell *cell,
 	const struct report_style *style, struct buf *out)
 {
@@ -334,20 +370,41 @@ static void cell_section(const struct report *r, const struct report_cell *cell,
 	report_boots(cell, out);
 	merged(cell, out);
 	extremes(cell, out);
+	report_limits(cell, out);
+	costs(cell, out);
 	knobs(cell, out);
 	checks(r, cell, out);
 	left_out(cell, out);
 }
 
+/* The reason of the cell i, once for all that share it: those from i on, if i is the first. */
+static void skipped_for(const struct report *r, size_t i, struct buf *out)
+{
+	const char *reason = report_cell_skipped(&r->cells[i]);
+	AUTO(buf_free) struct buf names = {0};
+	size_t n = 0;
+
+	for (size_t k = 0; k < r->cells_n; k++) {
+		const char *other = report_cell_skipped(&r->cells[k]);
+		if (!other || strcmp(other, reason))
+			continue;
+		if (k < i)
+			return;
+		buf_add(&names, "%s%s", n++ ? ", " : "", r->cells[k].cell.name);
+	}
+	AUTO_FREE char *line =
+		n > 1 ? str_format("%zu cells: %s", n, reason) : str_format("%s: %s", names.data, reason);
+	text_wrap(out, "  ", line);
+	if (n > 1)
+		text_wrap(out, "    ", names.data);
+}
+
 static void skipped(const struct report *r, const struct report_style *style, struct buf *out)
 {
-	struct text_table t = {.align = "ll"};
 	bool any = false;
 
 	for (size_t i = 0; i < r->cells_n; i++) {
-		const char *reason = report_cell_skipped(&r->cells[i]);
-
-		if (!reason)
+		if (!report_cell_skipped(&r->cells[i]))
 			continue;
 		if (!any) {
 			buf_add(out, "\n");
@@ -355,11 +412,8 @@ static void skipped(const struct report *r, const struct report_style *style, st
 			buf_add(out, "\n");
 		}
 		any = true;
-		text_row(&t);
-		text_cell(&t, 0, TEXT_PLAIN, r->cells[i].cell.name);
-		text_cell(&t, 1, TEXT_PLAIN, reason);
+		skipped_for(r, i, out);
 	}
-	text_table_print(&t, 2, style, out);
 }
 
 void report_terminal(const struct report *r, const struct report_style *style, struct buf *out)
@@ -368,6 +422,7 @@ void report_terminal(const struct report *r, const struct report_style *style, s
 	for (size_t i = 0; i < r->cells_n; i++)
 		if (!report_cell_skipped(&r->cells[i]))
 			cell_section(r, &r->cells[i], style, out);
+	report_reference_terminal(r, style, out);
 	skipped(r, style, out);
 	report_legend(r, style, out);
 }

@@ -237,7 +237,8 @@ void text_wrap(struct buf *out, const char *head, const char *text)
 {
 	AUTO_FREE char *clean = str_printable(str_dup(text));
 	size_t indent = text_width(head), at = indent;
-	bool first = true;
+	size_t most = out->columns ? MIN(out->columns, TEXT_WIDTH) : TEXT_WIDTH;
+	size_t blanks = 0; /* before the word, which are left out at the beginning of a line */
 
 	buf_add(out, "%s", head);
 	for (text = clean; *text;) {
@@ -245,16 +246,16 @@ void text_wrap(struct buf *out, const char *head, const char *text)
 		AUTO_FREE char *word = str_format("%.*s", (int)len, text);
 		size_t width = text_width(word);
 
-		if (!first && at + 1 + width > TEXT_WIDTH) {
+		if (blanks && at + blanks + width > most) {
 			buf_add(out, "\n%*s", (int)indent, "");
 			at = indent;
-			first = true;
+			blanks = 0;
 		}
-		buf_add(out, "%s%s", first ? "" : " ", word);
-		at += width + !first;
-		first = false;
+		buf_add(out, "%*s%s", (int)blanks, "", word);
+		at += blanks + width;
 		text += len;
-		text += strspn(text, " ");
+		blanks = strspn(text, " ");
+		text += blanks;
 	}
 	buf_add(out, "\n");
 }
@@ -282,18 +283,24 @@ static const char *cell_text(const struct text_table *t, size_t row, size_t colu
 	return t->rows[row][column] ? t->rows[row][column] : "";
 }
 
-static void print_row(const struct text_table *t, size_t row, const size_t *widths,
+struct layout {
+	size_t indent, gap, n; /* blanks before the first column and between two; columns side by side */
+	size_t widths[TEXT_COLUMNS_MAX];
+};
+
+/* Nothing where all its columns are empty. */
+static void print_row(const struct text_table *t, size_t row, const struct layout *l,
 	const struct report_style *style, struct buf *out)
 {
-	size_t n = strlen(t->align), owed = 0;
+	size_t owed = l->indent, before = out->len;
 
-	for (size_t c = 0, printed = 0; c < n; c++) {
+	for (size_t c = 0, printed = 0; c < l->n; c++) {
 		const char *text = cell_text(t, row, c);
-		size_t pad = widths[c] - text_width(text);
+		size_t pad = l->widths[c] - text_width(text);
 
-		if (!widths[c])
+		if (!l->widths[c])
 			continue;
-		owed += printed++ ? 2 : 0;
+		owed += printed++ ? l->gap : 0;
 		if (!*text) { /* blanks at the end of a line are never written */
 			owed += pad;
 			continue;
@@ -303,19 +310,46 @@ static void print_row(const struct text_table *t, size_t row, const size_t *widt
 		text_paint(out, style, t->colours[row][c], text);
 		owed = t->align[c] == 'l' ? pad : 0;
 	}
-	buf_add(out, "\n");
+	if (out->len > before)
+		buf_add(out, "\n");
+}
+
+static size_t layout_width(const struct layout *l)
+{
+	size_t width = l->indent, printed = 0;
+
+	for (size_t c = 0; c < l->n; c++)
+		width += l->widths[c] ? l->widths[c] + (printed++ ? l->gap : 0) : 0;
+	return width;
+}
+
+/* On a terminal that is too narrow a last column of words goes below the others, and these draw together. */
+static struct layout layout_make(const struct text_table *t, size_t indent, size_t columns)
+{
+	struct layout l = {.indent = indent, .gap = 2, .n = strlen(t->align)};
+
+	for (size_t r = 0; r < t->rows_n; r++)
+		for (size_t c = 0; c < l.n; c++)
+			l.widths[c] = MAX(l.widths[c], text_width(cell_text(t, r, c)));
+	if (columns && layout_width(&l) > columns && l.n > 2 && t->align[l.n - 1] == 'l')
+		l.n--;
+	if (columns && layout_width(&l) > columns)
+		l.gap = 1;
+	return l;
 }
 
 void text_table_print(struct text_table *t, size_t indent, const struct report_style *style, struct buf *out)
 {
-	size_t widths[TEXT_COLUMNS_MAX] = {0}, n = strlen(t->align);
+	size_t n = strlen(t->align);
+	struct layout l = layout_make(t, indent, out->columns);
 
-	for (size_t r = 0; r < t->rows_n; r++)
-		for (size_t c = 0; c < n; c++)
-			widths[c] = MAX(widths[c], text_width(cell_text(t, r, c)));
 	for (size_t r = 0; r < t->rows_n; r++) {
-		buf_add(out, "%*s", (int)indent, "");
-		print_row(t, r, widths, style, out);
+		print_row(t, r, &l, style, out);
+		if (l.n < n && *cell_text(t, r, l.n)) {
+			buf_add(out, "%*s", (int)(indent + l.widths[0] + 2), "");
+			text_paint(out, style, t->colours[r][l.n], cell_text(t, r, l.n));
+			buf_add(out, "\n");
+		}
 		for (size_t c = 0; c < n; c++)
 			free(t->rows[r][c]);
 	}

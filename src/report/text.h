@@ -4,8 +4,6 @@
 
 #include "model.h"
 
-#define TEXT_WIDTH 100
-
 enum text_colour { TEXT_PLAIN, TEXT_BOLD, TEXT_DIM, TEXT_GOOD, TEXT_BAD, TEXT_COLOURS };
 
 /* Each writes into out and returns it; "–" where there is no number. */
@@ -29,10 +27,6 @@ char *text_exact_difference(enum stat_metric metric, double value, char *out, si
 /* Characters, not bytes, of UTF-8. */
 size_t text_width(const char *text);
 void text_paint(struct buf *out, const struct report_style *style, enum text_colour colour, const char *text);
-/* Words of `text` in lines of at most TEXT_WIDTH; the first one begins with `head`, the others with as many
- * blanks. */
-void text_wrap(struct buf *out, const char *head, const char *text);
-
 /* A table whose columns are as wide as what is in them. */
 #define TEXT_COLUMNS_MAX 10
 
@@ -44,7 +38,8 @@ struct text_table {
 };
 void text_row(struct text_table *t); /* a new empty row */
 void text_cell(struct text_table *t, size_t column, enum text_colour colour, const char *text);
-/* Prints every row behind `indent` blanks and frees the table; empty columns are left out. */
+/* Prints every row behind `indent` blanks and frees the table; empty columns are left out.  Where the table
+ * is wider than the terminal, its last column, if that is of words, stands below the others. */
 void text_table_print(struct text_table *t, size_t indent, const struct report_style *style, struct buf *out);
 
 enum text_colour text_verdict_colour(enum stat_verdict verdict);
@@ -82,6 +77,8 @@ void report_machines(const struct report_cell *cell, struct buf *out);
 void report_arm_machines(
 	const struct report_cell *cell, const struct report_arm *arm, bool any, struct buf *line);
 void report_boots(const struct report_cell *cell, struct buf *out);
+/* limits.c: what of its devices explains a figure of the cell. */
+void report_limits(const struct report_cell *cell, struct buf *out);
 /* "4.1 s from exec to the agent's first word (…), first transaction at 4.6 s"; false: nothing is known. */
 bool report_boot_words(const double boot_ns[REPORT_BOOT_STEPS], struct buf *line);
 void report_trial_machines(const struct trial_record *r, const struct report_trial *t, struct buf *out);

@@ -70,14 +70,40 @@ static void add_figures(json_t *o, const struct trial_record *r, const struct re
 	json_object_set_new(o, "offered_per_s", open ? json_real((double)r->settings.rate) : json_null());
 	json_object_set_new(o, "sent_per_s", report_number(t->sent_per_s));
 	json_object_set_new(o, "achieved_per_s", report_number(t->value[STAT_RATE]));
-	json_object_set_new(o, "latency_ns", report_hist_json(report_latencies(m)));
+	json_object_set_new(o, "latency_ns",
+		m->summary.there ? report_summary_json(&m->summary) : report_hist_json(report_latencies(m)));
 	json_object_set_new(o, "service_ns", report_hist_json(m->has_service ? &m->service : NULL));
-	json_object_set_new(o, "response_ns", report_hist_json(report_latencies(m)));
+	/* Of a tool's open loop it is not known when its requests were due. */
+	bool due = !open || m->has_lateness;
+	json_object_set_new(o, "response_ns", report_hist_json(due ? report_latencies(m) : NULL));
 	json_object_set_new(o, "lateness_ns", report_hist_json(m->has_lateness ? &m->lateness : NULL));
+	json_object_set_new(o, "connect_ns", report_hist_json(m->has_parts ? &m->connect : NULL));
+	json_object_set_new(o, "first_reply_ns", report_hist_json(m->has_parts ? &m->first_reply : NULL));
 	json_object_set_new(throughput, "mean", report_number(t->value[STAT_THROUGHPUT]));
 	json_object_set_new(throughput, "sd", report_number(t->value[STAT_THROUGHPUT_SD]));
 	json_object_set_new(throughput, "iqr", report_number(t->throughput_iqr));
 	json_object_set_new(o, "throughput_bps", throughput);
+	json_object_set_new(o, "jitter_ns",
+		isfinite(t->value[STAT_JITTER]) ? json_pack("{s:f, s:I}", "mean", t->value[STAT_JITTER],
+							  "last", (json_int_t)t->jitter_ns)
+						: json_null());
+}
+
+/* The stream beside: null where there is none. */
+static json_t *beside_json(const struct trial_record *r)
+{
+	const struct endpoint_record *end = trial_beside(r);
+	const struct workload_row *w = workload_find(r->settings.beside);
+	uint64_t sent = 0;
+
+	if (!end || !w)
+		return json_null();
+	for (size_t i = 0; i < r->ends_n; i++)
+		sent += r->ends[i].record.beside_sent;
+	return json_pack("{s:s, s:o, s:I, s:I, s:o, s:o}", "workload", w->name, "throughput_bps",
+		report_number(trial_beside_bps(r)), "bytes", (json_int_t)end->beside_bytes, "sent",
+		(json_int_t)sent, "received", report_count(w->datagrams, end->beside_received), "lost",
+		report_count(w->datagrams, end->beside_lost));
 }
 
 static void add_counts(json_t *o, const struct trial_record *r, const struct report_trial *t)
@@ -85,15 +111,17 @@ static void add_counts(json_t *o, const struct trial_record *r, const struct rep
 	const struct {
 		const char *key;
 		uint64_t value;
+		unsigned figure; /* FIGURE(…) that it is; 0: always known */
 	} counts[] = {
-		{"sent", t->sent},
+		{"sent", t->sent, FIGURE(SENT)},
+		{"received", t->received},
 		{"transactions", t->transactions},
 		{"bytes", t->bytes},
-		{"lost", t->lost},
-		{"timeouts", t->timeouts},
-		{"reordered", t->reordered},
+		{"lost", t->lost, FIGURE(LOST)},
+		{"timeouts", t->timeouts, FIGURE(TIMEOUTS)},
+		{"reordered", t->reordered, FIGURE(DISORDER)},
 		{"dead_flows", t->dead_flows},
-		{"retransmits", t->retransmits},
+		{"retransmits", t->retransmits, FIGURE(RETRANSMITS)},
 		{"steal_ns", t->steal_ns},
 		{"context_switches", t->context_switches},
 		{"interrupts", r->interrupts},
@@ -103,13 +131,17 @@ static void add_counts(json_t *o, const struct trial_record *r, const struct rep
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++)
-		json_object_set_new(o, counts[i].key, json_integer((json_int_t)counts[i].value));
+		json_object_set_new(
+			o, counts[i].key, report_count(!(counts[i].figure & t->unknown), counts[i].value));
 	json_object_set_new(o, "duplicates", report_count(t->disorder_known, t->duplicates));
 	json_object_set_new(o, "late", report_count(t->disorder_known, t->late));
 	json_object_set_new(o, "overtaken", report_count(t->disorder_known, t->overtaken));
+	json_object_set_new(o, "beside", beside_json(r));
 	json_object_set_new(o, "cpu_ns",
-		json_pack("{s:I, s:I, s:I}", "client", (json_int_t)t->client_cpu_ns, "server",
-			(json_int_t)t->server_cpu_ns, "system", (json_int_t)t->system_cpu_ns));
+		json_pack("{s:o, s:o, s:I}", "client", report_count(t->client_cpu_known, t->client_cpu_ns),
+			"server", report_count(t->server_cpu_known, t->server_cpu_ns), "system",
+			(json_int_t)t->system_cpu_ns));
+	json_object_set_new(o, "cpu_per_transaction_ns", report_cpu_json(t->cpu_ns));
 }
 
 static const char *const outcomes[] = {"done", "failed", "skipped"};
@@ -120,8 +152,12 @@ static json_t *ends_json(const struct trial_record *r)
 
 	for (size_t i = 0; i < r->ends_n; i++)
 		json_array_append_new(ends,
-			json_pack("{s:s, s:o, s:s}", "role", role_name(r->ends[i].role), "site",
-				report_text(r->ends[i].site), "driver", driver_name(r->ends[i].driver)));
+			json_pack("{s:s, s:o, s:s, s:o, s:o}", "role", role_name(r->ends[i].role), "site",
+				report_text(r->ends[i].site), "driver", driver_name(r->ends[i].driver),
+				"driver_mode",
+				r->ends[i].record.driver_mode[0] ? report_text(r->ends[i].record.driver_mode)
+								 : json_null(),
+				"pid", report_count(r->ends[i].pid, r->ends[i].pid)));
 	return ends;
 }
 
@@ -157,6 +193,8 @@ json_t *report_trial_json(const struct trial_record *r)
 	json_object_set_new(o, "host", kernel_json(&r->host));
 	json_object_set_new(o, "guest", kernel_json(&r->guest));
 	json_object_set_new(o, "ends", ends_json(r));
+	json_object_set_new(o, "target_use", report_count(r->target_use, r->target_use));
+	json_object_set_new(o, "tool_version", r->tool[0] ? report_text(r->tool) : json_null());
 	json_object_set_new(o, "boot_ns", report_boot_json(t.boot_ns));
 	json_object_set_new(o, "console", r->console[0] ? report_text(r->console) : json_null());
 	add_figures(o, r, &t);

@@ -44,6 +44,8 @@ void report_trial_line(const struct trial_record *r, const struct report_place *
 		buf_add(out, "  %s", text_bps(t.value[STAT_THROUGHPUT], text, sizeof(text)));
 		if (isfinite(t.value[STAT_THROUGHPUT_SD]))
 			buf_add(out, "  SD %s", text_bps(t.value[STAT_THROUGHPUT_SD], text, sizeof(text)));
+		if (isfinite(t.value[STAT_JITTER]))
+			buf_add(out, "  jitter %s", text_ns(t.value[STAT_JITTER], text, sizeof(text)));
 	} else {
 		static const enum stat_metric shown[] = {
 			STAT_LATENCY_MEDIAN, STAT_LATENCY_P99, STAT_LATENCY_P999};
@@ -123,13 +125,20 @@ static void latencies(const struct endpoint_record *m, const struct report_style
 		const struct hist *h;
 		bool there;
 	} columns[] = {
-		{m->has_lateness ? "service" : "round trip", &m->service, m->has_service},
+		{m->has_parts             ? "all of it"
+			: m->has_lateness ? "service"
+					  : "round trip",
+			&m->service, m->has_service},
+		{"connect", &m->connect, m->has_parts},
+		{"first reply", &m->first_reply, m->has_parts},
 		{"response", &m->response, m->has_lateness},
-		{"sent late by", &m->lateness, m->has_lateness},
+		{m->has_parts ? "late by" : "sent late by", &m->lateness, m->has_lateness},
 	};
-	struct text_table t = {.align = "lrrr"};
+	struct text_table t = {.align = "lrrrrr"};
 	char text[32];
 
+	if (m->summary.there)
+		report_summary_text(&m->summary, style, out);
 	if (!m->has_service || !m->service.count)
 		return;
 	text_row(&t);
@@ -146,7 +155,12 @@ static void latencies(const struct endpoint_record *m, const struct report_style
 						sizeof(text)));
 	}
 	text_table_print(&t, 2, style, out);
-	if (m->has_lateness)
+	if (m->has_parts)
+		text_wrap(out, "  ",
+			m->has_lateness
+				? "all of it: reply − connect() called; response: reply − transaction due."
+				: "all of it: reply − connect() called.");
+	else if (m->has_lateness)
 		text_wrap(out, "  ",
 			"service: reply − request sent; response: reply − request due. Both are round trips.");
 	else if ((double)m->service.max > REPORT_STALL_FACTOR * report_quantile(&m->service, 0.999))
@@ -154,10 +168,33 @@ static void latencies(const struct endpoint_record *m, const struct report_style
 			"a closed loop cannot show a stall in its percentiles; see max, or run an open loop (--rate).");
 }
 
+/* A count that may be unknown. */
+static const char *count_text(
+	const struct report_trial *t, unsigned figure, uint64_t value, char *out, size_t size)
+{
+	return t->unknown & figure ? "–" : text_count(value, out, size);
+}
+
+static void stream_beside(const struct trial_record *r, const struct report_trial *t, struct buf *out)
+{
+	const struct endpoint_record *end = trial_beside(r);
+	AUTO(buf_free) struct buf line = {0};
+	char a[32], b[32];
+
+	if (!end)
+		return;
+	buf_add(&line, "%s: %s", r->settings.beside,
+		text_bps(t->value[STAT_BESIDE_THROUGHPUT], a, sizeof(a)));
+	if (end->beside_received || end->beside_lost)
+		buf_add(&line, ", lost %s of %s datagrams", text_count(end->beside_lost, a, sizeof(a)),
+			text_count(end->beside_received + end->beside_lost, b, sizeof(b)));
+	text_wrap(out, "  beside    ", line.data);
+}
+
 static void samples(const struct trial_record *r, const struct report_trial *t, struct buf *out)
 {
 	struct buf line = {0};
-	char a[32], b[32];
+	char a[32], b[32], c[32];
 
 	if (t->transactions)
 		buf_add(&line, "%s transactions in ", text_count(t->transactions, a, sizeof(a)));
@@ -165,7 +202,17 @@ static void samples(const struct trial_record *r, const struct report_trial *t, 
 		text_ns((double)r->settings.warmup_ns, b, sizeof(b)));
 	text_wrap(out, "  samples   ", line.data);
 	line.len = 0;
-	if (isfinite(t->value[STAT_RATE]) && settings_open_loop(&r->settings))
+	if (isfinite(t->value[STAT_JITTER])) {
+		buf_add(&line, "%s came, jitter %s on average and %s at the end (RFC 3550, smoothed)",
+			text_count(t->received, a, sizeof(a)), text_ns(t->value[STAT_JITTER], b, sizeof(b)),
+			text_ns((double)t->jitter_ns, c, sizeof(c)));
+		text_wrap(out, "  datagrams ", line.data);
+		line.len = 0;
+	}
+	if (isfinite(t->value[STAT_JITTER]) && settings_open_loop(&r->settings))
+		buf_add(&line, "asked for %s /s, sent %.0f /s", text_count(r->settings.rate, a, sizeof(a)),
+			t->sent_per_s);
+	else if (isfinite(t->value[STAT_RATE]) && settings_open_loop(&r->settings))
 		buf_add(&line, "asked for %s /s, sent %.0f /s, answered %.0f /s",
 			text_count(r->settings.rate, a, sizeof(a)), t->sent_per_s, t->value[STAT_RATE]);
 	else if (isfinite(t->value[STAT_RATE]))
@@ -173,20 +220,25 @@ static void samples(const struct trial_record *r, const struct report_trial *t, 
 	if (line.len)
 		text_wrap(out, "  rate      ", line.data);
 	line.len = 0;
-	buf_add(&line, "lost %s of %s sent", text_count(t->lost, a, sizeof(a)),
-		text_count(t->sent, b, sizeof(b)));
-	buf_add(&line, ", timeouts %llu, reordered %llu", (unsigned long long)t->timeouts,
-		(unsigned long long)t->reordered);
+	buf_add(&line, "lost %s of %s sent", count_text(t, FIGURE(LOST), t->lost, a, sizeof(a)),
+		count_text(t, FIGURE(SENT), t->sent, b, sizeof(b)));
+	buf_add(&line, ", timeouts %s, reordered %s",
+		count_text(t, FIGURE(TIMEOUTS), t->timeouts, a, sizeof(a)),
+		count_text(t, FIGURE(DISORDER), t->reordered, b, sizeof(b)));
 	if (t->reordered && t->disorder_known)
 		buf_add(&line, " (%llu duplicate, %llu late, %llu overtaken)",
 			(unsigned long long)t->duplicates, (unsigned long long)t->late,
 			(unsigned long long)t->overtaken);
-	buf_add(&line, ", retransmitted %llu, dead flows %llu", (unsigned long long)t->retransmits,
+	buf_add(&line, ", retransmitted %s, dead flows %llu",
+		count_text(t, FIGURE(RETRANSMITS), t->retransmits, a, sizeof(a)),
 		(unsigned long long)t->dead_flows);
 	text_wrap(out, "  losses    ", line.data);
 	line.len = 0;
-	buf_add(&line, "client %s", text_ns((double)t->client_cpu_ns, a, sizeof(a)));
-	buf_add(&line, ", server %s", text_ns((double)t->server_cpu_ns, a, sizeof(a)));
+	stream_beside(r, t, out);
+	buf_add(&line, "client %s",
+		text_ns(t->client_cpu_known ? (double)t->client_cpu_ns : (double)NAN, a, sizeof(a)));
+	buf_add(&line, ", server %s",
+		text_ns(t->server_cpu_known ? (double)t->server_cpu_ns : (double)NAN, a, sizeof(a)));
 	buf_add(&line, ", CPUs of both ends %s (in ticks of 10 ms)",
 		text_ns((double)t->system_cpu_ns, a, sizeof(a)));
 	buf_add(&line, ", stolen %s", text_ns((double)t->steal_ns, a, sizeof(a)));
@@ -236,6 +288,11 @@ void report_trial_terminal(const struct trial_record *r, const struct report_sty
 			text_bps(t.value[STAT_THROUGHPUT], a, sizeof(a)),
 			text_bps(t.value[STAT_THROUGHPUT_SD], b, sizeof(b)));
 	latencies(m, style, out);
+	if (r->tool[0]) {
+		AUTO_FREE char *line =
+			str_format("%s; what it does not tell is unknown, and shown as –", r->tool);
+		text_wrap(out, "  tool      ", line);
+	}
 	samples(r, &t, out);
 	report_trial_conditions(r, out);
 	report_trial_machines(r, &t, out);

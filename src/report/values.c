@@ -23,8 +23,9 @@ double report_quantile(const struct hist *h, double q)
 	return h && stat_quantile_printable(MAX(q, 1 - q), h->count) ? hist_quantile(h, q) : NAN;
 }
 
-static void fill_latency(struct report_trial *t, const struct hist *h)
+static void fill_latency(struct report_trial *t, const struct endpoint_record *m)
 {
+	const struct hist *h = report_latencies(m);
 	double *v = t->value;
 
 	t->min_ns = h ? (double)h->min : NAN;
@@ -33,9 +34,24 @@ static void fill_latency(struct report_trial *t, const struct hist *h)
 	v[STAT_LATENCY_MEAN] = h ? hist_mean(h) : NAN;
 	v[STAT_LATENCY_SD] = h ? hist_sd(h) : NAN;
 	v[STAT_LATENCY_IQR] = report_quantile(h, 0.75) - report_quantile(h, 0.25);
-	for (int m = 0; m < STAT_METRICS; m++)
-		if (stat_metrics[m].quantile > 0)
-			v[m] = report_quantile(h, stat_metrics[m].quantile);
+	for (int i = 0; i < STAT_METRICS; i++)
+		if (stat_metrics[i].part == STAT_WHOLE && stat_metrics[i].quantile > 0)
+			v[i] = report_quantile(h, stat_metrics[i].quantile);
+	if (m->summary.there)
+		report_summary_fill(t, &m->summary);
+}
+
+static void fill_parts(struct report_trial *t, const struct endpoint_record *r)
+{
+	const struct hist *parts[] = {[STAT_CONNECT] = &r->connect, [STAT_FIRST_REPLY] = &r->first_reply};
+
+	for (int m = 0; r->has_parts && m < STAT_METRICS; m++) {
+		const struct stat_metric_row *row = &stat_metrics[m];
+
+		if (row->part != STAT_WHOLE)
+			t->value[m] =
+				report_quantile(parts[row->part], row->quantile > 0 ? row->quantile : 0.5);
+	}
 }
 
 /* Bits per second in every whole window of the stretch, malloc'd. */
@@ -73,7 +89,7 @@ static enum report_unusable unusable(
 		return REPORT_UNVERIFIED;
 	if (t->dead_flows)
 		return REPORT_FLOWS_DIED;
-	if (w && w->kind == WORKLOAD_STREAM)
+	if (w && w->stream)
 		return t->value[STAT_THROUGHPUT] > 0 ? REPORT_USABLE : REPORT_NOTHING_RECEIVED;
 	return t->transactions < REPORT_TRANSACTIONS_LEAST ? REPORT_FEW_TRANSACTIONS : REPORT_USABLE;
 }
@@ -128,6 +144,9 @@ static uint64_t digest(const struct trial_record *r)
 		json_object_del(json, "duplicates");
 		json_object_del(json, "late");
 		json_object_del(json, "overtaken");
+		json_object_del(
+			json, "unknown"); /* taut's engine knows all; an older record has no such keys */
+		json_object_del(json, "summary");
 		json_object_del(json, "conditions"); /* buffers grow as the kernel likes */
 		AUTO_FREE char *text = json_dumps(json, JSON_COMPACT);
 
@@ -155,20 +174,27 @@ static void fill_counts(struct report_trial *t, const struct trial_record *r)
 	t->stretch = stretch(r);
 	t->started_ns = r->wall_started_ns;
 	t->duration_ns = r->duration_ns;
-	t->sent = m->sent;
+	t->sent = trial_sent(r);
+	t->received = m->received;
+	t->jitter_ns = m->jitter_ns;
 	t->transactions = m->transactions;
 	t->bytes = m->bytes;
 	t->lost = m->lost;
 	t->timeouts = m->timeouts;
 	t->reordered = m->reordered;
-	t->disorder_known = !m->disorder_unknown;
+	t->disorder_known = !m->disorder_unknown && record_knows(m, FIGURE_DISORDER);
+	t->unknown = m->unknown | FIGURE(RETRANSMITS);
 	t->duplicates = m->duplicates;
 	t->late = m->late;
 	t->overtaken = m->overtaken;
 	for (size_t i = 0; i < r->ends_n; i++) {
 		t->dead_flows += r->ends[i].record.dead_flows;
 		t->retransmits += r->ends[i].record.retransmits;
+		if (record_knows(&r->ends[i].record, FIGURE_RETRANSMITS))
+			t->unknown &= ~FIGURE(RETRANSMITS);
 	}
+	t->client_cpu_known = record_knows(&r->ends[END_CLIENT].record, FIGURE_CPU);
+	t->server_cpu_known = record_knows(&r->ends[END_SERVER].record, FIGURE_CPU);
 	t->client_cpu_ns = r->ends[END_CLIENT].record.cpu_ns;
 	t->server_cpu_ns = r->ends[END_SERVER].record.cpu_ns;
 	t->system_cpu_ns = r->system_cpu_ns;
@@ -179,6 +205,21 @@ static void fill_counts(struct report_trial *t, const struct trial_record *r)
 	t->flag[REPORT_NOT_STEADY] = r->not_steady;
 	t->flag[REPORT_CHANGED] = t->stretch == STAT_STRETCH_CHANGED;
 	t->flag[REPORT_RATE_MISSED] = r->rate_missed;
+}
+
+/* An end counts its transactions in the same stretch as its CPU time: a server from its first request on. */
+static void fill_cpu(struct report_trial *t, const struct trial_record *r, const struct workload_row *w)
+{
+	for (size_t i = 0; i < ENDS_MAX; i++) {
+		const struct endpoint_record *end = &r->ends[i].record;
+
+		bool known = end->transactions && record_knows(end, FIGURE_CPU) &&
+			     record_knows(end, FIGURE_TRANSACTIONS);
+
+		t->cpu_ns[i] = w && !w->stream && i < r->ends_n && known
+				       ? (double)end->cpu_ns / (double)end->transactions
+				       : NAN;
+	}
 }
 
 void report_trial_fill(struct report_trial *t, const struct trial_record *r)
@@ -192,12 +233,18 @@ void report_trial_fill(struct report_trial *t, const struct trial_record *r)
 		t->value[i] = NAN;
 	fill_counts(t, r);
 	t->stretch_s = stretch_ns / 1e9;
-	fill_latency(t, report_latencies(m));
+	fill_latency(t, m);
+	fill_parts(t, m);
 	fill_throughput(t, r);
-	if (w && w->datagrams && m->sent)
-		t->value[STAT_LOSS] = (double)m->lost / (double)m->sent;
-	if (w && w->kind == WORKLOAD_RR)
+	if (w && (w->datagrams || w->connects) && t->sent && record_knows(m, FIGURE_LOST) &&
+		record_knows(m, FIGURE_SENT))
+		t->value[STAT_LOSS] = (double)m->lost / (double)t->sent;
+	if (w && w->datagrams && m->receiver && m->received && record_knows(m, FIGURE_JITTER))
+		t->value[STAT_JITTER] = (double)m->jitter_mean_ns;
+	if (w && !w->stream)
 		t->value[STAT_RATE] = trial_rate_per_s(r);
+	fill_cpu(t, r, w);
+	t->value[STAT_BESIDE_THROUGHPUT] = trial_beside_bps(r);
 	t->sent_per_s = trial_sent_per_s(r);
 	report_facts_fill(t, r);
 	t->digest = settings_exact(&r->settings) ? digest(r) : 0;

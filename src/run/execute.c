@@ -37,7 +37,7 @@ static double estimate_trial_ns(const struct settings *s)
 	const struct workload_row *w = workload_find(s->workload);
 	double measured = (double)s->duration_ns;
 
-	if (w->kind == WORKLOAD_RR && s->transactions) {
+	if (!w->stream && s->transactions) {
 		double rate = s->rate ? (double)s->rate : 20000.0 * (double)s->flows;
 		measured = (double)s->transactions / rate * 1e9;
 		measured = MIN(measured, (double)s->max_duration_ns);
@@ -51,7 +51,8 @@ uint64_t run_estimate_ns(const struct experiment *x)
 
 	for (size_t c = 0; c < x->cells_n; c++)
 		for (size_t a = 0; !x->cells[c].skipped && a < x->arms_n; a++)
-			sum += estimate_trial_ns(&x->cells[c].settings[a]);
+			if (cell_has(&x->cells[c], a))
+				sum += estimate_trial_ns(&x->cells[c].settings[a]);
 	return (uint64_t)(sum * (double)x->blocks);
 }
 
@@ -64,6 +65,8 @@ static uint64_t time_left_ns(const struct execution *ex)
 		for (size_t a = 0; !x->cells[c].skipped && a < x->arms_n; a++) {
 			size_t i = c * x->arms_n + a;
 			uint64_t n = ex->progress.n[i];
+			if (!cell_has(&x->cells[c], a))
+				continue;
 			double each = n ? ex->progress.spent_ns[i] / (double)n
 					: estimate_trial_ns(&x->cells[c].settings[a]);
 			left += each * (double)(x->blocks - MIN(n, x->blocks));
@@ -108,14 +111,15 @@ int run_probe(struct experiment *x, struct site *site, bool planning, struct err
 	return 0;
 }
 
+/* All at once: what cannot be had is looked for once. */
 int run_prepare(const struct experiment *x, void (*progress)(const struct boot_doing *doing, void *arg),
 	void *arg, struct err *e)
 {
-	int rc = 0;
+	AUTO_FREE struct settings *trials = mem_array(x->cells_n * x->arms_n, sizeof(*trials));
 
-	for (size_t c = 0; rc == 0 && c < x->cells_n; c++)
-		rc = site_prepare(x->cells[c].settings, x->arms_n, progress, arg, e);
-	return rc;
+	for (size_t c = 0; c < x->cells_n; c++)
+		memcpy(&trials[c * x->arms_n], x->cells[c].settings, x->arms_n * sizeof(*trials));
+	return site_prepare(trials, x->cells_n * x->arms_n, progress, arg, e);
 }
 
 static int describe_run(const struct experiment *x, struct store_run *run, json_t **spec, struct err *e)
@@ -141,19 +145,19 @@ static int begin_cell(struct execution *ex, size_t c, struct err *e)
 {
 	const struct cell *cell = &ex->x->cells[c];
 	struct store_cell stored = {.skipped = cell->skipped, .privilege = cell->privilege};
-	struct store_arm *arms = mem_array(ex->x->arms_n, sizeof(*arms));
+	struct store_arm *arms = mem_array(cell->arms_n, sizeof(*arms));
 
 	str_copy(stored.name, sizeof(stored.name), cell->name);
 	str_copy(stored.reason, sizeof(stored.reason), cell->reason);
-	for (size_t a = 0; a < ex->x->arms_n; a++) {
-		str_copy(arms[a].name, sizeof(arms[a].name), ex->x->arms[a].name);
-		arms[a].baseline = a == 0;
-		arms[a].settings = settings_json(&cell->settings[a]);
+	for (size_t i = 0; i < cell->arms_n; i++) {
+		str_copy(arms[i].name, sizeof(arms[i].name), ex->x->arms[cell->arms[i]].name);
+		arms[i].baseline = i == 0;
+		arms[i].settings = settings_json(&cell->settings[cell->arms[i]]);
 	}
-	int rc = store_cell_add(ex->store, ex->run->id, &stored, arms, ex->x->arms_n, e);
+	int rc = store_cell_add(ex->store, ex->run->id, &stored, arms, cell->arms_n, e);
 	ex->cell_ids[c] = stored.id;
-	for (size_t a = 0; a < ex->x->arms_n; a++)
-		json_decref(arms[a].settings);
+	for (size_t i = 0; i < cell->arms_n; i++)
+		json_decref(arms[i].settings);
 	free(arms);
 	return rc;
 }
@@ -195,7 +199,7 @@ static int earlier_trial(const struct store_trial *trial, const struct trial_rec
 		return 0;
 	earlier->complete[trial->block]++;
 	for (size_t a = 0; a < ex->x->arms_n; a++)
-		if (!strcmp(ex->x->arms[a].name, trial->arm)) {
+		if (cell_has(&ex->x->cells[earlier->c], a) && !strcmp(ex->x->arms[a].name, trial->arm)) {
 			ex->progress.n[earlier->c * ex->x->arms_n + a]++;
 			ex->progress.spent_ns[earlier->c * ex->x->arms_n + a] += (double)record->duration_ns;
 		}
@@ -244,7 +248,7 @@ static int resume_at(struct execution *ex, uint64_t *block, struct err *e)
 	for (size_t c = 0; rc == 0 && c < ex->x->cells_n; c++) {
 		if (ex->x->cells[c].skipped)
 			continue;
-		wanted += ex->x->arms_n;
+		wanted += ex->x->cells[c].arms_n;
 		earlier.c = c;
 		rc = store_trials_each(ex->store, ex->run->id, ex->cell_ids[c], earlier_trial, &earlier, e);
 	}
@@ -293,15 +297,32 @@ static int one_trial(struct execution *ex, size_t c, size_t a, struct store_tria
 }
 
 /* Tells the site what the host that it boots next shall serve. */
-static void begin_group(struct execution *ex, size_t arm)
+static int begin_group(struct execution *ex, const char *name, struct err *e)
 {
 	size_t n = 0;
 
 	ex->group = mem_grow(ex->group, ex->x->cells_n, sizeof(void *));
-	for (size_t c = 0; c < ex->x->cells_n; c++)
-		if (!ex->x->cells[c].skipped && plan_host(&ex->x->cells[c].plans[arm])->emulated)
-			ex->group[n++] = &ex->x->cells[c].plans[arm];
-	site_group(ex->site, ex->group, n);
+	for (size_t c = 0; c < ex->x->cells_n; c++) {
+		const struct cell *cell = &ex->x->cells[c];
+		int arm = cell->skipped ? -1 : cell_arm(ex->x, cell, name);
+		if (arm >= 0 && plan_host(&cell->plans[arm])->emulated)
+			ex->group[n++] = &cell->plans[arm];
+	}
+	return site_group(ex->site, ex->group, n, e);
+}
+
+/* After a block, however it went: a machine that cannot be put back is worse than what came before. */
+static int end_group(struct execution *ex, int rc, struct err *e)
+{
+	struct err why = ERR_INIT;
+	int ended = site_group(ex->site, NULL, 0, &why);
+
+	if (ended == 0 || (rc < 0 && e->exit == EXIT_PARTLY_APPLIED))
+		return rc;
+	if (rc < 0)
+		err_wrap(&why, "%s; and then", e->text);
+	*e = why;
+	return ended;
 }
 
 static int one_block(struct execution *ex, uint64_t block, struct err *e)
@@ -313,30 +334,28 @@ static int one_block(struct execution *ex, uint64_t block, struct err *e)
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		struct store_trial stored = {.block = block, .position = i};
 		if (steps[i].boot)
-			begin_group(ex, steps[i].arm);
-		rc = stop_flag ? err_set(e, EINTR, "interrupted")
-			       : one_trial(ex, steps[i].cell, steps[i].arm, &stored, e);
+			rc = begin_group(ex, ex->x->arms[steps[i].arm].name, e);
+		if (rc == 0 && stop_flag)
+			rc = err_set(e, EINTR, "interrupted");
+		if (rc == 0)
+			rc = one_trial(ex, steps[i].cell, steps[i].arm, &stored, e);
 	}
-	site_group(ex->site, NULL, 0);
 	free(steps);
-	return rc;
+	return end_group(ex, rc, e);
 }
 
 static int all_blocks(struct execution *ex, struct err *e)
 {
-	size_t usable = 0;
+	size_t a_block = 0; /* trials */
 	uint64_t block = 0;
 	int rc = ex->progress.done == 0 && ex->options->resume ? resume_at(ex, &block, e) : 0;
 
-	for (size_t c = 0; c < ex->x->cells_n; c++) {
-		usable += !ex->x->cells[c].skipped;
-		if (ex->x->cells[c].skipped && ex->options->on_skip)
-			ex->options->on_skip(&ex->x->cells[c], ex->options->arg);
-	}
-	ex->progress.total = ex->x->blocks * usable * ex->x->arms_n;
+	for (size_t c = 0; c < ex->x->cells_n; c++)
+		a_block += ex->x->cells[c].skipped ? 0 : ex->x->cells[c].arms_n;
+	ex->progress.total = ex->x->blocks * a_block;
 	if (rc == 0 && ex->options->on_start)
 		ex->options->on_start(ex->run, ex->progress.total, ex->options->arg);
-	for (; rc == 0 && usable && block < ex->x->blocks; block++)
+	for (; rc == 0 && a_block && block < ex->x->blocks; block++)
 		rc = one_block(ex, block, e);
 	return rc;
 }

@@ -61,12 +61,27 @@ static int load_file(struct experiment *x, const char *path, const struct settin
 	return experiment_parse(x, path, text, len, overrides, overrides_n, e);
 }
 
+/* What is wrong with an override by itself is no mistake of a line in the file. */
+static int check_overrides(const struct setting_override *overrides, size_t n, struct err *e)
+{
+	struct settings s;
+	int rc = 0;
+
+	settings_init(&s);
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = setting_set(&s, overrides[i].key, overrides[i].value, e);
+	return rc;
+}
+
 int experiment_load(struct experiment *x, const char *which, const struct setting_override *overrides,
 	size_t overrides_n, struct err *e)
 {
 	const char *names[16];
 	size_t n = 0;
+	int rc = check_overrides(overrides, overrides_n, e);
 
+	if (rc < 0)
+		return rc;
 	for (const struct builtin *b = builtins; b->name; b++) {
 		if (!strcmp(b->name, which))
 			return experiment_parse(
@@ -110,12 +125,20 @@ json_t *experiment_json(const struct experiment *x)
 		json_array_append_new(arms,
 			json_pack("{s:s, s:O}", "name", x->arms[i].name, "overrides", x->arms[i].overrides));
 	for (size_t i = 0; i < x->cells_n; i++) {
-		json_t *settings = json_array();
-		for (size_t a = 0; a < x->arms_n; a++)
-			json_array_append_new(settings, settings_json(&x->cells[i].settings[a]));
-		json_array_append_new(
-			cells, json_pack("{s:s, s:o}", "name", x->cells[i].name, "settings", settings));
+		const struct cell *cell = &x->cells[i];
+		json_t *settings = json_array(), *own = json_array();
+		bool all = cell->arms_n == x->arms_n;
+		for (size_t a = 0; a < cell->arms_n; a++) {
+			json_array_append_new(settings, settings_json(&cell->settings[cell->arms[a]]));
+			json_array_append_new(own, json_integer(cell->arms[a]));
+			all &= cell->arms[a] == a;
+		}
+		/* A cell that has all arms as the experiment has them does not say so. */
+		json_array_append_new(cells, json_pack("{s:s, s:o, s:o*}", "name", cell->name, "settings",
+						     settings, "arms", all ? NULL : own));
+		if (all)
+			json_decref(own);
 	}
-	return json_pack("{s:s, s:I, s:o, s:o}", "name", x->name, "blocks", (json_int_t)x->blocks, "arms",
-		arms, "cells", cells);
+	return json_pack("{s:s, s:I, s:o, s:o, s:s*}", "name", x->name, "blocks", (json_int_t)x->blocks,
+		"arms", arms, "cells", cells, "reference", *x->reference ? x->reference : NULL);
 }

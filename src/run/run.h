@@ -3,7 +3,9 @@
  * run: an experiment file → cells × arms → blocks → trials, given to the site one by one and recorded.
  *
  * Whole blocks come first: in every block each cell has one trial of each arm, arms in random order, so that
- * an interrupted run is balanced.  The order follows from the seed alone.
+ * an interrupted run is balanced.  The order follows from the seed alone.  Within an arm cells that share
+ * targets (share: target) have a fixed order, so that a cell is compared at one place after its target's
+ * start.
  */
 #pragma once
 
@@ -17,25 +19,37 @@ struct arm {
 	json_t *overrides; /* object of texts: setting → value */
 };
 
+#define ARMS_MAX 16
+
 struct cell {
 	char name[192];
-	struct settings *settings; /* one for each arm, in the order of the arms */
+	struct settings *settings; /* one for each arm of the experiment, in the order of these */
 	struct trial_plan *plans;  /* of those settings, once run_probe() has resolved them; else NULL */
 	bool skipped, privilege;
 	char reason[512];
+	uint8_t arms[ARMS_MAX]; /* those of the experiment that it has, as the cell names them: the baseline
+				   first */
+	size_t arms_n;
 };
+/* Has the cell this arm?  An arm that it lacks is not measured, and has the settings of the baseline. */
+bool cell_has(const struct cell *cell, size_t arm);
 
 struct experiment {
-	char name[64];
+	char name[64],
+		reference[64]; /* reference: the published figures to be set beside the report; "": none */
 	uint64_t blocks, seed; /* seed 0: none was given */
-	struct arm *arms;      /* the first one is the baseline */
+	struct arm *arms;      /* all that any cell has */
 	size_t arms_n;
 	struct cell *cells;
 	size_t cells_n;
 };
 
+/* Which of the experiment's arms is the cell's of that name; −1: it has none. */
+int cell_arm(const struct experiment *x, const struct cell *cell, const char *name);
+
 struct setting_override {
 	const char *key, *value;
+	const char *instead; /* only where the setting has this value; NULL: everywhere */
 };
 
 /*
@@ -71,7 +85,6 @@ struct run_trial {
 struct run_options {
 	bool resume;
 	void (*on_start)(const struct store_run *run, uint64_t trials, void *arg);
-	void (*on_skip)(const struct cell *cell, void *arg);
 	void (*on_begin)(const struct run_trial *trial, void *arg);
 	void (*on_trial)(const struct run_trial *trial, const struct trial_record *record, void *arg);
 	void *arg;
@@ -88,9 +101,11 @@ enum target_answer run_probe_cell(
 /* The order of arms within one block and cell: a permutation of 0..arms−1, from the seed. */
 void run_order(uint64_t seed, uint64_t block, size_t cell, size_t arms_n, size_t *order);
 /*
- * The trials of one block in their order: cell by cell with its arms in random order; then, since a boot is a
- * replicate there, what runs on emulated hosts: arm by arm, in random order, over all cells.  `out` has room
- * for cells × arms; returns how many.
+ * The trials of one block in their order: cell by cell with its arms in random order, where cells that share
+ * targets are one: arm by arm, and in each arm one of these cells after the other, as the experiment has
+ * them; then, since a boot is a replicate there, what runs on emulated hosts: arm by arm, in random order,
+ * over all cells, where arms of one name are one, whatever they override.  `out` has room for cells × arms;
+ * returns how many.
  */
 struct run_step {
 	size_t cell, arm;

@@ -6,8 +6,11 @@
  * Values are layered: defaults, then the top (`trial:` and any setting), then the cell, then the arm, then
  * --set.  In a cell any setting may be a list; the cell then stands for every combination.  Setting values
  * are texts until setting_set() has seen them, so the file and the command line follow the same rules.
+ *
+ * The arms of an experiment are those of its top and those that cells have in their place; arms of the same
+ * name and the same overrides are one.
  */
-#include "run.h"
+#include "cell.h"
 #include "yaml_check.h"
 
 #include <stdio.h>
@@ -15,18 +18,22 @@
 
 #define BLOCKS_MAX 1000
 #define CELLS_MAX  500
-#define ARMS_MAX   16
 
 struct reader {
 	const char *origin;
 	yaml_document_t document;
 	struct experiment *x;
 	struct settings top;
-	/* cells as read: an array of {"line": n, "cell": {setting: text}} */
-	json_t *cells;
+	json_t *cells; /* as read: an array of {"line": n, "cell": {setting: text}, "arms": [numbers]} */
+	json_t *arms;  /* the numbers of those of the top */
 	const struct setting_override *overrides;
 	size_t overrides_n;
 };
+
+/* The keys of the top that are not settings; `cells` and `arms` wait until the settings of the top are known.
+ */
+enum top_key { TOP_NAME, TOP_BLOCKS, TOP_SEED, TOP_REFERENCE, TOP_TRIAL, TOP_CELLS, TOP_ARMS };
+static const char *const top_keys[] = {"name", "blocks", "seed", "reference", "trial", "cells", "arms"};
 
 /* --- messages ---------------------------------------------------------------------------------- */
 
@@ -130,14 +137,28 @@ static int take_arm_value(
 	return rc;
 }
 
+/* The arm that is last becomes one with its like before it; returns its number. */
+static size_t arm_merge(struct experiment *x)
+{
+	struct arm *last = &x->arms[x->arms_n - 1];
+
+	for (size_t i = 0; i + 1 < x->arms_n; i++)
+		if (!strcmp(x->arms[i].name, last->name) &&
+			json_equal(x->arms[i].overrides, last->overrides)) {
+			json_decref(last->overrides);
+			x->arms_n--;
+			return i;
+		}
+	return x->arms_n - 1;
+}
+
+/* `arg`: the numbers of the arms, as they are named. */
 static int take_arm(struct reader *r, const yaml_node_t *key, yaml_node_t *value, void *arg, struct err *e)
 {
 	struct experiment *x = r->x;
 	struct arm *arm;
+	int rc = 0;
 
-	(void)arg;
-	if (x->arms_n == ARMS_MAX)
-		return bad(r, key, e, "more than %d arms", ARMS_MAX);
 	x->arms = mem_grow(x->arms, x->arms_n + 1, sizeof(*x->arms));
 	arm = &x->arms[x->arms_n++];
 	*arm = (struct arm){.overrides = json_object()};
@@ -146,10 +167,25 @@ static int take_arm(struct reader *r, const yaml_node_t *key, yaml_node_t *value
 	AUTO_FREE char *shown = str_printable(str_dup(arm->name));
 	if (strcmp(shown, arm->name) != 0)
 		return bad(r, key, e, "the name of an arm, '%s', holds what cannot be shown", shown);
-	if (scalar(value) && str_in(scalar(value), "|~|null"))
-		return 0;
-	int rc = want(r, value, YAML_MAPPING_NODE, "an arm", e);
-	return rc < 0 ? rc : each_pair(r, value, e, take_arm_value, arm->overrides);
+	if (!scalar(value) || !str_in(scalar(value), "|~|null"))
+		rc = want(r, value, YAML_MAPPING_NODE, "an arm", e);
+	if (rc == 0 && value->type == YAML_MAPPING_NODE)
+		rc = each_pair(r, value, e, take_arm_value, arm->overrides);
+	if (rc < 0)
+		return rc;
+	json_array_append_new(arg, json_integer((json_int_t)arm_merge(x)));
+	return x->arms_n > ARMS_MAX ? bad(r, key, e, "more than %d arms", ARMS_MAX) : 0;
+}
+
+static int take_arms(struct reader *r, yaml_node_t *map, json_t *arms, struct err *e)
+{
+	int rc = want(r, map, YAML_MAPPING_NODE, "arms", e);
+
+	if (rc == 0)
+		rc = each_pair(r, map, e, take_arm, arms);
+	if (rc == 0 && !json_array_size(arms))
+		rc = bad(r, map, e, "an experiment needs at least one arm");
+	return rc;
 }
 
 /* --- cells: lists multiply --------------------------------------------------------------------- */
@@ -172,12 +208,20 @@ static void multiply(json_t *variants, const char *key, json_t *values)
 	json_decref(made);
 }
 
+struct cell_read {
+	json_t *variants, *arms;
+};
+
 static int take_cell_value(
 	struct reader *r, const yaml_node_t *key, yaml_node_t *value, void *arg, struct err *e)
 {
-	json_t *values = json_array(), *variants = arg;
+	struct cell_read *cell = arg;
+	json_t *variants = cell->variants;
 	int rc = 0;
 
+	if (!strcmp(scalar(key), top_keys[TOP_ARMS]))
+		return take_arms(r, value, cell->arms, e);
+	json_t *values = json_array();
 	if (value->type == YAML_SEQUENCE_NODE && setting_find(scalar(key))) {
 		yaml_node_item_t *item = value->data.sequence.items.start,
 				 *end = value->data.sequence.items.top;
@@ -206,17 +250,22 @@ static int take_cells(struct reader *r, yaml_node_t *list, struct err *e)
 	yaml_node_item_t *item = list->data.sequence.items.start, *end = list->data.sequence.items.top;
 	for (; item < end; item++) {
 		yaml_node_t *node = node_at(r, *item);
-		json_t *variants = json_pack("[{}]"), *variant;
+		struct cell_read cell = {.variants = json_pack("[{}]"), .arms = json_array()};
+		json_t *variant;
 		size_t i;
 
 		rc = want(r, node, YAML_MAPPING_NODE, "a cell", e);
 		if (rc == 0)
-			rc = each_pair(r, node, e, take_cell_value, variants);
-		json_array_foreach (variants, i, variant)
-			json_array_append_new(
-				r->cells, json_pack("{s:I, s:O}", "line",
-						  (json_int_t)node->start_mark.line + 1, "cell", variant));
-		json_decref(variants);
+			rc = each_pair(r, node, e, take_cell_value, &cell);
+		json_t *arms = json_array_size(cell.arms) ? cell.arms : r->arms;
+		if (rc == 0 && !json_array_size(arms))
+			rc = bad(r, node, e, "'arms' is missing, here and at the top");
+		json_array_foreach (cell.variants, i, variant)
+			json_array_append_new(r->cells,
+				json_pack("{s:I, s:O, s:O}", "line", (json_int_t)node->start_mark.line + 1,
+					"cell", variant, "arms", arms));
+		json_decref(cell.variants);
+		json_decref(cell.arms);
 		if (rc < 0)
 			return rc;
 	}
@@ -254,11 +303,6 @@ static int take_name(struct reader *r, yaml_node_t *value, struct err *e)
 	return str_copy(r->x->name, sizeof(r->x->name), name);
 }
 
-/* The keys of the top that are not settings; `cells` and `arms` wait until the settings of the top are known.
- */
-enum top_key { TOP_NAME, TOP_BLOCKS, TOP_SEED, TOP_TRIAL, TOP_CELLS, TOP_ARMS };
-static const char *const top_keys[] = {"name", "blocks", "seed", "trial", "cells", "arms"};
-
 static int take_key(struct reader *r, const yaml_node_t *key, yaml_node_t *value, void *arg, struct err *e)
 {
 	yaml_node_t **later = arg;
@@ -274,6 +318,10 @@ static int take_key(struct reader *r, const yaml_node_t *key, yaml_node_t *value
 		return take_number(r, key, value, BLOCKS_MAX, &r->x->blocks, e);
 	case TOP_SEED:
 		return take_number(r, key, value, INT64_MAX, &r->x->seed, e);
+	case TOP_REFERENCE:
+		if (!scalar(value) || str_copy(r->x->reference, sizeof(r->x->reference), scalar(value)))
+			return bad(r, value, e, "reference must be a word");
+		return 0;
 	case TOP_TRIAL:
 		rc = want(r, value, YAML_MAPPING_NODE, "trial", e);
 		return rc < 0 ? rc : each_pair(r, value, e, take_top, NULL);
@@ -290,117 +338,47 @@ static int take_key(struct reader *r, const yaml_node_t *key, yaml_node_t *value
 	}
 }
 
-/* --- from values to cells with settings -------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------------- */
 
-static int override_all(struct settings *s, const json_t *texts, struct err *e)
+static int make_cells(struct reader *r, struct err *e)
 {
-	const char *key;
-	json_t *value;
-
-	json_object_foreach ((json_t *)(uintptr_t)texts, key, value) {
-		int rc = setting_set(s, key, json_string_value(value), e);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
-void cell_name_add(struct buf *out, const struct settings *s)
-{
-	buf_add(out, "%s%s%s/%s%s%s/%s", s->target, s->runtime[0] ? "/" : "", s->runtime, s->attachment,
-		s->path[0] ? "/" : "", s->path, s->workload);
-	if (s->rate)
-		buf_add(out, "@%llu", (unsigned long long)s->rate);
-}
-
-void cell_name_set(struct cell *cell, char *name)
-{
-	size_t room = sizeof(cell->name), cut = room - sizeof("…#12345678");
-	struct hash h = hash_new();
-	char hex[33];
-
-	/* A command may have lines. */
-	if (str_copy(cell->name, room, str_printable(name)) == 0)
-		return;
-	while (((unsigned char)name[cut] & 0xc0) == 0x80) /* not inside a character */
-		cut--;
-	hash_text(&h, name);
-	snprintf(cell->name, room, "%.*s…#%.8s", (int)cut, name, hash_hex(&h, hex));
-}
-
-/* container/oci/bridge/tcp_rr@2000/request=64: that, and whatever else the cell sets. */
-static void name_cell(struct cell *cell, const json_t *texts)
-{
-	AUTO(buf_free) struct buf b = {0};
-	const char *key;
-	json_t *value;
-
-	cell_name_add(&b, &cell->settings[0]);
-	json_object_foreach ((json_t *)(uintptr_t)texts, key, value)
-		if (!str_in(key, "target|runtime|attachment|path|workload|pacing|rate"))
-			buf_add(&b, "/%s=%s", key, json_string_value(value));
-	cell_name_set(cell, b.data);
-}
-
-static int resolve_cell(struct reader *r, const json_t *texts, struct err *e)
-{
-	struct experiment *x = r->x;
-	struct cell *cell;
-
-	x->cells = mem_grow(x->cells, x->cells_n + 1, sizeof(*x->cells));
-	cell = &x->cells[x->cells_n++];
-	*cell = (struct cell){.settings = mem_array(x->arms_n, sizeof(struct settings))};
-	for (size_t a = 0; a < x->arms_n; a++) {
-		struct settings *s = &cell->settings[a];
-		*s = r->top;
-		int rc = override_all(s, texts, e);
-		if (rc == 0)
-			rc = override_all(s, x->arms[a].overrides, e);
-		for (size_t i = 0; rc == 0 && i < r->overrides_n; i++)
-			rc = setting_set(s, r->overrides[i].key, r->overrides[i].value, e);
-		if (rc == 0)
-			rc = settings_check(s, e);
-		if (rc < 0)
-			return err_wrap(e, "arm %s", x->arms[a].name);
-	}
+	struct layers *layers = mem_array(json_array_size(r->cells), sizeof(*layers));
+	size_t i, bad_one = 0;
+	json_t *item;
 	int rc = 0;
-	name_cell(cell, texts);
-	for (size_t i = 0; rc == 0 && i + 1 < x->cells_n; i++)
-		if (!strcmp(x->cells[i].name, cell->name))
-			rc = err_usage(e, "the cell %s is there twice", cell->name);
-	return rc;
+
+	json_array_foreach (r->cells, i, item) {
+		layers[i] = (struct layers){.top = &r->top,
+			.texts = json_object_get(item, "cell"),
+			.overrides = r->overrides,
+			.overrides_n = r->overrides_n,
+			.arms = json_object_get(item, "arms")};
+		bad_one = i;
+		rc = cell_add(r->x, &layers[i], e);
+		if (rc < 0)
+			break;
+	}
+	if (rc == 0)
+		rc = cells_name(r->x, layers, &bad_one, e);
+	free(layers);
+	item = json_array_get(r->cells, bad_one);
+	return rc < 0 ? at_line(r, (size_t)json_integer_value(json_object_get(item, "line")), e) : 0;
 }
 
 static int resolve(struct reader *r, yaml_node_t *root, struct err *e)
 {
 	yaml_node_t *later[2] = {NULL, NULL};
-	size_t i;
-	json_t *item;
 	int rc = want(r, root, YAML_MAPPING_NODE, "an experiment", e);
 
 	if (rc == 0)
 		rc = each_pair(r, root, e, take_key, later);
-	if (rc == 0 && (!r->x->name[0] || !later[0] || !later[1]))
-		rc = bad(r, root, e, "'%s' is missing",
-			!r->x->name[0] ? "name"
-			: !later[0]    ? "cells"
-				       : "arms");
-	if (rc == 0)
-		rc = want(r, later[1], YAML_MAPPING_NODE, "arms", e);
-	if (rc == 0)
-		rc = each_pair(r, later[1], e, take_arm, NULL);
-	if (rc == 0 && r->x->arms_n == 0)
-		rc = bad(r, later[1], e, "an experiment needs at least one arm");
+	if (rc == 0 && (!r->x->name[0] || !later[0]))
+		rc = bad(r, root, e, "'%s' is missing", !r->x->name[0] ? "name" : "cells");
+	if (rc == 0 && later[1])
+		rc = take_arms(r, later[1], r->arms, e);
 	if (rc == 0)
 		rc = take_cells(r, later[0], e);
-	if (rc < 0)
-		return rc;
-	json_array_foreach (r->cells, i, item) {
-		rc = resolve_cell(r, json_object_get(item, "cell"), e);
-		if (rc < 0)
-			return at_line(r, (size_t)json_integer_value(json_object_get(item, "line")), e);
-	}
-	return 0;
+	return rc < 0 ? rc : make_cells(r, e);
 }
 
 int experiment_parse(struct experiment *x, const char *origin, const char *text, size_t len,
@@ -424,8 +402,10 @@ int experiment_parse(struct experiment *x, const char *origin, const char *text,
 	}
 	settings_init(&r.top);
 	r.cells = json_array();
+	r.arms = json_array();
 	rc = resolve(&r, yaml_document_get_root_node(&r.document), e);
 	json_decref(r.cells);
+	json_decref(r.arms);
 	yaml_document_delete(&r.document);
 	yaml_parser_delete(&parser);
 	if (rc < 0)

@@ -42,8 +42,9 @@ static const char *const sysctls[] = {"kernel.sched_rt_runtime_us", "kernel.sche
 	"net.ipv4.tcp_congestion_control", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
 	"net.bridge.bridge-nf-call-iptables", "vm.stat_interval", "vm.swappiness"};
 
-static const char *const programs[][3] = {
-	{"runc", "--version"}, {"crun", "--version"}, {"stress-ng", "--version"}};
+static const char *const programs[][3] = {{"runc", "--version"}, {"crun", "--version"},
+	{"dockerd", "--version"}, {"podman", "--version"}, {"stress-ng", "--version"},
+	{"sockperf", "--version"}, {"iperf3", "--version"}, {"ping", "-V"}, {"netperf", "-V"}};
 
 static void put_text(json_t *object, const char *key, const char *text)
 {
@@ -176,6 +177,24 @@ struct links {
 	json_t *array;
 };
 
+/* What the driver of a device tells; nothing of a virtual link. */
+static void put_facts(json_t *link, int ns, const char *name)
+{
+	struct net_facts f = {0};
+	struct net_device d;
+
+	if (net_link_facts(ns, name, &f, ERR_IGNORED) < 0 || !f.device ||
+		net_device_read(ns, name, &d, ERR_IGNORED) < 0)
+		return;
+	put_text(link, "driver", d.driver);
+	put_text(link, "pci", d.pci);
+	put_text(link, "moderation", f.moderation);
+	json_object_set_new(link, "line_rate_bps",
+		f.line_rate_bps ? json_integer((json_int_t)f.line_rate_bps) : json_null());
+	json_object_set_new(link, "rx_queues", json_integer(f.rx_queues));
+	json_object_set_new(link, "tx_queues", json_integer(f.tx_queues));
+}
+
 static void put_link(const char *name, unsigned flags, unsigned mtu, const char *kind, void *arg)
 {
 	struct links *links = arg;
@@ -188,6 +207,7 @@ static void put_link(const char *name, unsigned flags, unsigned mtu, const char 
 	put_text(link, "kind", kind ? kind : "");
 	if (net_features(links->ns, name, features, sizeof(features), ERR_IGNORED) == 0)
 		put_text(link, "features", features);
+	put_facts(link, links->ns, name);
 	json_array_append_new(links->array, link);
 }
 

@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#define BOOT_NS     (120 * NS_PER_S)
+#define HELLO_NS    (60 * NS_PER_S) /* for the rest of a message that has begun */
 #define LOOK_NS     (200 * NS_PER_MS)
-#define HOST_CPUS   2
 #define HOST_MIB    1024
 #define HOST_VM_MIB 1024 /* besides, where it hosts machines, and their own */
+#define ENGINE_MIB  512  /* besides, where it has a container engine, which keeps its data in memory */
 
 void lab_stop(struct site *site)
 {
@@ -31,11 +31,36 @@ void lab_stop(struct site *site)
 	free(lab);
 }
 
+enum nic_model lab_nics(const struct settings *s)
+{
+	return nic_model_find(s->device);
+}
+
 /* --- what it must be able to do ---------------------------------------------------------------- */
+
+int lab_nics_check(const struct settings *s, struct err *e)
+{
+	if (!s->device[0])
+		return 0;
+	if (!lab_nics(s)) {
+		err_usage(e, "cannot give an emulated host a device '%s': there it is the model of its NICs",
+			s->device);
+		return err_try(e, "igb, virtio");
+	}
+	if (strcmp(s->device, s->client_device) != 0)
+		return err_usage(e,
+			"cannot give an emulated host devices '%s' and '%s': both are of one model",
+			s->device, s->client_device);
+	if (settings_exact(s))
+		return err_usage(
+			e, "cannot use a device with the exact clock: it does not run by that clock");
+	return 0;
+}
 
 int lab_kernels_find(struct trial_plan *plan, struct err *e)
 {
 	const struct kernel *k = NULL;
+	struct qemu q;
 	bool machine = plan_target(plan)->machine;
 	int rc = kernel_known(&k, settings_lab(&plan->settings), e);
 
@@ -50,12 +75,18 @@ int lab_kernels_find(struct trial_plan *plan, struct err *e)
 	if (plan->path == VM_PATH_VHOST && k->configured && !k->can[KERNEL_VHOST])
 		return err_set(e, ENOTSUP, "kernel %s has no vhost-net", k->release);
 	plan->host_kernel = k;
+	rc = qemu_for(lab_nics(&plan->settings), &q, e);
+	if (rc < 0)
+		return rc;
 	return machine ? kernel_known(&plan->guest_kernel, plan->settings.kernel, e) : 0;
 }
 
 static unsigned parts_of(const struct trial_plan *plan)
 {
-	return (plan_target(plan)->machine ? IMAGE_VM : 0u) | (plan->noise ? IMAGE_NOISE : 0u);
+	return (plan_target(plan)->machine ? IMAGE_VM : 0u) | (plan->noise ? IMAGE_NOISE : 0u) |
+	       (plan_uses(plan, DRIVER_DPDK) ? IMAGE_DPDK : 0u) |
+	       (plan->ends[END_CLIENT].job.tool != TOOL_TAUT ? IMAGE_TOOLS : 0u) |
+	       (target_wants_engine(&plan->settings) ? IMAGE_ENGINE : 0u);
 }
 
 /* Two words may mean one kernel; builds of one's own may share a release. */
@@ -85,6 +116,7 @@ static int lab_add(struct lab *lab, const struct trial_plan *plan, struct err *e
 	const struct kernel *k = plan->guest_kernel;
 
 	lab->parts |= parts_of(plan);
+	lab->nics = MAX(lab->nics, lab_nics(&plan->settings));
 	if (!k || has_guest(lab, k))
 		return 0;
 	const struct kernel *other = guest_of_release(lab, k->release);
@@ -101,7 +133,10 @@ static int lab_add(struct lab *lab, const struct trial_plan *plan, struct err *e
 
 static bool same_boot(const struct trial_plan *a, const struct trial_plan *b)
 {
+	enum nic_model first = lab_nics(&a->settings), second = lab_nics(&b->settings);
+
 	return a->exact == b->exact && same_kernel(a->host_kernel, b->host_kernel) &&
+	       (first == second || !first || !second) &&
 	       !strcmp(a->settings.host_boot, b->settings.host_boot);
 }
 
@@ -109,7 +144,8 @@ bool lab_serves(const struct lab *lab, const struct trial_plan *plan)
 {
 	if (!lab || lab->doubtful || lab->control < 0 || plan->exact ||
 		strcmp(lab->boot, plan->settings.host_boot) || (parts_of(plan) & ~lab->parts) ||
-		!same_kernel(plan->host_kernel, lab->kernel))
+		!same_kernel(plan->host_kernel, lab->kernel) ||
+		(lab_nics(&plan->settings) && lab_nics(&plan->settings) != lab->nics))
 		return false;
 	return !plan->guest_kernel || has_guest(lab, plan->guest_kernel);
 }
@@ -122,6 +158,10 @@ void lab_inner(const struct trial_plan *plan, struct settings *inner)
 	inner->site = "local";
 	inner->clock = "real";
 	inner->host_boot = "";
+	if (lab_nics(inner)) {
+		inner->device = nic_address(0);
+		inner->client_device = nic_address(1);
+	}
 	if (plan->guest_kernel)
 		inner->kernel = str_keep(plan->guest_kernel->release);
 }
@@ -144,7 +184,8 @@ static unsigned lab_memory(const struct site *site, const struct lab *lab, const
 	for (size_t i = 0; i < site->group_n; i++)
 		if (plan_target(site->group[i])->machine)
 			guest = MAX(guest, site->group[i]->settings.memory_bytes);
-	return HOST_MIB + (lab->parts & IMAGE_VM ? HOST_VM_MIB : 0u) + (unsigned)(guest >> 20);
+	return HOST_MIB + (lab->parts & IMAGE_VM ? HOST_VM_MIB : 0u) +
+	       (lab->parts & IMAGE_ENGINE ? ENGINE_MIB : 0u) + (unsigned)(guest >> 20);
 }
 
 static int lab_launch(
@@ -155,8 +196,9 @@ static int lab_launch(
 	int rc = target_agent(agent, sizeof(agent), e);
 
 	if (rc == 0)
-		rc = image_host(
-			lab->kernel, agent, lab->parts, lab->guests, lab->guests_n, image, sizeof(image), e);
+		rc = image_host(lab->kernel, agent,
+			&(struct host_content){lab->parts, lab->nics, lab->guests, lab->guests_n}, image,
+			sizeof(image), e);
 	if (rc == 0) {
 		const struct machine_options o = {.kernel = lab->kernel,
 			.image = image,
@@ -167,28 +209,32 @@ static int lab_launch(
 			.control = theirs,
 			.accel = ACCEL_TCG,
 			.host = true,
+			.nics = lab->nics,
 			.exact = plan->exact,
-			.cpus = HOST_CPUS,
+			.cpus = LAB_CPUS,
 			.memory_mib = lab_memory(site, lab, plan)};
 		rc = machine_start(&lab->machine, &o, e);
 	}
 	return rc;
 }
 
-/* Until the control stream has something to read; an error says how the machine fared. */
+/* Until the control stream has something to read; an error says how the machine fared.  Deadline 0: as long
+ * as it is seen to boot. */
 static int lab_wait(struct lab *lab, uint64_t deadline_ns, struct err *e)
 {
 	char how[512];
 
 	for (;;) {
 		struct pollfd p = {.fd = lab->control, .events = POLLIN};
-		uint64_t now = time_now_ns();
+		uint64_t now = time_now_ns(),
+			 end = deadline_ns ? deadline_ns
+					   : machine_boot_deadline_ns(lab->machine, BOOT_SILENT_NS);
 		if (stop_flag)
 			return err_set(e, EINTR, "interrupted");
 		if (poll(&p, 1, (int)(LOOK_NS / NS_PER_MS)) > 0 && (p.revents & POLLIN))
 			return 0;
 		bool ended = machine_ended(lab->machine, false, how, sizeof(how));
-		if (ended || now >= deadline_ns)
+		if (ended || now >= end)
 			return err_set(e, ended ? ECHILD : ETIMEDOUT, "%s%s%s",
 				ended ? "" : "it did not answer in time", !ended && *how ? ": " : "", how);
 	}
@@ -200,7 +246,8 @@ int lab_hear(struct lab *lab, enum frame_type type, json_t **body, uint64_t dead
 	int rc = lab_wait(lab, deadline_ns, e);
 
 	if (rc == 0)
-		rc = frame_expect(lab->control, type, body, deadline_ns, e);
+		rc = frame_expect(
+			lab->control, type, body, deadline_ns ? deadline_ns : time_now_ns() + HELLO_NS, e);
 	if (rc == -EPIPE && machine_ended(lab->machine, true, how, sizeof(how)))
 		return err_set(e, ECHILD, "%s", how);
 	return rc;
@@ -209,7 +256,7 @@ int lab_hear(struct lab *lab, enum frame_type type, json_t **body, uint64_t dead
 static int lab_greet(struct lab *lab, struct err *e)
 {
 	json_t *hello = NULL;
-	int rc = lab_hear(lab, FRAME_HELLO, &hello, time_now_ns() + boot_patience_ns(BOOT_NS), e);
+	int rc = lab_hear(lab, FRAME_HELLO, &hello, 0, e);
 
 	if (rc == 0)
 		rc = frame_hello_read(hello, &lab->facts, e);
@@ -221,6 +268,7 @@ static int lab_greet(struct lab *lab, struct err *e)
 int lab_boot(struct site *site, const struct trial_plan *plan, struct err *e)
 {
 	struct lab *lab = site->lab = mem_alloc(sizeof(*lab));
+	struct machine_options machine = {.accel = ACCEL_TCG, .cpus = LAB_CPUS, .exact = plan->exact};
 	struct qemu q;
 	int ends[2] = {-1, -1};
 
@@ -231,8 +279,9 @@ int lab_boot(struct site *site, const struct trial_plan *plan, struct err *e)
 	for (size_t i = 0; rc == 0 && !plan->exact && i < site->group_n; i++)
 		if (same_boot(site->group[i], plan))
 			rc = lab_add(lab, site->group[i], e);
+	machine.nics = lab->nics;
 	if (rc == 0)
-		rc = qemu_find(&q, e);
+		rc = qemu_for_machine(&machine, &q, e);
 	if (rc == 0)
 		rc = undo_folder_make(lab->folder, sizeof(lab->folder), e);
 	if (rc == 0 && !plan->exact && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -241,7 +290,7 @@ int lab_boot(struct site *site, const struct trial_plan *plan, struct err *e)
 		return rc;
 	lab->control = ends[0];
 	snprintf(lab->facts.program, sizeof(lab->facts.program), "QEMU %.40s%s", q.version,
-		machine_keeps_root(&(struct machine_options){.accel = ACCEL_TCG}) ? " as root" : "");
+		machine_keeps_root(&machine) ? " as root" : "");
 	str_copy(lab->facts.accel, sizeof(lab->facts.accel), accel_name(ACCEL_TCG));
 	rc = lab_launch(site, lab, plan, ends[1], e);
 	if (ends[1] >= 0)

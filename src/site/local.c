@@ -3,7 +3,9 @@
  * This machine as a host of trials: what makes no sense or cannot be done on it, and what its tuning would
  * be.  How a trial goes is in trial.c.
  */
-#include "hosts.h"
+#include "ground.h"
+
+#include "net/xdp.h"
 
 static int check_cpu(const struct site *site, const char *what, int64_t cpu, struct err *e)
 {
@@ -13,6 +15,16 @@ static int check_cpu(const struct site *site, const char *what, int64_t cpu, str
 	if (cpu < 0 || CPU_ISSET((size_t)cpu, &ours))
 		return 0;
 	return tune_not_ours(&site->host, e, "cannot pin the %s to CPU %lld", what, (long long)cpu);
+}
+
+/* Stock and tuned guests have the same: as many as a profile would give CPUs of their own. */
+static void scale_vcpus(const struct site *site, struct settings *s)
+{
+	cpus isolated, housekeeping;
+	bool apart = tune_partition(&site->host, s->isolate, &isolated, &housekeeping, ERR_IGNORED) == 0;
+
+	if (!s->vcpus && target_of(s)->made)
+		s->vcpus = apart ? MIN((uint64_t)CPU_COUNT(&isolated), (uint64_t)VCPUS_SCALED_MAX) : 1;
 }
 
 /* Once a process: whoever asks for it may know, but will hardly guess how much it costs. */
@@ -33,6 +45,7 @@ static void warn_of_sharing(struct site *site, const struct settings *s)
 static int local_check(struct site *site, struct settings *s, struct err *e)
 {
 	cpus isolated, housekeeping;
+	struct tuning tuning;
 	int rc = check_cpu(site, "client", s->client_cpu, e);
 
 	if (rc == 0)
@@ -40,7 +53,14 @@ static int local_check(struct site *site, struct settings *s, struct err *e)
 	if (rc == 0 && s->isolate[0] &&
 		(rc = tune_partition(&site->host, s->isolate, &isolated, &housekeeping, e)) < 0)
 		e->exit = EXIT_USAGE;
+	if (rc == 0 && (rc = tuning_make(&tuning, s, e)) == 0)
+		rc = tune_pollers_check(&site->host, &tuning, e);
 	target_running(s); /* it decides what is empty */
+	scale_vcpus(site, s);
+	if (rc == 0 && (!s->rate || s->beside[0])) { /* the rate is that of the requests */
+		tuning.vcpus = s->vcpus;
+		rc = tune_flood_check(&site->host, &tuning, e);
+	}
 	if (rc == 0)
 		warn_of_sharing(site, s);
 	return rc;
@@ -75,12 +95,32 @@ static int local_allow(struct site *site, const struct settings *s, struct err *
 	return rc;
 }
 
+/* Of the ends that are on this kernel.  A machine has one of its own, and says it itself. */
+static int drivers_possible(const struct trial_plan *plan, struct err *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < plan->ends_n; i++)
+		if (plan->ends[i].job.driver == DRIVER_XDP &&
+			(plan->ends[i].role == ROLE_CLIENT || !plan_target(plan)->machine))
+			rc = xdp_possible(e);
+	return rc;
+}
+
 static int local_resolve(struct trial_plan *plan, struct err *e)
 {
 	char reason[512];
+	int rc = drivers_possible(plan, e);
 
-	return noise_possible(plan->noise, reason, sizeof(reason)) ? target_resolve(plan, e)
-								   : err_set(e, ENOENT, "%s", reason);
+	if (rc == 0 && !strcmp(plan->settings.device, DEVICE_SPARE)) {
+		err_set(e, ENODEV, "no device of this machine is named for it");
+		rc = err_try(e, "taut run --device=SERVER,CLIENT with two NICs that a cable connects");
+	}
+	if (rc == 0 && !noise_possible(plan->noise, reason, sizeof(reason)))
+		rc = err_set(e, ENOENT, "%s", reason);
+	if (rc == 0)
+		rc = tool_resolve(plan, e);
+	return rc < 0 ? rc : target_resolve(plan, e);
 }
 
 static int local_tuning(struct site *site, const struct trial_plan *plan, json_t *all, struct err *e)
@@ -115,6 +155,12 @@ static double local_cost_ns(const struct settings *s, double measured_ns)
 	return measured_ns + (double)s->warmup_ns + (target_of(s)->machine ? 6e9 : 150e6);
 }
 
+int local_stop(struct site *site, struct err *e)
+{
+	ground_clear(site->ground);
+	return ground_end(site, e);
+}
+
 const struct site_row site_local = {
 	.check = local_check,
 	.allow = local_allow,
@@ -124,4 +170,5 @@ const struct site_row site_local = {
 	.tuning = local_tuning,
 	.cost_ns = local_cost_ns,
 	.trial = site_trial_local,
+	.stop = local_stop,
 };

@@ -40,7 +40,7 @@ void outcome_judge(const struct trial_plan *plan, struct trial_record *r)
 	/* Replies that did not come are losses, and not a rate that was missed. */
 	if (job_open_loop(job))
 		r->rate_missed = trial_sent_per_s(r) < RATE_LEAST * (double)job->rate;
-	if (r->outcome == TRIAL_DONE && !m->transactions && r->rate_missed) {
+	if (r->outcome == TRIAL_DONE && !m->transactions && !m->bytes && r->rate_missed) {
 		r->outcome = TRIAL_FAILED;
 		snprintf(r->reason, sizeof(r->reason),
 			"asked for %llu /s, sent %.0f /s: so late that no request of the measured time went out",

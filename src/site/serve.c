@@ -7,7 +7,7 @@
  * On the exact clock the plan is in the image, nothing comes in, and the record goes out through a port that
  * takes every byte as it is written.
  */
-#include "hosts.h"
+#include "ground.h"
 
 #define SEND_NS (120 * NS_PER_S) /* a record goes through a slow port */
 
@@ -19,14 +19,21 @@ static int say_error(int fd, const struct err *why, struct err *e)
 
 static int carry_out(struct site *site, const json_t *plan, struct trial_record *record, struct err *e)
 {
-	struct trial_plan resolved;
+	struct trial_plan resolved = {0};
 	struct settings s;
-	int rc = settings_from_json(&s, json_object_get(plan, "settings"), READ_STREAM, e);
+	int rc = target_host_start(e);
+
+	if (rc < 0)
+		return rc;
+	rc = settings_from_json(&s, json_object_get(plan, "settings"), READ_STREAM, e);
 
 	if (rc == 0)
 		rc = site_check(site, &s, e);
 	if (rc == 0)
-		rc = site_plan(site, &s, &resolved, e);
+		rc = ground_make_way(site, &s, e);
+	if (rc == 0)
+		rc = site->ground ? ground_plan(site->ground, &s, &resolved, e)
+				  : site_plan(site, &s, &resolved, e);
 	return rc < 0 ? rc : site_trial(site, &resolved, record, e);
 }
 

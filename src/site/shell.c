@@ -84,6 +84,7 @@ static int run(const struct kernel *k, const struct shell_options *shell, const 
 		.terminal = true,
 		.keys = isatty(STDIN_FILENO),
 		.host = true,
+		.nics = shell->nics,
 		.cpus = shell->cpus ? shell->cpus : CPUS,
 		.memory_mib = MEMORY_MIB};
 	AUTO_CLOSE int control = -1;
@@ -116,14 +117,16 @@ static int run(const struct kernel *k, const struct shell_options *shell, const 
 int site_shell(const struct shell_options *shell, int *status, struct err *e)
 {
 	const struct kernel *k = NULL;
+	struct host_content content = {.parts = IMAGE_VM | IMAGE_NOISE | IMAGE_SHELL, .nics = shell->nics};
 	char agent[4096], image[1024], folder[256];
 	int rc = kernel_known(&k, shell->kernel, e);
 
 	if (rc == 0)
 		rc = target_agent(agent, sizeof(agent), e);
+	content.guests = &k;
+	content.guests_n = 1;
 	if (rc == 0)
-		rc = image_host(
-			k, agent, IMAGE_VM | IMAGE_NOISE | IMAGE_SHELL, &k, 1, image, sizeof(image), e);
+		rc = image_host(k, agent, &content, image, sizeof(image), e);
 	if (rc == 0)
 		rc = undo_folder_make(folder, sizeof(folder), e);
 	if (rc < 0)

@@ -18,13 +18,17 @@ static const struct site_row *row_of(const struct site *site, enum site_kind kin
 	return site->options.rows ? &site->options.rows[kind] : rows[kind];
 }
 
-static void stop_all(struct site *site)
+/* All of them; the first error is told. */
+static int stop_all(struct site *site, struct err *e)
 {
+	int rc = 0;
+
 	for (size_t i = 0; i < SITES_N; i++) {
 		const struct site_row *row = row_of(site, (enum site_kind)i);
-		if (row->stop)
-			row->stop(site);
+		int one = row->stop ? row->stop(site, rc < 0 ? ERR_IGNORED : e) : 0;
+		rc = rc < 0 ? rc : one;
 	}
+	return rc;
 }
 
 static int refuse_leftover(struct site *site, struct err *e)
@@ -65,9 +69,13 @@ int site_open(struct site **out, const struct site_options *options, struct err 
 
 void site_close(struct site *site)
 {
+	struct err e = ERR_INIT;
+	char text[1024];
+
 	if (!site)
 		return;
-	stop_all(site);
+	if (stop_all(site, &e) < 0)
+		log_warn("%s", err_string(&e, text, sizeof(text)));
 	noise_stop(&site->noise);
 	undo_close(&site->host);
 	if (site->root >= 0)
@@ -139,7 +147,7 @@ enum target_answer site_resolve(struct site *site, const struct settings *s, str
 		return row->probe ? row->probe(plan, reason, size, privilege) : TARGET_YES;
 	}
 	err_string(&e, reason, size);
-	*privilege = e.code == EPERM || e.code == EACCES;
+	*privilege = e.code == EPERM || e.code == EACCES || e.exit == EXIT_REFUSED;
 	return TARGET_NO;
 }
 
@@ -161,11 +169,11 @@ double site_trial_cost_ns(const struct settings *s, double measured_ns)
 	return site_row_of(settings_site(s))->cost_ns(s, measured_ns);
 }
 
-void site_group(struct site *site, const struct trial_plan *const *trials, size_t n)
+int site_group(struct site *site, const struct trial_plan *const *trials, size_t n, struct err *e)
 {
-	stop_all(site);
 	site->group = trials;
 	site->group_n = n;
+	return stop_all(site, e);
 }
 
 int site_trial(struct site *site, const struct trial_plan *plan, struct trial_record *record, struct err *e)

@@ -12,6 +12,7 @@
 #include "wire/record.h"
 
 struct site;
+struct boot_doing; /* a step of fetching a kernel or QEMU, see boot/boot.h */
 
 /* The most kernels that one trial can need: its host's and its guest's. */
 #define SITE_KERNELS 2
@@ -37,8 +38,8 @@ struct site_row {
 	/* As site_trial(). */
 	int (*trial)(
 		struct site *site, const struct trial_plan *plan, struct trial_record *record, struct err *e);
-	/* Ends what serves the present group of trials; NULL: nothing does. */
-	void (*stop)(struct site *site);
+	/* Ends what serves the present group of trials; an error as of site_trial().  NULL: nothing does. */
+	int (*stop)(struct site *site, struct err *e);
 };
 
 struct site_options {
@@ -51,7 +52,8 @@ struct site_options {
 /* Opens the local host.  Fails when a tuning of a dead taut is still in force (unless planning): `stock`
  * would be a lie. */
 int site_open(struct site **out, const struct site_options *options, struct err *e);
-/* Stops the noise; takes NULL. */
+/* Stops the noise, and takes down what has served trials: what site_group() could tell of that is a warning
+ * here.  Takes NULL. */
 void site_close(struct site *site);
 
 /* Fills what follows from the settings and refuses what makes no sense here: EXIT_USAGE, EXIT_REFUSED. */
@@ -78,25 +80,30 @@ int site_trial(struct site *site, const struct trial_plan *plan, struct trial_re
 
 /*
  * The trials (borrowed until the next call) that the next boot of an emulated host shall serve, one after
- * another; an earlier host is shut down.  Without it a host serves the trials that it can and is booted anew
- * for others.
+ * another; an earlier host is shut down, and a target that trials have shared is taken down.  Without it a
+ * host serves the trials that it can and is booted anew for others, and so it is with a target.  An error is
+ * one of taking down, as of site_trial().
  */
-void site_group(struct site *site, const struct trial_plan *const *trials, size_t n);
+int site_group(struct site *site, const struct trial_plan *const *trials, size_t n, struct err *e);
 
 /* --- before the first trial -------------------------------------------------------------------- */
 
-struct boot_doing; /* a step of fetching a kernel, see boot/boot.h */
 /* The word of a kernel that a trial with these settings needs, has not got and can have (which <
  * SITE_KERNELS), or NULL. */
 const char *site_lacks(const struct settings *s, size_t which);
+/* Does such a trial need a QEMU that makes NICs, and there is none? */
+bool site_lacks_qemu(const struct settings *s);
 bool site_lacks_any(const struct settings *s);
 /*
- * Fetches the kernels that trials need, have not got and can have; what cannot be had is said as a warning,
- * and the cell will be skipped.  Not for local trials that ask for KVM: whether that works is seen first.
- * -EINTR when stopped.  `progress` hears BOOT_STEP_KERNEL before each, then the steps.
+ * Fetches the kernels and the QEMU that trials need, have not got and can have; what cannot be had is said as
+ * a warning, and the cell will be skipped.  Not for local trials that ask for KVM: whether that works is seen
+ * first. -EINTR when stopped.  `progress` hears BOOT_STEP_KERNEL before each, then the steps.
  */
 int site_prepare(const struct settings *trials, size_t n,
 	void (*progress)(const struct boot_doing *doing, void *arg), void *arg, struct err *e);
+/* Fetches a QEMU when none here can make such NICs; as site_prepare(). */
+int site_prepare_nics(enum nic_model model, void (*progress)(const struct boot_doing *doing, void *arg),
+	void *arg, struct err *e);
 /* An estimate of the time that a trial takes with everything around its `measured_ns`. */
 double site_trial_cost_ns(const struct settings *s, double measured_ns);
 
@@ -112,6 +119,7 @@ int site_serve(struct site *site, int fd, const char *plan, struct err *e);
 struct shell_options {
 	const char *kernel, *boot; /* boot: further arguments; NULL: none */
 	unsigned cpus;             /* 0: the usual number */
+	enum nic_model nics;       /* NIC_NONE: without */
 };
 /*
  * An emulated host with this kernel and a shell on our terminal, until the shell ends; or, when standard

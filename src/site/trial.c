@@ -1,114 +1,67 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One trial on this host.  A session holds what the trial has made so far; each step adds to it, and whatever
- * happens the session is taken down in the opposite order: endpoints, target, tuning.  Everything that can go
- * wrong with one trial (an agent that dies, lies or says nothing, a port in use) ends in its record; only
+ * One trial on this host.  It has a ground (ground.c), which is the target and the host's stage of tuning and
+ * may serve further trials, and a session, which holds what the trial has made so far on it.  Each step adds
+ * to them, and whatever happens they are taken down in the opposite order: endpoints, the live stage of
+ * tuning (while the devices that the machine lends are still where it was set), target, the host's stage.  A
+ * ground that goes on keeps its target and the host's tuning, and all else is put back.  Everything that can
+ * go wrong with one trial (an agent that dies, lies or says nothing, a port in use) ends in its record; only
  * what makes the whole run pointless (an interrupt, a machine that cannot be put back) is an error.
  *
  * Nobody listens for control: frames go over the stream that each agent inherited.  Every wait has a
  * deadline.  While the endpoints measure this process sleeps, and wakes every SAMPLER_PERIOD_NS for a sample.
  */
-#include "hosts.h"
+#include "session.h"
 
 #include "attribution.h"
-#include "guest.h"
-#include "watch.h"
 
 #include <poll.h>
 #include <stdio.h>
 
-#define HANDSHAKE_NS (10 * NS_PER_S)
-#define SLACK_NS     (5 * NS_PER_S)
-#define AHEAD_NS     NS_PER_S /* by which the end of a schedule may lie behind its last reply */
-#define CLOCK_ERROR  10       /* a guest's clock runs within a tenth of ours */
-
-struct session {
-	struct site *site;
-	const struct trial_plan *plan;
-	struct trial_record *record;
-	struct target *target;
-	struct tune *tune;
-	struct sampler *sampler;
-	struct watch *watch;
-	uint64_t begun_ns;         /* the trial */
-	uint64_t started_ns;       /* of the virtual machine, where there is one */
-	uint64_t told_ns, went_ns; /* before the ends were told their jobs, and to measure */
-	json_t *guest_knobs;       /* the half of the tuning that is in a guest; NULL: none */
-	bool busy;                 /* the server measures, or something that it says has not been taken */
-};
+#define SLACK_NS    (5 * NS_PER_S)
+#define AHEAD_NS    NS_PER_S /* by which the end of a schedule may lie behind its last reply */
+#define CLOCK_ERROR 10       /* a guest's clock runs within a tenth of ours */
 
 /* --- the steps of a trial ---------------------------------------------------------------------- */
 
-/* Plans and applies one stage.  The plan belongs to s->tune afterwards. */
-static int tune_stage(struct session *s, enum tune_stage stage, struct err *e)
+struct target *session_target(const struct session *s)
 {
-	struct subject *subject = mem_alloc(sizeof(*subject));
-	struct undo_list *plan = NULL;
-	int rc = target_subject(s->target, subject, e);
-
-	if (rc == 0)
-		rc = tune_plan_make(&plan, &s->site->host, stage, &s->plan->tuning, subject, e);
-	if (rc == 0)
-		rc = tune_apply(s->tune, plan, e);
-	if (rc == 0 && stage == TUNE_LIVE)
-		rc = sampler_start(&s->sampler, s->site->root, subject, &s->site->host.cgroups, e);
-	free(subject);
-	return rc;
+	return s->site->ground->target;
 }
 
-/* An error on a control stream, or with a process that has gone, is worth more together with how it ended. */
-static int agent_failed(struct session *s, const char *who, struct err *e)
+static int tune_live(struct session *s, struct err *e)
 {
-	char ended[256];
+	AUTO_FREE struct subject *subject = mem_alloc(sizeof(*subject));
+	int rc = ground_tune(s->site, s->tune, s->plan, TUNE_LIVE, subject, e);
 
-	target_ended(s->target, ended, sizeof(ended));
-	if (who)
-		err_wrap(e, "%s", who);
-	if (ended[0] && e->code != EINTR) {
-		size_t n = strlen(e->text);
-		snprintf(e->text + n, sizeof(e->text) - n, " (%s)", ended);
-	}
-	return -e->code;
+	return rc < 0 ? rc : sampler_start(&s->sampler, s->site->root, subject, &s->site->host.cgroups, e);
 }
 
-/* Our end of the control stream of an end. */
-static int control_of(const struct session *s, size_t end)
+int session_agent_failed(struct session *s, const char *who, struct err *e)
 {
-	return target_control(s->target, s->plan->ends[end].role == ROLE_SERVER);
+	return ends_wrap(session_target(s), who, e);
 }
 
-/*
- * A step failed that concerns both ends.  When one of them has gone then that is why: what it said last,
- * which nobody has read yet, or else how it ended.
- */
-static int an_end_failed(struct session *s, struct err *e)
+int session_control(const struct session *s, size_t end)
 {
-	for (size_t end = 0; end < s->plan->ends_n; end++) {
-		struct pollfd p = {.fd = control_of(s, end), .events = POLLIN};
-		struct err said = ERR_INIT;
-		json_t *body = NULL;
-
-		int rc = poll(&p, 1, 0) > 0
-				 ? frame_expect(p.fd, FRAME_READY, &body, time_now_ns() + NS_PER_S, &said)
-				 : 0;
-		json_decref(body);
-		if (rc == -EREMOTEIO)
-			*e = said;
-		if (rc == -EREMOTEIO || rc == -EPIPE)
-			return agent_failed(s, plan_end_name(s->plan, end), e);
-	}
-	return agent_failed(s, NULL, e);
+	return ends_control(session_target(s), s->plan, end);
 }
 
-/* The ports on which a server says that it listens: one for each flow, and those that it was told. */
+int session_end_failed(struct session *s, struct err *e)
+{
+	return ends_failed(session_target(s), s->plan, e);
+}
+
+/* The ports on which a server says that it listens: one for each flow, and those that it was told.  A kernel
+ * that answers by itself has none: 0. */
 static int ports_read(const struct endpoint_job *job, const json_t *said, uint16_t *ports, struct err *e)
 {
-	if (json_array_size(said) != job->flows)
+	if (json_array_size(said) != job_flows(job))
 		return err_set(e, EPROTO, "the server is ready, but does not say on which ports");
-	for (size_t i = 0; i < job->flows; i++) {
+	for (size_t i = 0; i < job_flows(job); i++) {
 		json_int_t port = json_integer_value(json_array_get(said, i));
 
-		if (port < 1 || port > UINT16_MAX)
+		if (port < !job->workload->kernel_answers || port > UINT16_MAX)
 			return err_set(e, EPROTO, "the server is ready, but does not say on which ports");
 		if (job->port && port != (json_int_t)(job->port + i))
 			return err_set(e, EPROTO, "the server listens on port %lld, and was told %llu",
@@ -122,22 +75,24 @@ static int ports_read(const struct endpoint_job *job, const json_t *said, uint16
 static int prepare_endpoint(struct session *s, const struct endpoint_job *job, uint16_t *ports, struct err *e)
 {
 	uint64_t deadline = time_now_ns() + boot_patience_ns(HANDSHAKE_NS);
-	int fd = target_control(s->target, job->server);
+	int fd = target_control(session_target(s), job->server);
 	struct kernel_facts *guest = &s->record->guest;
 	json_t *body = NULL;
 	int rc = control_expect(fd, FRAME_HELLO, &body, deadline, e);
 
 	if (rc < 0)
 		return rc;
-	bool booted = job->server && target_guest(s->target, guest, &s->started_ns);
+	bool booted = job->server && target_guest(session_target(s), guest, &s->started_ns);
 	rc = frame_hello_read(body, booted ? guest : NULL, e);
+	s->started_ns = s->fresh ? s->started_ns : 0;
 	if (booted && s->started_ns) {
 		guest->boot_ns = time_now_ns() - s->started_ns;
 		/* Its clock may be wrong: then when it was ready is unknown. */
 		if (guest->ready_ns > guest->boot_ns + guest->boot_ns / CLOCK_ERROR + AHEAD_NS)
 			guest->init_ns = guest->ready_ns = 0;
-	} else if (booted) /* long ago, and not by us */
+	} else if (booted) /* long ago: for another trial, or not by us */
 		guest->init_ns = guest->ready_ns = 0;
+	s->record->ends[job->server ? END_SERVER : END_CLIENT].pid = frame_hello_pid(body);
 	json_decref(body);
 	if (rc == 0)
 		rc = frame_send(fd, FRAME_JOB, job_json(job), deadline, e);
@@ -160,14 +115,13 @@ static int prepare_endpoints(struct session *s, struct err *e)
 	s->told_ns = time_now_ns();
 	int rc = rng_token(server.token, e);
 
-	if (rc == 0 && str_copy(server.address, sizeof(server.address), target_address(s->target)))
-		rc = err_set(e, EINVAL, "cannot use an address of that length");
 	memcpy(client.token, server.token, sizeof(client.token));
-	memcpy(client.address, server.address, sizeof(client.address));
+	if (rc == 0)
+		rc = target_reach(session_target(s), &server, &client, e);
 	if (rc == 0 && (rc = prepare_endpoint(s, &server, client.ports, e)) < 0)
-		rc = agent_failed(s, plan_end_name(s->plan, END_SERVER), e);
+		rc = session_agent_failed(s, plan_end_name(s->plan, END_SERVER), e);
 	if (rc == 0 && (rc = prepare_endpoint(s, &client, NULL, e)) < 0)
-		rc = agent_failed(s, plan_end_name(s->plan, END_CLIENT), e);
+		rc = ends_client_failed(session_target(s), s->plan, e);
 	return rc;
 }
 
@@ -213,7 +167,7 @@ static int check_record(const struct session *s, size_t end, struct err *e)
 static int take_record(struct session *s, size_t end, uint64_t deadline, struct err *e)
 {
 	struct endpoint_record *record = &s->record->ends[end].record;
-	int fd = control_of(s, end);
+	int fd = session_control(s, end);
 	json_t *body = NULL;
 	int rc = watch(s, fd, deadline, e);
 
@@ -227,7 +181,7 @@ static int take_record(struct session *s, size_t end, uint64_t deadline, struct 
 		rc = check_record(s, end, e);
 	if (rc < 0 && rc != -EINTR) {
 		*record = (struct endpoint_record){0}; /* what cannot be true is not kept */
-		agent_failed(s, plan_end_name(s->plan, end), e);
+		session_agent_failed(s, plan_end_name(s->plan, end), e);
 	}
 	return rc;
 }
@@ -235,17 +189,16 @@ static int take_record(struct session *s, size_t end, uint64_t deadline, struct 
 static int measure(struct session *s, struct err *e)
 {
 	const struct endpoint_job *job = &s->plan->ends[END_CLIENT].job;
-	bool counted = job->workload->kind == WORKLOAD_RR && job->transactions;
 	uint64_t begin = time_now_ns(), grace = begin + HANDSHAKE_NS, slack = boot_patience_ns(SLACK_NS);
-	uint64_t deadline = begin + job->warmup_ns + (counted ? job->max_duration_ns : job->duration_ns) +
-			    2 * job->timeout_ns + slack;
+	uint64_t deadline = begin + job->warmup_ns + job_stretch_ns(job) + 2 * job->timeout_ns + slack +
+			    tool_longer_ns(job);
 	s->went_ns = begin;
-	int rc = frame_send(control_of(s, END_SERVER), FRAME_GO, json_object(), grace, e);
+	int rc = frame_send(session_control(s, END_SERVER), FRAME_GO, json_object(), grace, e);
 
 	if (rc == 0)
-		rc = frame_send(control_of(s, END_CLIENT), FRAME_GO, json_object(), grace, e);
+		rc = frame_send(session_control(s, END_CLIENT), FRAME_GO, json_object(), grace, e);
 	if (rc < 0)
-		rc = an_end_failed(s, e);
+		rc = session_end_failed(s, e);
 	s->busy = true;
 	if (s->started_ns)
 		s->record->guest.first_ns = time_now_ns() - s->started_ns;
@@ -254,76 +207,15 @@ static int measure(struct session *s, struct err *e)
 	/* The server ends by itself when the client has gone; STOP makes sure.  It may have gone before STOP
 	 * arrives. */
 	if (rc == 0)
-		frame_send(control_of(s, END_SERVER), FRAME_STOP, json_object(), deadline, ERR_IGNORED);
+		frame_send(session_control(s, END_SERVER), FRAME_STOP, json_object(), deadline, ERR_IGNORED);
 	if (rc == 0)
-		rc = take_record(s, END_SERVER, time_now_ns() + job->timeout_ns + slack, e);
+		rc = take_record(
+			s, END_SERVER, time_now_ns() + job->timeout_ns + slack + tool_longer_ns(job), e);
 	s->busy = rc < 0;
 	if (rc == 0 && (rc = trial_ends_check(s->record, s->plan, e)) < 0)
 		trial_record_forget(s->record);
 	sampler_sample(s->sampler);
 	return rc;
-}
-
-/* --- the guest's half of tuning ---------------------------------------------------------------- */
-
-/* Both stages at once: inside, there is no time before the target. */
-static int tune_guest(struct session *s, struct err *e)
-{
-	uint64_t deadline = time_now_ns() + target_patience_ns(s->plan, HANDSHAKE_NS);
-	int fd = control_of(s, END_SERVER), rc = 0;
-
-	for (int stage = TUNE_HOST; rc == 0 && plan_target(s->plan)->machine && stage <= TUNE_LIVE; stage++)
-		rc = guest_tune(fd, &s->plan->tuning, (enum tune_stage)stage, deadline, &s->guest_knobs, e);
-	s->busy |= rc == -EINTR; /* its answer is still to come */
-	return rc < 0 ? agent_failed(s, plan_end_name(s->plan, END_SERVER), e) : 0;
-}
-
-/* Does all that is in force still hold, on both sides? */
-static int verify(struct session *s, bool *all, struct err *e)
-{
-	uint64_t deadline = time_now_ns() + target_patience_ns(s->plan, HANDSHAKE_NS);
-	bool inside = true;
-	int rc = tune_verify(s->tune, all, e);
-
-	if (rc < 0)
-		return an_end_failed(s, e);
-	if (!plan_target(s->plan)->machine)
-		return 0;
-	rc = guest_verify(control_of(s, END_SERVER), deadline, &inside, &s->guest_knobs, e);
-	*all = *all && inside;
-	s->busy |= rc == -EINTR;
-	return rc < 0 ? agent_failed(s, plan_end_name(s->plan, END_SERVER), e) : 0;
-}
-
-/* --- conditions -------------------------------------------------------------------------------- */
-
-static int watch_conditions(struct session *s, struct err *e)
-{
-	AUTO_FREE struct subject *subject = mem_alloc(sizeof(*subject));
-	int rc = target_subject(s->target, subject, e);
-
-	if (rc < 0)
-		return an_end_failed(s, e);
-	s->watch = watch_begin(s->site->root, subject);
-	return 0;
-}
-
-/* An end that does not say how it was scheduled is not verified. */
-static bool conditions_hold(struct session *s)
-{
-	AUTO_FREE struct conditions *all = mem_alloc(sizeof(*all));
-	bool hold = true;
-
-	watch_end(steal_ptr(&s->watch), &s->record->conditions);
-	trial_conditions(s->record, all);
-	for (size_t i = 0; i < all->n; i++)
-		hold &= condition_holds(&s->record->settings, &all->at[i]);
-	for (size_t i = 0; i < s->record->ends_n; i++)
-		hold &= conditions_find(&s->record->ends[i].record.conditions, CONDITION_SCHED, "") != NULL;
-	for (size_t i = 0; i < all->n && !s->record->mtu; i++)
-		if (all->at[i].kind == CONDITION_MTU)
-			s->record->mtu = strtoull(all->at[i].before, NULL, 10);
-	return hold;
 }
 
 /* --- one trial --------------------------------------------------------------------------------- */
@@ -334,63 +226,51 @@ static int carry_out(struct session *s, struct err *e)
 	int rc = noise_ensure(&s->site->noise, s->plan->noise, e);
 
 	if (rc == 0)
-		rc = target_create(&s->target, s->plan, e);
-	if (rc == 0)
-		rc = tune_stage(s, TUNE_HOST, e);
-	if (rc == 0)
-		rc = target_start(s->target, time_now_ns() + target_patience_ns(s->plan, HANDSHAKE_NS), e);
+		rc = ground_start(
+			s->site, s->plan, time_now_ns() + target_patience_ns(s->plan, HANDSHAKE_NS), e);
+	s->record->target_use = s->site->ground->uses;
 	if (rc == 0)
 		rc = prepare_endpoints(s, e);
-	if (rc == 0 && (rc = tune_stage(s, TUNE_LIVE, e)) < 0)
-		an_end_failed(s, e);
+	if (rc == 0 && (rc = tune_live(s, e)) < 0)
+		session_end_failed(s, e);
 	if (rc == 0)
-		rc = tune_guest(s, e);
+		rc = session_tune_guest(s, e);
 	if (rc == 0)
-		rc = verify(s, &before, e);
+		rc = session_verify(s, &before, e);
 	if (rc == 0)
-		rc = watch_conditions(s, e);
+		rc = session_watch(s, e);
 	if (rc == 0)
 		rc = measure(s, e);
 	if (rc == 0)
-		rc = verify(s, &after, e);
+		rc = session_verify(s, &after, e);
 	if (rc < 0)
 		return rc;
-	s->record->verified = conditions_hold(s) && before && after;
+	s->record->verified = session_conditions_hold(s) && before && after;
 	const struct samples samples = sampler_samples(s->sampler);
 	attribute_trial(&samples, s->record);
 	outcome_judge(s->plan, s->record);
 	return 0;
 }
 
-/* Only what concerns the machine is an error here; a target that resists is worth a warning, and
- * taut clean finds it. */
-static int take_down(struct session *s, struct err *e)
+/* Only what concerns the machine is an error here.  `lasts`: the ground may serve another trial. */
+static int take_down(struct session *s, bool lasts, struct err *e)
 {
-	struct err problem = ERR_INIT;
-	char text[1024];
-	int rc;
+	struct ground *ground = s->site->ground;
 
-	/* A guest of taut's own just ends; a user's goes on.  An agent that is still measuring hears nothing
-	 * but the end of its stream, and puts back by itself. */
-	if (s->guest_knobs && !s->busy && !plan_target(s->plan)->made &&
-		guest_untune(control_of(s, END_SERVER), time_now_ns() + HANDSHAKE_NS, &problem) < 0)
-		log_warn("%s", err_string(&problem, text, sizeof(text)));
-	if (s->tune) {
-		json_decref(s->record->knobs);
-		s->record->knobs = tune_effective_json(s->tune);
-		knobs_mark(s->record->knobs, "host");
-		json_array_extend(s->record->knobs, s->guest_knobs);
-		json_decref(s->guest_knobs);
-	}
-	target_console(s->target, s->record->console, sizeof(s->record->console));
-	if (s->target && target_destroy(s->target, &problem) < 0)
-		log_warn("%s", err_string(&problem, text, sizeof(text)));
-	s->target = NULL;
+	lasts = session_guest_put_back(s, lasts) && lasts;
+	session_keep_knobs(s);
+	target_console(ground->target, s->record->console, sizeof(s->record->console));
+	if (!lasts)
+		ground_stop(ground);
 	sampler_free(s->sampler);
 	watch_free(s->watch);
-	rc = s->tune ? tune_revert(s->tune, e) : 0;
+	int rc = s->tune ? tune_revert(s->tune, e) : 0;
 	tune_free(s->tune);
-	return rc;
+	if (lasts && rc == 0)
+		return 0;
+	ground_clear(ground);
+	int ended = ground_end(s->site, rc < 0 ? ERR_IGNORED : e);
+	return rc < 0 ? rc : ended;
 }
 
 int site_trial_local(
@@ -405,10 +285,14 @@ int site_trial_local(
 	record->wall_started_ns = time_wall_ns();
 	kernel_facts_own(&record->host);
 	record->host.ready_ns = record->host.init_ns = 0;
-	int rc = tune_open(&s.tune, &site->host, &why);
+	int rc = ground_take(site, &plan->settings, e);
+	if (rc < 0)
+		return rc;
+	s.fresh = !site->ground->uses;
+	rc = tune_open(&s.tune, &site->host, &why);
 	if (rc == 0)
 		rc = carry_out(&s, &why);
-	int down = take_down(&s, e);
+	int down = take_down(&s, rc == 0 && !stop_flag && ground_lasts(site->ground, &plan->settings), e);
 	record->duration_ns = time_now_ns() - s.begun_ns;
 	if (down < 0) {
 		if (why.exit ==

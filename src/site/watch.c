@@ -15,9 +15,12 @@ struct watch {
 	struct subject subject;
 	struct task tasks[SUBJECT_THREADS_MAX];
 	bool known[SUBJECT_THREADS_MAX];
-	struct net_link links[SUBJECT_LINKS_MAX];
-	bool there[SUBJECT_LINKS_MAX];
+	struct net_standing links[SUBJECT_LINKS_MAX];
 };
+
+/* condition_add_link() takes what net_standing_read() has read, here and in the agent. */
+_Static_assert(
+	NET_TEXTS == LINK_CONDITIONS && NET_TEXT_SIZE == CONDITION_TEXT, "net and wire agree on links");
 
 static bool thread_read(const struct watch *w, size_t i, struct task *out)
 {
@@ -26,11 +29,9 @@ static bool thread_read(const struct watch *w, size_t i, struct task *out)
 	return task_read(w->root, t->pid, t->tid, out, ERR_IGNORED) == 0 && out->start == t->start;
 }
 
-static bool link_read(const struct watch *w, size_t i, struct net_link *out)
+static void link_read(const struct watch *w, size_t i, struct net_standing *out)
 {
-	const struct subject_link *l = &w->subject.links[i];
-
-	return net_link_read(l->netns_fd, l->name, out, ERR_IGNORED) == 0;
+	net_standing_read(w->subject.links[i].netns_fd, w->subject.links[i].name, out);
 }
 
 struct watch *watch_begin(int root, const struct subject *subject)
@@ -42,7 +43,7 @@ struct watch *watch_begin(int root, const struct subject *subject)
 	for (size_t i = 0; i < subject->threads_n; i++)
 		w->known[i] = thread_read(w, i, &w->tasks[i]);
 	for (size_t i = 0; i < subject->links_n; i++)
-		w->there[i] = link_read(w, i, &w->links[i]);
+		link_read(w, i, &w->links[i]);
 	return w;
 }
 
@@ -62,21 +63,6 @@ static void add_thread(
 	condition_add(out, CONDITION_CPUS, role, text[2][0], text[2][1]);
 }
 
-static void add_link(
-	const struct net_link *before, const struct net_link *after, const char *name, struct conditions *out)
-{
-	const struct net_link *both[] = {before, after};
-	char text[2][16] = {"", "gone"};
-
-	for (size_t i = 0; i < ARRAY_LEN(both); i++)
-		if (both[i])
-			snprintf(text[i], sizeof(text[i]), "%u", both[i]->mtu);
-	condition_add(out, CONDITION_MTU, name, text[0], text[1]);
-	if (after)
-		condition_add(out, CONDITION_QDISC, name, *before->qdisc ? before->qdisc : "none",
-			*after->qdisc ? after->qdisc : "none");
-}
-
 void watch_end(struct watch *w, struct conditions *out)
 {
 	for (size_t i = 0; i < w->subject.threads_n; i++) {
@@ -88,11 +74,12 @@ void watch_end(struct watch *w, struct conditions *out)
 				role_name(w->subject.threads[i].role), out);
 	}
 	for (size_t i = 0; i < w->subject.links_n; i++) {
-		struct net_link now;
+		struct net_standing now;
 
-		if (w->there[i])
-			add_link(&w->links[i], link_read(w, i, &now) ? &now : NULL, w->subject.links[i].name,
-				out);
+		link_read(w, i, &now);
+		if (w->links[i].there)
+			condition_add_link(
+				out, w->subject.links[i].name, w->links[i].text, now.there ? now.text : NULL);
 	}
 	watch_free(w);
 }

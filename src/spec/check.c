@@ -3,17 +3,25 @@
  * What settings mean together: fills what follows from the rest and refuses combinations that make no sense,
  * so that nobody measures something else than they asked for.
  */
-#include "spec.h"
+#include "plan.h"
+#include "tool.h"
 
 #include <sched.h>
 
 #define UDP_PAYLOAD_MAX 65507
+#define UDP_HEAD        8
+#define IPV4_HEAD       20
+#define IPV6_HEAD       40
+#define MTU_DEFAULT     1500
+#define NUMBER_BYTES    8     /* that an echo has room for */
+#define ECHOES_MAX      49152 /* in flight, which the 16 bits of their header tell apart */
+#define NAME_LETTERS    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 
 static int check_pacing(struct settings *s, const struct workload_row *w, struct err *e)
 {
-	if (w->kind == WORKLOAD_STREAM && (s->rate || !strcmp(s->pacing, "open")))
+	if (!w->paced && (s->rate || !strcmp(s->pacing, "open")))
 		return err_usage(e,
-			"cannot pace %s: a stream has no requests (try: a workload that ends in _rr)",
+			"cannot pace %s: it goes as fast as its receiver reads (try: udp_stream, or a workload that ends in _rr)",
 			w->name);
 	if (!strcmp(s->pacing, "open") && !s->rate)
 		return err_usage(e, "cannot run an open loop without a rate (try: rate 2000)");
@@ -25,20 +33,93 @@ static int check_pacing(struct settings *s, const struct workload_row *w, struct
 	if (s->rate && s->burst > 1)
 		return err_usage(e, "cannot use burst %llu in an open loop: its requests follow a schedule",
 			(unsigned long long)s->burst);
+	if (w->connects && s->burst > 1)
+		return err_usage(e,
+			"cannot use burst %llu with %s: each transaction has a connection of its own (try: flows)",
+			(unsigned long long)s->burst, w->name);
 	s->pacing = s->rate ? "open" : "closed";
 	return 0;
 }
 
-static int check_sizes(const struct settings *s, const struct workload_row *w, struct err *e)
+/* The largest payload of a datagram that needs no second packet, by the MTU that links have where none is
+ * given. */
+static uint64_t packet_payload(const struct settings *s)
 {
-	if (!w->datagrams)
+	uint64_t mtu = s->mtu ? s->mtu : MTU_DEFAULT, heads = (s->ipv6 ? IPV6_HEAD : IPV4_HEAD) + UDP_HEAD;
+
+	return MIN(mtu > heads ? mtu - heads : 1, (uint64_t)UDP_PAYLOAD_MAX);
+}
+
+uint64_t settings_size(const struct settings *s, const struct workload_row *w)
+{
+	/* Of requests nobody reads it; all that was ever stored of them has that. */
+	if (!w->message)
+		return 128 << 10;
+	return w->size_bytes ? w->size_bytes : MAX(packet_payload(s), w->size_least);
+}
+
+static int check_message(struct settings *s, const struct workload_row *w, struct err *e)
+{
+	if (!s->size_bytes)
+		s->size_bytes = settings_size(s, w);
+	if (!w->message)
 		return 0;
+	if (s->size_bytes < w->size_least)
+		return err_usage(e,
+			"cannot use %s of %llu bytes for %s: what they say of themselves needs %llu",
+			w->message, (unsigned long long)s->size_bytes, w->name,
+			(unsigned long long)w->size_least);
+	if (w->datagrams && s->size_bytes > UDP_PAYLOAD_MAX)
+		return err_usage(e, "cannot send %llu bytes in one datagram: at most %d fit",
+			(unsigned long long)s->size_bytes, UDP_PAYLOAD_MAX);
+	if (w->kernel_answers && s->port)
+		return err_usage(e, "cannot use port %llu for %s: ICMP has no ports",
+			(unsigned long long)s->port, w->name);
+	if (w->kernel_answers && s->size_bytes < NUMBER_BYTES &&
+		(double)s->rate * (double)s->timeout_ns / 1e9 > ECHOES_MAX)
+		return err_usage(e,
+			"cannot tell apart so many echoes as are due within the timeout: there is no room for their number (try: size %d)",
+			NUMBER_BYTES);
+	return 0;
+}
+
+/* What streams beside requests. */
+static int check_beside(const struct settings *s, const struct workload_row *w, struct err *e)
+{
+	const char *names[WORKLOADS_MAX];
+	const struct workload_row *beside = workload_find(s->beside);
+	size_t n = 0;
+
+	if (!s->beside[0])
+		return 0;
+	if (w->stream)
+		return err_usage(e, "cannot measure %s beside %s: a stream goes beside requests only",
+			w->name, s->beside);
+	if (beside && beside->stream)
+		return 0;
+	for (size_t i = 0; i < workload_rows_n; i++)
+		if (workload_rows[i].stream)
+			names[n++] = workload_rows[i].name;
+	AUTO_FREE char *known = str_list(names, n, "or");
+	return err_usage(
+		e, "cannot use '%s' beside %s: it is no stream (try: %s)", s->beside, w->name, known);
+}
+
+static int check_sizes(struct settings *s, const struct workload_row *w, struct err *e)
+{
+	int rc = check_beside(s, w, e);
+
+	if (rc == 0)
+		rc = check_message(s, w, e);
+
+	if (rc < 0 || !w->datagrams)
+		return rc;
 	if (s->request_bytes > UDP_PAYLOAD_MAX || s->reply_bytes > UDP_PAYLOAD_MAX)
 		return err_usage(e, "cannot send %llu bytes in one datagram: at most %d fit",
 			(unsigned long long)MAX(s->request_bytes, s->reply_bytes), UDP_PAYLOAD_MAX);
-	if (s->congestion[0])
+	if (s->congestion[0] && !s->beside[0])
 		return err_usage(
-			e, "cannot set congestion '%s' for %s: UDP has none", s->congestion, w->name);
+			e, "cannot set congestion '%s' for %s: only TCP has one", s->congestion, w->name);
 	if (s->burst > 64)
 		return err_usage(e,
 			"cannot keep %llu datagrams in flight on one flow: at most 64 can be told apart",
@@ -107,6 +188,74 @@ static int check_login(struct settings *s, struct err *e)
 	return 0;
 }
 
+static bool by_memory(const struct settings *s)
+{
+	return str_in(s->attachment, "vhost-user|memif");
+}
+
+/* Devices that the machine lends, and the path that follows from them. */
+static int check_devices(struct settings *s, struct err *e)
+{
+	const struct lending_row *row = lending_of(s);
+	bool passes = row && row->passes && target_of(s)->machine;
+
+	if (!row && (s->device[0] || s->client_device[0]))
+		return err_usage(e,
+			"cannot use device '%s' with attachment %s: it takes none (try: attachment device)",
+			s->device[0] ? s->device : s->client_device, s->attachment);
+	if (row && row->needs && !s->device[0])
+		return err_usage(
+			e, "cannot use attachment %s without a device (try: device eth2)", s->attachment);
+	/* An emulated host has two of a model, which is what `device` names there. */
+	if (row && row->needs && !s->client_device[0] && settings_lab(s))
+		s->client_device = s->device;
+	if (row && row->needs && !s->client_device[0])
+		return err_usage(e,
+			"cannot use attachment %s without client_device: "
+			"the client needs the device at the other end of the cable",
+			s->attachment);
+	if (s->client_device[0] && !s->device[0])
+		return err_usage(e, "cannot use client_device '%s' without device", s->client_device);
+	if (passes && (!s->path[0] || !strcmp(s->path, "vfio"))) {
+		s->path = "vfio";
+		return 0;
+	}
+	if (target_of(s)->made && !s->path[0])
+		s->path = by_memory(s) ? "vhost-user" : "virtio";
+	if (passes || !strcmp(s->path, "vfio"))
+		return err_usage(e, "cannot use path %s with attachment %s: %s", s->path, s->attachment,
+			passes ? "the machine has the device itself" : "no device is passed to a machine");
+	return 0;
+}
+
+/* Memory that both ends share: who takes part in it, and in which way. */
+static int check_memory(const struct settings *s, struct err *e)
+{
+	enum driver drivers[ENDS_MAX];
+	bool machine = target_of(s)->machine;
+	int rc = settings_drivers(s, drivers, e);
+
+	if (rc < 0)
+		return rc;
+	if (machine && by_memory(s) != !strcmp(s->path, "vhost-user"))
+		return err_usage(e,
+			"cannot use path %s with attachment %s: path vhost-user is that of attachment vhost-user",
+			s->path, s->attachment);
+	if (!by_memory(s))
+		return 0;
+	for (size_t i = 0; i < (machine ? END_SERVER : ENDS_MAX); i++)
+		if (drivers[i] != DRIVER_DPDK) {
+			err_usage(e,
+				"cannot use attachment %s with driver %s: the memory is reached by dpdk alone",
+				s->attachment, driver_name(drivers[i]));
+			return err_try(e, "driver %s", machine ? "dpdk:socket" : "dpdk");
+		}
+	if (s->queues > 1)
+		return err_usage(e, "cannot use attachment %s with %llu queues: there is one", s->attachment,
+			(unsigned long long)s->queues);
+	return 0;
+}
+
 /* What only a virtual machine has. */
 static int check_vm(struct settings *s, struct err *e)
 {
@@ -124,7 +273,7 @@ static int check_vm(struct settings *s, struct err *e)
 	int rc = settings_domain(s) ? check_domain(s, e) : 0;
 	if (rc < 0)
 		return rc;
-	if (target_of(s)->made && s->queues > s->vcpus)
+	if (target_of(s)->made && s->queues > MAX(s->vcpus, 1u))
 		return err_usage(e,
 			"cannot give a machine %llu queues and %llu vCPUs: "
 			"a queue without a CPU of its own is not used (try: vcpus %llu)",
@@ -133,9 +282,25 @@ static int check_vm(struct settings *s, struct err *e)
 	if (s->disk[0] && (s->kernel[0] || s->boot[0]))
 		return err_usage(e,
 			"cannot give a VM both a disk and a kernel or boot arguments: the disk brings its own");
-	if (target_of(s)->made && !s->path[0])
-		s->path = "virtio";
 	return check_login(s, e);
+}
+
+/* A container or a process that runs already: its name goes into paths. */
+static int check_running(const struct settings *s, struct err *e)
+{
+	enum target_kind kind;
+	const char *name = settings_target(s, &kind, e) == 0 ? settings_target_name(s) : NULL;
+	uint64_t pid;
+
+	if (!name || kind == TARGET_DOMAIN)
+		return 0;
+	if (kind == TARGET_PID && (str_u64(name, &pid) || pid < 1 || pid > INT32_MAX))
+		return err_usage(e, "cannot use target '%s': it wants the PID of a process", s->target);
+	if (!*name || *name == '.' || *name == '-' || name[strspn(name, NAME_LETTERS)])
+		return err_usage(e, "cannot use target '%s': no container has such a name", s->target);
+	if (s->mtu)
+		return err_usage(e, "cannot give %s another mtu: it runs already", s->target);
+	return 0;
 }
 
 static int unknown_site(const struct settings *s, struct err *e)
@@ -163,13 +328,16 @@ static int check_site(const struct settings *s, struct err *e)
 		return err_usage(e,
 			"cannot give host_boot '%s' to the local host: it runs already (try: site lab)",
 			s->host_boot);
-	if (lab && (settings_domain(s) || s->disk[0]))
+	if (lab && (settings_target_name(s) || s->disk[0]))
 		return err_usage(e, "cannot use %s on an emulated host: it is not there (try: site local)",
 			s->disk[0] ? s->disk : s->target);
 	if (!settings_exact(s))
 		return 0;
 	if (!lab)
 		return err_usage(e, "cannot use the exact clock on the local host (try: site lab:stock)");
+	if (s->share[0])
+		return err_usage(
+			e, "cannot share a target on the exact clock: each trial is a boot of its own");
 	if (target_of(s)->machine)
 		return err_usage(e,
 			"cannot use the exact clock with target %s: it knows one CPU, and a guest within needs another",
@@ -199,7 +367,11 @@ static int check_attachment(const struct settings *s, struct err *e)
 {
 	const struct target_row *row = target_of(s);
 
-	if (str_in(s->attachment, row->attachments))
+	/* engine:NETWORK is the one that has more to say */
+	AUTO_FREE char *word = str_format("%.*s", (int)strcspn(s->attachment, ":"), s->attachment);
+	bool plain = !s->attachment[strlen(word)];
+
+	if (str_in(word, row->attachments) && (plain || !strcmp(word, "engine")))
 		return 0;
 	err_usage(e, "cannot use attachment '%s' with target %s: it has one of %s", s->attachment, s->target,
 		row->attachments);
@@ -238,20 +410,24 @@ int settings_check(struct settings *s, struct err *e)
 		return unknown_workload(s, e);
 	if ((rc = check_target(s, e)) < 0)
 		return rc;
-	if ((rc = check_vm(s, e)) < 0 || (rc = check_site(s, e)) < 0)
+	if ((rc = check_running(s, e)) < 0 || (rc = check_vm(s, e)) < 0 || (rc = check_site(s, e)) < 0)
 		return rc;
-	if ((rc = check_attachment(s, e)) < 0 || (rc = boot_arguments_check("boot", s->boot, e)) < 0 ||
+	if ((rc = check_attachment(s, e)) < 0 || (rc = check_devices(s, e)) < 0 ||
+		(rc = boot_arguments_check("boot", s->boot, e)) < 0 ||
 		(rc = boot_arguments_check("host_boot", s->host_boot, e)) < 0)
 		return rc;
 	if (s->mtu && s->mtu < (s->ipv6 ? 1280u : 68u))
 		return err_usage(e, "cannot use MTU %llu: IPv%c needs at least %d",
 			(unsigned long long)s->mtu, s->ipv6 ? '6' : '4', s->ipv6 ? 1280 : 68);
-	if (s->port && s->port + s->flows > 65536)
+	if (s->port && s->port + s->flows + (s->beside[0] != 0) > 65536)
 		return err_usage(e, "cannot use port %llu: with %llu flows the last one would pass 65535",
 			(unsigned long long)s->port, (unsigned long long)s->flows);
 	if (s->sched[0] && (rc = sched_parse(s->sched, &policy, &priority, e)) < 0)
 		return rc;
 	if ((rc = check_pacing(s, w, e)) < 0 || (rc = check_sizes(s, w, e)) < 0)
+		return rc;
+	if ((rc = settings_drivers_check(s, w, e)) < 0 || (rc = check_memory(s, e)) < 0 ||
+		(rc = tool_settings_check(s, e)) < 0)
 		return rc;
 	return check_profile(s, e);
 }

@@ -7,12 +7,17 @@
 /* --- targets ----------------------------------------------------------------------------------- */
 
 const struct target_row target_rows[TARGETS_N] = {
-	[TARGET_NATIVE] = {"native", "native", "netns", "veth", "veth|bridge"},
-	[TARGET_CONTAINER] = {"container", "container", "oci", "bridge", "veth|bridge",
-		.runtime_written = true},
-	[TARGET_VM] = {"vm", "vm", "qemu", "bridge", "bridge", .machine = true, .made = true, .boots = true},
-	[TARGET_DISK] = {"vm with a disk", NULL, "disk", "bridge", "bridge", .machine = true, .made = true},
-	[TARGET_DOMAIN] = {"vm:NAME", NULL, "libvirt", "host", "host", .machine = true},
+	[TARGET_NATIVE] = {"native", "native", "netns", "veth",
+		"veth|bridge|macvlan|device|vf|vhost-user|memif"},
+	[TARGET_CONTAINER] = {"container", "container", "oci", "bridge",
+		"veth|bridge|macvlan|device|vf|vhost-user|memif|engine|host", .runtime_written = true},
+	[TARGET_VM] = {"vm", "vm", "qemu", "bridge", "bridge|macvlan|device|vf|vhost-user", .machine = true,
+		.made = true, .boots = true},
+	[TARGET_DISK] = {"vm with a disk", NULL, "disk", "bridge", "bridge|macvlan|device|vf",
+		.machine = true, .made = true},
+	[TARGET_DOMAIN] = {"vm:NAME", NULL, "libvirt", "host", "host", .prefix = "vm:", .machine = true},
+	[TARGET_RUNNING] = {"container:NAME", NULL, "running", "host", "host", .prefix = "container:"},
+	[TARGET_PID] = {"pid:N", NULL, "running", "host", "host", .prefix = "pid:"},
 };
 
 int settings_target(const struct settings *s, enum target_kind *out, struct err *e)
@@ -20,12 +25,12 @@ int settings_target(const struct settings *s, enum target_kind *out, struct err 
 	const char *words[WORDS_MAX];
 	size_t n = 0;
 
-	if (settings_domain(s)) {
-		*out = TARGET_DOMAIN;
-		return 0;
-	}
 	for (int kind = 0; kind < TARGETS_N; kind++) {
-		const char *word = target_rows[kind].word;
+		const char *word = target_rows[kind].word, *prefix = target_rows[kind].prefix;
+		if (prefix && str_starts(s->target, prefix)) {
+			*out = (enum target_kind)kind;
+			return 0;
+		}
 		if (word && !strcmp(word, s->target)) {
 			*out = kind == TARGET_VM && s->disk[0] ? TARGET_DISK : (enum target_kind)kind;
 			return 0;
@@ -34,7 +39,9 @@ int settings_target(const struct settings *s, enum target_kind *out, struct err 
 			words[n++] = word;
 	}
 	const char *near = str_closest(s->target, words, n);
-	words[n++] = target_rows[TARGET_DOMAIN].name;
+	for (int kind = 0; kind < TARGETS_N; kind++)
+		if (target_rows[kind].prefix)
+			words[n++] = target_rows[kind].name;
 	AUTO_FREE char *known = str_list(words, n, "and");
 	err_usage(e, "cannot use target '%s': this build cannot make it, known are %s", s->target, known);
 	return near ? err_try(e, "%s", near) : -EINVAL;
@@ -46,6 +53,35 @@ const struct target_row *target_of(const struct settings *s)
 
 	settings_target(s, &kind, ERR_IGNORED);
 	return &target_rows[kind];
+}
+
+/* --- attachments that take devices ------------------------------------------------------------ */
+
+const struct lending_row lending_rows[] = {
+	{"macvlan"},
+	{"device", .needs = true, .passes = true},
+	{"vf", .needs = true, .passes = true},
+};
+const size_t lending_rows_n = ARRAY_LEN(lending_rows);
+
+const struct lending_row *lending_of(const struct settings *s)
+{
+	for (size_t i = 0; i < lending_rows_n; i++)
+		if (!strcmp(lending_rows[i].attachment, s->attachment))
+			return &lending_rows[i];
+	return NULL;
+}
+
+const char *settings_target_name(const struct settings *s)
+{
+	const char *prefix = target_of(s)->prefix;
+
+	return prefix ? s->target + strlen(prefix) : NULL;
+}
+
+const char *settings_domain(const struct settings *s)
+{
+	return target_of(s) == &target_rows[TARGET_DOMAIN] ? settings_target_name(s) : NULL;
 }
 
 /* --- hosts ------------------------------------------------------------------------------------- */

@@ -17,14 +17,21 @@
 #define MAX_NS     (7 * 24 * 3600 * NS_PER_S)
 
 const struct setting_row setting_rows[] = {
-	{"target", SETTING_WORD, AT(target), "native", .form = "native|container|vm[:NAME]",
-		.help = "the virtual system that holds the server; vm:NAME is a running libvirt domain"},
-	{"runtime", SETTING_WORD, AT(runtime), "", .form = "netns|oci",
-		.help = "what makes the container: netns (bare namespace) or oci (runc or crun)"},
-	{"attachment", SETTING_WORD, AT(attachment), "", .form = "veth|bridge|host",
+	{"target", SETTING_WORD, AT(target), "native", .form = "native|container[:NAME]|vm[:NAME]|pid:N",
+		.help = "the virtual system that holds the server; with a name or PID, one that runs already"},
+	{"runtime", SETTING_WORD, AT(runtime), "", .form = "netns|oci|docker|podman",
+		.help = "what makes the container: netns (bare namespace), oci (runc or crun), docker or podman"},
+	{"attachment", SETTING_WORD, AT(attachment), "",
+		.form = "veth|bridge|macvlan|device|vf|vhost-user|memif|engine[:NETWORK]|host",
 		.help = "how the target reaches the client"},
-	{"path", SETTING_WORD, AT(path), "", .choices = "|virtio|vhost", .form = "virtio|vhost",
-		.help = "a VM's network path; empty for anything else"},
+	{"cpu_quota", SETTING_COUNT, AT(cpu_quota), "0", 0, 100000, NULL, "PERCENT",
+		"CPU time of a container, 100 being one CPU; 0: no limit"},
+	{"path", SETTING_WORD, AT(path), "", .choices = "|virtio|vhost|vfio|vhost-user",
+		.form = "virtio|vhost|vhost-user", .help = "a VM's network path; empty for anything else"},
+	{"device", SETTING_WORD, AT(device), "", .form = "LINK|PCI",
+		.help = "the server's device, lent by the machine: a link or the address of a PCI function"},
+	{"client_device", SETTING_WORD, AT(client_device), "", .form = "LINK|PCI",
+		.help = "the client's, at the other end of the cable"},
 	{"site", SETTING_WORD, AT(site), "local", .form = "local|lab[:KERNEL]",
 		.help = "the host of the trial: this one, or an emulated one with that kernel"},
 	{"host_boot", SETTING_WORD, AT(host_boot), "", .form = "ARGUMENTS",
@@ -37,7 +44,8 @@ const struct setting_row setting_rows[] = {
 		.help = "further boot arguments of a VM's kernel"},
 	{"accel", SETTING_WORD, AT(accel), "", .choices = "|kvm|tcg", .form = "kvm|tcg",
 		.help = "how a VM runs; empty: kvm where it works, else emulated"},
-	{"vcpus", SETTING_COUNT, AT(vcpus), "1", 1, 64, NULL, "N", "virtual CPUs of a VM"},
+	{"vcpus", SETTING_COUNT, AT(vcpus), "1", 0, 64, NULL, "N",
+		"virtual CPUs of a VM; 0: as many as the host can set apart, 4 at most"},
 	{"memory", SETTING_BYTES, AT(memory_bytes), "512M", 64 << 20, 1ull << 40, NULL, "BYTES",
 		"memory of a VM"},
 	{"queues", SETTING_COUNT, AT(queues), "1", 1, 8, NULL, "N", "queue pairs of a VM's network device"},
@@ -49,27 +57,40 @@ const struct setting_row setting_rows[] = {
 		.help = "boot a VM from this disk image (never written) instead of a kernel"},
 	{"login", SETTING_WORD, AT(login), "", .form = "ssh:USER@HOST|agent",
 		.help = "how the endpoint gets into a guest of your own: ssh, or its QEMU guest agent"},
-	{"workload", SETTING_WORD, AT(workload), "tcp_rr", .form = "NAME", .help = "what is exchanged"},
+	{"workload", SETTING_WORD, AT(workload), "tcp_rr", .form = "NAME", .help = "what is exchanged",
+		.ends = true},
+	{"beside", SETTING_WORD, AT(beside), "", .form = "NAME",
+		.help = "a stream over the same wire while requests are measured: the name of a workload",
+		.ends = true},
+	{"driver", SETTING_WORD, AT(driver), "socket", .form = "CLIENT[:SERVER]",
+		.help = "how each end moves its packets: socket, spin, xdp or dpdk"},
 	{"pacing", SETTING_WORD, AT(pacing), "", .choices = "|closed|open", .form = "closed|open",
-		.help = "closed: next request after the reply; open: on a schedule (needs rate)"},
+		.help = "closed: next request after the reply; open: on a schedule (needs rate)",
+		.ends = true},
 	{"rate", SETTING_COUNT, AT(rate), "0", 0, 10000000, NULL, "N",
-		"requests per second of an open loop, over all flows; 0: closed loop"},
+		"requests or datagrams per second, over all flows; 0: closed loop, or as fast as can be",
+		.ends = true},
 	{"transactions", SETTING_COUNT, AT(transactions), "0", 0, 10000000000ull, NULL, "N",
-		"transactions to measure; 0: as many as fit into duration"},
+		"transactions to measure; 0: as many as fit into duration", .ends = true},
 	{"duration", SETTING_DURATION, AT(duration_ns), "3s", NS_PER_MS, MAX_NS, NULL, "TIME",
-		"measured time of a stream, or where transactions is 0"},
+		"measured time of a stream, or where transactions is 0", .ends = true},
 	{"max_duration", SETTING_DURATION, AT(max_duration_ns), "60s", NS_PER_MS, MAX_NS, NULL, "TIME",
-		"cap on the time of a trial that counts transactions"},
+		"cap on the time of a trial that counts transactions", .ends = true},
 	{"warmup", SETTING_DURATION, AT(warmup_ns), "200ms", 0, 600 * NS_PER_S, NULL, "TIME",
-		"time cut off at the start"},
-	{"request", SETTING_BYTES, AT(request_bytes), "1", 1, 16 << 20, NULL, "BYTES", "size of a request"},
-	{"reply", SETTING_BYTES, AT(reply_bytes), "1", 1, 16 << 20, NULL, "BYTES", "size of a reply"},
-	{"size", SETTING_BYTES, AT(size_bytes), "128K", 1, 64 << 20, NULL, "BYTES",
-		"size of one write of a stream"},
-	{"flows", SETTING_COUNT, AT(flows), "1", 1, FLOWS_MAX, NULL, "N", "connections at once"},
+		"time cut off at the start", .ends = true},
+	{"request", SETTING_BYTES, AT(request_bytes), "1", 1, 16 << 20, NULL, "BYTES", "size of a request",
+		.ends = true},
+	{"reply", SETTING_BYTES, AT(reply_bytes), "1", 1, 16 << 20, NULL, "BYTES", "size of a reply",
+		.ends = true},
+	{"size", SETTING_BYTES, AT(size_bytes), "0", 0, 64 << 20, NULL, "BYTES",
+		"size of a message of a stream or an echo; 0: 128K over TCP, of datagrams what fits into one "
+		"packet, of an echo 56",
+		.ends = true},
+	{"flows", SETTING_COUNT, AT(flows), "1", 1, FLOWS_MAX, NULL, "N", "connections at once",
+		.ends = true},
 	{"burst", SETTING_COUNT, AT(burst), "1", 1, 1024, NULL, "N",
-		"requests in flight on each flow of a closed loop"},
-	{"nodelay", SETTING_BOOL, AT(nodelay), "yes", .form = "yes|no", .help = "TCP_NODELAY"},
+		"requests in flight on each flow of a closed loop", .ends = true},
+	{"nodelay", SETTING_BOOL, AT(nodelay), "yes", .form = "yes|no", .help = "TCP_NODELAY", .ends = true},
 	{"busy_poll", SETTING_COUNT, AT(busy_poll_us), "0", 0, 1000000, NULL, "MICROSECONDS",
 		"SO_BUSY_POLL of both ends; 0: as the machine has it"},
 	{"congestion", SETTING_WORD, AT(congestion), "", .form = "NAME",
@@ -78,7 +99,7 @@ const struct setting_row setting_rows[] = {
 		"MTU of taut's links; 0: the kernel's default"},
 	{"ipv6", SETTING_BOOL, AT(ipv6), "no", .form = "yes|no", .help = "IPv6 instead of IPv4"},
 	{"port", SETTING_COUNT, AT(port), "0", 0, 65535, NULL, "PORT",
-		"first port of the server; 0: any free one"},
+		"first port of the server; 0: any free one", .ends = true},
 	{"client_cpu", SETTING_CPU, AT(client_cpu), "any", .form = "CPU",
 		.help = "pin the client; any: by profile"},
 	{"server_cpu", SETTING_CPU, AT(server_cpu), "any", .form = "CPU",
@@ -86,7 +107,9 @@ const struct setting_row setting_rows[] = {
 	{"sched", SETTING_WORD, AT(sched), "", .form = "other|fifo:N",
 		.help = "scheduling of both ends; empty: by profile"},
 	{"timeout", SETTING_DURATION, AT(timeout_ns), "1s", NS_PER_MS, 600 * NS_PER_S, NULL, "TIME",
-		"after this a datagram counts as lost"},
+		"after this a datagram counts as lost", .ends = true},
+	{"share", SETTING_WORD, AT(share), "", .choices = "|target", .form = "target",
+		.help = "target: trials of an arm and block that differ in their ends alone use one target"},
 	{"noise", SETTING_WORD, AT(noise), "none", .choices = "none|cpu", .form = "none|cpu",
 		.help = "load beside the measured work: two stress-ng workers a CPU"},
 	{"profile", SETTING_WORD, AT(profile), "stock", .form = "NAME",
@@ -97,20 +120,18 @@ const struct setting_row setting_rows[] = {
 		.help = "profile command: the one that undoes it", .lines = true},
 	{"isolate", SETTING_WORD, AT(isolate), "", .form = "CPULIST",
 		.help = "CPUs that a profile isolates; empty: all but the first core"},
+	{"tool", SETTING_WORD, AT(tool), "taut", .choices = "taut|netperf|iperf3|sockperf|ping|command",
+		.form = "taut|netperf|iperf3|sockperf|ping|command",
+		.help = "whose program exchanges the packets: taut, netperf, iperf3, sockperf, ping, command"},
+	{"tool_client", SETTING_WORD, AT(tool_client), "", .form = "COMMAND",
+		.help = "tool command: the shell command that measures, and prints what it saw",
+		.lines = true},
+	{"tool_server", SETTING_WORD, AT(tool_server), "", .form = "COMMAND",
+		.help = "tool command: the one that serves it; empty: none", .lines = true},
+	{"tool_output", SETTING_WORD, AT(tool_output), "json", .choices = "json|hlog", .form = "json|hlog",
+		.help = "tool command: what tool_client prints: JSON, or a log of HdrHistogram"},
 };
 const size_t setting_rows_n = ARRAY_LEN(setting_rows);
-
-#define WORKLOAD_ROW(name_, kind_, datagrams_, reverse_, help_) {#name_, kind_, datagrams_, reverse_, help_},
-const struct workload_row workload_rows[] = {WORKLOADS(WORKLOAD_ROW)};
-const size_t workload_rows_n = ARRAY_LEN(workload_rows);
-
-const struct workload_row *workload_find(const char *name)
-{
-	for (size_t i = 0; i < workload_rows_n; i++)
-		if (!strcmp(workload_rows[i].name, name))
-			return &workload_rows[i];
-	return NULL;
-}
 
 const struct setting_row *setting_find(const char *key)
 {
@@ -311,14 +332,19 @@ bool settings_open_loop(const struct settings *s)
 	return s->rate > 0;
 }
 
-const char *settings_domain(const struct settings *s)
-{
-	return str_starts(s->target, "vm:") ? s->target + strlen("vm:") : NULL;
-}
-
 bool settings_exact(const struct settings *s)
 {
 	return !strcmp(s->clock, "exact");
+}
+
+bool settings_share(const struct settings *a, const struct settings *b)
+{
+	if (strcmp(a->share, "target") != 0 || strcmp(a->tool, "taut") != 0)
+		return false;
+	for (size_t i = 0; i < setting_rows_n; i++)
+		if (!setting_rows[i].ends && !setting_equal(a, b, &setting_rows[i]))
+			return false;
+	return true;
 }
 
 int sched_parse(const char *text, int *policy, int *priority, struct err *e)

@@ -215,12 +215,21 @@ enum stat_metric {
 	STAT_THROUGHPUT_SD,
 	STAT_LOSS,
 	STAT_RATE,
+	STAT_JITTER,
+	STAT_CONNECT_MEDIAN,
+	STAT_CONNECT_P99,
+	STAT_FIRST_REPLY_MEDIAN,
+	STAT_FIRST_REPLY_P99,
+	STAT_BESIDE_THROUGHPUT,
 	STAT_METRICS
 };
 
 enum stat_kind { STAT_REQUESTS, STAT_STREAM }; /* RR, CRR and ping; streams */
 
 enum stat_unit { STAT_NS, STAT_BPS, STAT_PER_S, STAT_FRACTION };
+
+/* What of a transaction: all of it, or a part of its service time where that has parts. */
+enum stat_part { STAT_WHOLE, STAT_CONNECT, STAT_FIRST_REPLY };
 
 struct stat_metric_row {
 	const char *name;    /* as in JSON */
@@ -230,6 +239,7 @@ struct stat_metric_row {
 	enum stat_unit unit; /* of its values */
 	bool higher_is_better;
 	bool primary[2]; /* by enum stat_kind */
+	enum stat_part part;
 	double quantile; /* of a tail, bound to stat_quantile_printable(); 0 otherwise */
 	bool emulated;   /* judged on emulated machines, whose tails are the emulation's */
 	bool binned;     /* read from the buckets of a histogram; the others come from exact sums */

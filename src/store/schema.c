@@ -75,5 +75,17 @@ static const char first[] =
 	"  PRIMARY KEY (trial, endpoint)"
 	") STRICT;";
 
-const char *const store_schema_steps[] = {first};
+/* Kinds of histograms are the rows of store/trial.c, and no longer named here. */
+static const char kinds[] = "CREATE TABLE histograms_2 ("
+			    "  trial INTEGER NOT NULL REFERENCES trials (id) ON DELETE CASCADE,"
+			    "  endpoint TEXT NOT NULL CHECK (endpoint IN ('client', 'server')),"
+			    "  kind TEXT NOT NULL,"
+			    "  data BLOB NOT NULL,"
+			    "  PRIMARY KEY (trial, endpoint, kind)"
+			    ") STRICT;"
+			    "INSERT INTO histograms_2 SELECT trial, endpoint, kind, data FROM histograms;"
+			    "DROP TABLE histograms;"
+			    "ALTER TABLE histograms_2 RENAME TO histograms;";
+
+const char *const store_schema_steps[] = {first, kinds};
 const int store_schema_version = ARRAY_LEN(store_schema_steps);

@@ -16,12 +16,22 @@ static const char *const ends[ENDS_MAX] = {[END_CLIENT] = "client", [END_SERVER]
 static const struct {
 	const char *name;
 	size_t offset;
-	bool open; /* stored for an open loop only */
+	size_t there; /* the member that says whether there is one */
 } kinds[] = {
-	{"service", offsetof(struct endpoint_record, service), false},
-	{"response", offsetof(struct endpoint_record, response), true},
-	{"lateness", offsetof(struct endpoint_record, lateness), true},
+	{"service", offsetof(struct endpoint_record, service), offsetof(struct endpoint_record, has_service)},
+	{"response", offsetof(struct endpoint_record, response),
+		offsetof(struct endpoint_record, has_lateness)},
+	{"lateness", offsetof(struct endpoint_record, lateness),
+		offsetof(struct endpoint_record, has_lateness)},
+	{"connect", offsetof(struct endpoint_record, connect), offsetof(struct endpoint_record, has_parts)},
+	{"first_reply", offsetof(struct endpoint_record, first_reply),
+		offsetof(struct endpoint_record, has_parts)},
 };
+
+static bool *there(struct endpoint_record *end, size_t kind)
+{
+	return (bool *)((char *)end + kinds[kind].there);
+}
 
 static struct hist *hist_of(struct endpoint_record *end, size_t kind)
 {
@@ -36,7 +46,7 @@ static int hists_add(
 	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
 		size_t len;
 
-		if (kinds[k].open ? !r->has_lateness : !r->has_service)
+		if (!*(const bool *)((const char *)r + kinds[k].there))
 			continue;
 		AUTO_FREE unsigned char *data =
 			hist_encode((const void *)((const char *)r + kinds[k].offset), &len);
@@ -176,10 +186,7 @@ static int hists_read(
 		const void *data = sqlite3_column_blob(s, 0);
 		if (hist_decode(h, data ? data : "", data ? (size_t)sqlite3_column_bytes(s, 0) : 0, e) < 0)
 			return db_content(store, e, "trial %lld", (long long)trial);
-		if (kinds[k].open)
-			r->has_lateness = true;
-		else
-			r->has_service = true;
+		*there(r, k) = true;
 	}
 	if (r->has_service && !r->has_lateness)
 		r->response = r->service;

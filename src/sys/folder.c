@@ -90,6 +90,7 @@ int dir_own(const char *path, const char *what, const char *variable, char *out,
 		return err_code(e, ENAMETOOLONG, "cannot use the %s %s", what, real);
 	AUTO_CLOSE int fd = walk(real, what, e);
 	if (fd < 0)
-		return err_try(e, "chown and chmod go-w, or another folder in %s", variable);
+		return err_try(e, "%sanother folder in %s",
+			e->exit == EXIT_REFUSED ? "chown and chmod go-w, or " : "", variable);
 	return str_copy(out, size, real);
 }

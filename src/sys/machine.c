@@ -139,17 +139,29 @@ int files_enough(struct err *e)
 	return err_try(e, "ulimit -n %d", FILES_LEAST);
 }
 
-int machine_lock(const char *state, struct err *e)
+int lock_open(const char *path, bool *held, struct err *e)
 {
-	AUTO_FREE char *path = is_privileged() ? str_dup("/run/taut.lock") : str_format("%s/lock", state);
-	char holder[32] = "";
 	AUTO_CLOSE int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0)
 		return err_sys(e, "cannot open %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return err_sys(e, "cannot lock %s", path);
+	bool locked = flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (!locked && errno != EWOULDBLOCK)
+		return err_sys(e, "cannot lock %s", path);
+	*held = !locked;
+	return steal_fd(&fd);
+}
+
+int machine_lock(const char *state, struct err *e)
+{
+	AUTO_FREE char *path = is_privileged() ? str_dup("/run/taut.lock") : str_format("%s/lock", state);
+	char holder[32] = "";
+	bool held;
+	AUTO_CLOSE int fd = lock_open(path, &held, e);
+
+	if (fd < 0)
+		return fd;
+	if (held) {
 		ssize_t n = pread(fd, holder, sizeof(holder) - 1, 0);
 		holder[n > 0 ? n : 0] = 0;
 		err_set(e, EBUSY, "cannot start: another taut (process %s) is at work on this machine",

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -69,6 +70,16 @@ void netns_leave(int *saved_fd)
 	assert(rc == 0);
 	close(*saved_fd);
 	*saved_fd = -1;
+}
+
+int netns_sysfs(struct err *e)
+{
+	AUTO_CLOSE int fs = fsopen("sysfs", FSOPEN_CLOEXEC);
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return err_sys(e, "cannot mount a sysfs for the namespace");
+	int fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
+	return fd >= 0 ? fd : err_sys(e, "cannot mount a sysfs for the namespace");
 }
 
 static int write_self(const char *path, const char *text, struct err *e)

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -95,6 +96,16 @@ static int user_become(const struct spawn_user *user)
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
+static int memlock_raise(uint64_t bytes)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur >= bytes)
+		return 0;
+	limit = (struct rlimit){bytes, MAX((rlim_t)bytes, limit.rlim_max)};
+	return setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
 static int child_prepare(const struct spawn *spawn, pid_t parent)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -113,6 +124,8 @@ static int child_prepare(const struct spawn *spawn, pid_t parent)
 	if (spawn->new_group && setpgid(0, 0) < 0)
 		return -1;
 	if (spawn->netns_fd >= 0 && setns(spawn->netns_fd, CLONE_NEWNET) < 0)
+		return -1;
+	if (spawn->memlock_bytes && memlock_raise(spawn->memlock_bytes) < 0)
 		return -1;
 	if (spawn->user && user_become(spawn->user) < 0)
 		return -1;

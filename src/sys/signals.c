@@ -78,7 +78,7 @@ void signals_take_over(void)
 static void raise_stop(int number)
 {
 	(void)number;
-	stop_flag = stop_flag + 1;
+	__atomic_add_fetch(&stop_flag, 1, __ATOMIC_SEQ_CST); /* two threads may be interrupted at once */
 }
 
 void signals_stop(void)

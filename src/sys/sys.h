@@ -76,6 +76,7 @@ struct spawn {
 	size_t keep_n;
 	int netns_fd;                  /* enter this namespace first; -1: stay */
 	const struct spawn_user *user; /* NULL: as this process */
+	uint64_t memlock_bytes;        /* it may lock so much memory at least (RLIMIT_MEMLOCK) */
 	bool new_group;       /* a process group of its own, which a terminal's Ctrl-C does not reach; session
 				 and autogroup stay those of the parent */
 	bool outlives_parent; /* otherwise SIGKILL when the thread that spawned dies */
@@ -188,6 +189,8 @@ int netns_own(struct err *e); /* moves this process to a new one, for good */
 /* Enters a network namespace; the returned fd (the one that was left) goes to netns_leave(). */
 int netns_enter(int fd, struct err *e);
 void netns_leave(int *saved_fd); /* asserts that it works: a program in the wrong namespace must not go on */
+/* A sysfs of the network namespace that the calling thread is in, attached nowhere; returns its root fd. */
+int netns_sysfs(struct err *e);
 /*
  * Without root: enters a new user namespace, in which this process is root, with a network namespace of its
  * own (that of the host cannot be entered again from there).  Call before anything else; -EPERM when
@@ -232,6 +235,9 @@ void user_folder(char *out, size_t size);
 int user_folder_make(char *out, size_t size, struct err *e);
 /* A trial holds many files open: raises the limit of this process, or says that it may not. */
 int files_enough(struct err *e);
+/* A file, made where there is none, that is locked until the fd is closed.  *held: by another process
+ * instead. */
+int lock_open(const char *path, bool *held, struct err *e);
 /* The lock that only one taut of a machine can hold (for root /run/taut.lock, else STATE/lock; flock), held
  * until the fd is closed; with -EBUSY the message names the holder's PID. */
 int machine_lock(const char *state, struct err *e);

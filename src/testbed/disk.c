@@ -39,6 +39,7 @@ static int disk_start(struct target *t, struct err *e)
 	if (rc < 0)
 		return rc;
 	o.disk = path;
+	t->server.mute = true;
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return err_sys(e, "cannot make a stream for the guest agent");
 	t->login.guest_agent = ends[0];

@@ -24,35 +24,56 @@
 #define SAID_BYTES  65536
 #define WORDS_BYTES 320
 #define WORDS_READ  4096
+#define GENERATIONS 3 /* of the agent's children: a shell, and what that has started */
 
 /* --- the program ------------------------------------------------------------------------------- */
 
-int target_agent(char *out, size_t size, struct err *e)
+/* What this variable of the environment names, else the program beside this one, else the installed one. */
+static int agent_find(const char *name, const char *variable, char *out, size_t size, struct err *e)
 {
-	const char *named = getenv("TAUT_AGENT");
+	const char *named = getenv(variable);
 	char self[3072] = "", path[4096];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash = strrchr(self, '/');
 
 	if (named && named[0]) {
 		if (access(named, X_OK) < 0)
-			return err_sys(e, "cannot run the agent %s ($TAUT_AGENT)", named);
+			return err_sys(e, "cannot run the agent %s ($%s)", named, variable);
 		AUTO_FREE char *real = realpath(named, NULL);
 		return real && str_copy(out, size, real) == 0
 			       ? 0
 			       : err_code(e, ENAMETOOLONG, "cannot use %s", named);
 	}
 	if (n > 0 && slash) {
-		snprintf(path, sizeof(path), "%.*s/taut-agent", (int)(slash - self), self);
+		snprintf(path, sizeof(path), "%.*s/%s", (int)(slash - self), self, name);
 		if (access(path, X_OK) == 0)
 			return str_copy(out, size, path);
 	}
 #ifdef TAUT_LIBEXECDIR
-	if (access(TAUT_LIBEXECDIR "/taut-agent", X_OK) == 0)
-		return str_copy(out, size, TAUT_LIBEXECDIR "/taut-agent");
+	snprintf(path, sizeof(path), TAUT_LIBEXECDIR "/%s", name);
+	if (access(path, X_OK) == 0)
+		return str_copy(out, size, path);
 #endif
-	err_set(e, ENOENT, "cannot find taut-agent beside %s", self);
-	return err_try(e, "set TAUT_AGENT to its path");
+	err_set(e, ENOENT, "cannot find %s beside %s", name, self);
+	return err_try(e, "set %s to its path", variable);
+}
+
+int target_agent(char *out, size_t size, struct err *e)
+{
+	return agent_find("taut-agent", "TAUT_AGENT", out, size, e);
+}
+
+int target_agent_dpdk(char *out, size_t size, struct err *e)
+{
+	struct err found = ERR_INIT;
+	int rc = agent_find("taut-agent-dpdk", "TAUT_AGENT_DPDK", out, size, &found);
+
+	if (rc == -ENOENT && !getenv("TAUT_AGENT_DPDK")) {
+		err_set(e, ENOENT, "cannot use driver dpdk: this build has no taut-agent-dpdk");
+		return err_try(e, "install libdpdk-dev and build taut again");
+	}
+	*e = rc < 0 ? found : *e;
+	return rc;
 }
 
 /* --- start ------------------------------------------------------------------------------------- */
@@ -76,7 +97,7 @@ int endpoint_open(struct endpoint *ep, struct err *e)
 
 int endpoint_spawn(struct endpoint *ep, const char *const *argv, int netns, struct err *e)
 {
-	const char *const environment[] = {undo_mark(), NULL};
+	const char *const environment[] = {undo_mark(), ep->environment, NULL};
 	struct spawn spawn = SPAWN_INIT;
 
 	spawn.argv = argv;
@@ -123,18 +144,22 @@ static int first_sender(int fd, pid_t *pid)
 	return 1;
 }
 
+static unsigned long long seconds_since(uint64_t ns)
+{
+	return (time_now_ns() - ns + NS_PER_S / 2) / NS_PER_S;
+}
+
 static int not_started(struct endpoint *ep, int code, const char *why, struct err *e)
 {
 	AUTO(buf_free) struct buf words = {0};
 
 	endpoint_report(ep, &words);
 	if (ep->machine && code == ETIMEDOUT)
-		return err_set(e, code, "cannot boot the machine: it said nothing for %llu s%s%s%s",
-			(unsigned long long)((time_now_ns() - machine_started_ns(ep->machine) +
-						     NS_PER_S / 2) /
-					     NS_PER_S),
-			words.data ? " (" : "", words.data ? str_trim(words.data) : "",
-			words.data ? ")" : "");
+		return err_set(e, code,
+			"cannot boot the machine: it said nothing for %llu s, %llu s after its start%s%s%s",
+			seconds_since(machine_heard_ns(ep->machine)),
+			seconds_since(machine_started_ns(ep->machine)), words.data ? " (" : "",
+			words.data ? str_trim(words.data) : "", words.data ? ")" : "");
 	return err_set(e, code, "cannot start %s", words.data ? str_trim(words.data) : why);
 }
 
@@ -148,6 +173,9 @@ int endpoint_wait(struct endpoint *ep, uint64_t deadline_ns, struct err *e)
 		struct pollfd p[] = {{.fd = ep->control, .events = POLLIN},
 			{.fd = ep->machine ? machine_pidfd(ep->machine) : ep->child.pidfd, .events = POLLIN}};
 		uint64_t now = time_now_ns();
+		if (ep->machine && !ep->booted) /* of a disk's system the console may say nothing at all */
+			deadline_ns = MAX(ep->mute ? deadline_ns : 0,
+				machine_boot_deadline_ns(ep->machine, BOOT_SILENT_NS));
 		if (now >= deadline_ns || stop_flag)
 			return not_started(ep, now >= deadline_ns ? ETIMEDOUT : EINTR,
 				now >= deadline_ns ? "the agent: it says nothing" : "the agent: interrupted",
@@ -158,6 +186,7 @@ int endpoint_wait(struct endpoint *ep, uint64_t deadline_ns, struct err *e)
 		pid_t pid = 0;
 		int rc = first_sender(ep->control, &pid);
 		if (rc > 0) {
+			ep->booted = ep->machine != NULL;
 			ep->pid = ep->machine ? machine_pid(ep->machine) : pid > 0 ? pid : ep->child.pid;
 			rc = task_start_time(root, ep->pid, &ep->start, e);
 			return rc < 0 ? not_started(ep, ESRCH, "the agent: it ended at once", e) : 0;
@@ -167,21 +196,39 @@ int endpoint_wait(struct endpoint *ep, uint64_t deadline_ns, struct err *e)
 	}
 }
 
-int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *subject, struct err *e)
+/* Adds a process with all that it has started: a standard tool is a child of the agent in whose place it is.
+ */
+static int add_process(
+	int root, pid_t pid, enum role role, unsigned depth, struct subject *subject, struct err *e)
 {
-	AUTO_CLOSE int root = root_open("/", e);
 	AUTO_FREE struct task *tasks = NULL;
 	size_t n = 0;
-	int rc = root < 0 ? root : tasks_list(root, ep->pid, &tasks, &n, e);
+	int rc = tasks_list(root, pid, &tasks, &n, e);
 
-	if (rc < 0)
-		return err_wrap(e, "cannot list the threads of %s", ep->name);
 	/* A thread that has been joined is still listed for a moment. */
-	for (size_t i = 0; i < n && subject->threads_n < SUBJECT_THREADS_MAX; i++)
+	for (size_t i = 0; rc == 0 && i < n && subject->threads_n < SUBJECT_THREADS_MAX; i++)
 		if (!(tasks[i].flags & TASK_EXITING))
 			subject->threads[subject->threads_n++] =
 				(struct subject_thread){role, tasks[i].pid, tasks[i].tid, tasks[i].start};
-	return 0;
+	for (size_t i = 0; rc == 0 && depth && i < n; i++) {
+		AUTO_FREE char *path = str_format("/proc/%d/task/%d/children", pid, tasks[i].tid);
+		char text[1024];
+		if (root_read(root, path, text, sizeof(text), ERR_IGNORED) < 0)
+			continue;
+		for (char *save = NULL, *word = strtok_r(text, " \n", &save); word;
+			word = strtok_r(NULL, " \n", &save))
+			add_process(
+				root, (pid_t)strtol(word, NULL, 10), role, depth - 1, subject, ERR_IGNORED);
+	}
+	return rc;
+}
+
+int endpoint_threads(const struct endpoint *ep, enum role role, struct subject *subject, struct err *e)
+{
+	AUTO_CLOSE int root = root_open("/", e);
+	int rc = root < 0 ? root : add_process(root, ep->pid, role, GENERATIONS, subject, e);
+
+	return rc < 0 ? err_wrap(e, "cannot list the threads of %s", ep->name) : 0;
 }
 
 /* --- end --------------------------------------------------------------------------------------- */
@@ -277,6 +324,29 @@ void endpoint_report(struct endpoint *ep, struct buf *out)
 	if (ep->ended)
 		buf_add(out, ": %s", status);
 	buf_add(out, "%s%s\n", *line ? ": " : "", line);
+}
+
+void endpoint_clear(struct endpoint *ep)
+{
+	int netns = steal_fd(&ep->netns);
+
+	endpoint_kill(ep);
+	endpoint_close(ep);
+	ep->netns = netns;
+	ep->start = 0;
+	ep->ended = false;
+}
+
+/* What the one before has said on stderr is its own. */
+int endpoint_renew(struct endpoint *ep, uint64_t deadline_ns, struct err *e)
+{
+	int rc = frame_send(ep->control, FRAME_END, json_object(), deadline_ns, e);
+
+	if (ep->said >= 0)
+		lseek(ep->said, 0, SEEK_SET);
+	ep->pid = 0;
+	ep->start = 0;
+	return rc < 0 ? err_wrap(e, "cannot end %s", ep->name) : 0;
 }
 
 void endpoint_close(struct endpoint *ep)

@@ -42,7 +42,7 @@ int foreign_enter(struct target *t, uint64_t deadline_ns, struct err *e)
 	l->said = t->server.said;
 	l->child = &t->server.child;
 	if (!runs) /* nobody else gives its network device an address */
-		snprintf(l->device, sizeof(l->device), VM_MAC " %s %u %llu", target_address(t),
+		snprintf(l->device, sizeof(l->device), "%s %s %u %llu", t->vm.mac, target_address(t, true),
 			target_prefix(t), (unsigned long long)t->plan.settings.mtu);
 	int rc = login_enter(l, deadline_ns, e);
 	t->server.through = l->through;

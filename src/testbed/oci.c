@@ -217,10 +217,14 @@ static const struct undo_sweep_row oci_left = {"container", true, left_each, lef
 const struct runtime_row runtime_oci = {
 	.name = "oci",
 	.help = "an OCI container by runc or crun, whichever works here",
+	.files = FILES_CARRIED,
 	.targets = "container",
+	.attachments = "veth|bridge|macvlan|device|vf",
 	.ready = oci_ready,
+	.quota = true,
 	.switches = true,
 	.start = oci_start,
+	.again = server_renew,
 	.stop = oci_stop,
 	.left = &oci_left,
 };

@@ -14,10 +14,17 @@
 struct answer {
 	const struct runtime_row *runtime;
 	const struct attachment_row *attachment;
-	bool ipv6, privilege;
+	const char *network; /* as the setting names it: an attachment may be one of several networks */
+	bool ipv6, dpdk, privilege;
 	enum target_answer is;
 	char reason[1024];
 };
+
+/* Devices of the machine have been looked at, and are not borrowed for a try. */
+static const struct attachment_row *wire_of(const struct trial_plan *plan)
+{
+	return plan->settings.device[0] ? &attachment_veth : plan->attachment;
+}
 
 static int target_try(const struct trial_plan *plan, struct err *e)
 {
@@ -26,6 +33,7 @@ static int target_try(const struct trial_plan *plan, struct err *e)
 	int rc;
 
 	plain.settings.mtu = 0;
+	plain.attachment = wire_of(plan);
 	if ((rc = target_create(&t, &plain, e)) < 0)
 		return rc;
 	rc = target_start(t, time_now_ns() + target_patience_ns(plan, TRIAL_NS), e);
@@ -52,15 +60,19 @@ enum target_answer target_probe(const struct trial_plan *plan, char *reason, siz
 		struct answer rows[ANSWERS_MAX];
 		size_t n;
 	} known;
-	struct answer asked = {
-		.runtime = plan->runtime, .attachment = plan->attachment, .ipv6 = plan->settings.ipv6};
+	struct answer asked = {.runtime = plan->runtime,
+		.attachment = wire_of(plan),
+		.network = plan->settings.attachment,
+		.ipv6 = plan->settings.ipv6,
+		.dpdk = plan_uses(plan, DRIVER_DPDK)};
 	const struct answer *answer = NULL;
 
-	if (plan->runtime->resolve)
+	if (plan->runtime->boots || plan->runtime->find)
 		return TARGET_YES;
 	for (size_t i = 0; i < known.n && !answer; i++)
 		if (known.rows[i].runtime == asked.runtime && known.rows[i].attachment == asked.attachment &&
-			known.rows[i].ipv6 == asked.ipv6)
+			!strcmp(known.rows[i].network, asked.network) && known.rows[i].ipv6 == asked.ipv6 &&
+			known.rows[i].dpdk == asked.dpdk)
 			answer = &known.rows[i];
 	if (!answer) {
 		answer_find(&asked, plan);

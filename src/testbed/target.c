@@ -9,6 +9,9 @@
  */
 #include "private.h"
 
+#include "device.h"
+
+#include <assert.h>
 #include <stdio.h>
 
 #define TAKE_DOWN_NS (5 * NS_PER_S)
@@ -24,33 +27,37 @@ static const struct {
 	{"fd00:87::1", "fd00:87::2", 64},
 };
 
-void target_link_add(struct target *t, const char *name, int netns)
+void target_link_add(struct target *t, const char *name, int netns, const char *held)
 {
 	if (t->links_n == SUBJECT_LINKS_MAX)
 		return;
 	struct subject_link *link = &t->links[t->links_n++];
 	str_copy(link->name, sizeof(link->name), name);
 	link->netns_fd = netns;
+	str_copy(link->held, sizeof(link->held), held ? held : "");
 }
 
-static int ends_connect(struct target *t, struct err *e)
+int target_connect(struct target *t, struct err *e)
 {
 	size_t family = t->plan.settings.ipv6 ? 1 : 0;
 	int rc;
 
-	if (!t->attachment->create)
+	if (!t->attachment->create && !t->attachment->shares_memory)
 		return 0;
 	if ((t->client.netns = net_namespace_create(e)) < 0)
 		return t->client.netns;
-	if (!t->runtime->boots && (t->server.netns = net_namespace_create(e)) < 0)
+	if (!t->runtime->boots && t->server.netns < 0 && (t->server.netns = net_namespace_create(e)) < 0)
 		return t->server.netns;
+	if (t->attachment->shares_memory)
+		return 0;
 	if ((rc = t->attachment->create(t, e)) < 0)
 		return err_wrap(e, "cannot make attachment %s", t->attachment->name);
-	rc = net_address_add(
-		t->client.netns, LINK_CLIENT, addresses[family].client, addresses[family].prefix, e);
-	if (rc == 0 && !t->runtime->boots) /* a machine's PID 1 does it there */
-		rc = net_address_add(
-			t->server.netns, LINK_SERVER, addresses[family].server, addresses[family].prefix, e);
+	if (!t->client.pci[0])
+		rc = net_address_add(t->client.netns, t->client.link, addresses[family].client,
+			addresses[family].prefix, e);
+	if (rc == 0 && !t->runtime->boots && !t->server.pci[0]) /* a machine's PID 1 does it there */
+		rc = net_address_add(t->server.netns, t->server.link, addresses[family].server,
+			addresses[family].prefix, e);
 	return rc;
 }
 
@@ -61,7 +68,7 @@ static int ground_open(struct target *t, struct err *e)
 
 	if (rc >= 0)
 		rc = undo_open(&t->host, t->root, NULL, 0, e);
-	if (rc >= 0)
+	if (rc >= 0 && !t->no_groups)
 		undo_groups_create(&t->groups, &t->host, t->owner.id, t->runtime->switches);
 	return rc < 0 ? rc : 0;
 }
@@ -79,9 +86,13 @@ int target_create(struct target **out, const struct trial_plan *plan, struct err
 	t->client = t->server = nothing;
 	t->client.name = "taut-client";
 	t->server.name = "taut-server";
+	str_copy(t->client.link, sizeof(t->client.link), LINK_CLIENT);
+	str_copy(t->server.link, sizeof(t->server.link), LINK_SERVER);
+	t->lent = mem_alloc(sizeof(*t->lent));
 	t->root = -1;
 	t->host = UNDO_HOST_NONE;
 	t->bridge_netns = t->login.guest_agent = -1;
+	str_copy(t->vm.mac, sizeof(t->vm.mac), VM_MAC);
 	memset(t->vm.taps, -1, sizeof(t->vm.taps));
 	if (t->runtime->ready)
 		rc = t->runtime->ready(e);
@@ -89,12 +100,14 @@ int target_create(struct target **out, const struct trial_plan *plan, struct err
 		rc = target_agent(t->agent, sizeof(t->agent), e);
 	if (rc == 0)
 		rc = undo_record_make(&t->owner, e);
+	if (rc == 0 && t->runtime->open)
+		rc = t->runtime->open(t, e);
 	if (rc == 0 && t->runtime->find)
 		rc = t->runtime->find(t, e);
 	if (rc == 0 && !t->runtime->find)
 		rc = ground_open(t, e);
-	if (rc == 0)
-		rc = ends_connect(t, e);
+	if (rc == 0 && !t->runtime->links_late)
+		rc = target_connect(t, e);
 	if (rc < 0) {
 		target_destroy(t, ERR_IGNORED);
 		return rc;
@@ -103,23 +116,54 @@ int target_create(struct target **out, const struct trial_plan *plan, struct err
 	return 0;
 }
 
+static int client_start(struct target *t, uint64_t deadline_ns, struct err *e)
+{
+	int rc = target_spawn_end(t, END_CLIENT, e);
+
+	if (rc == 0)
+		rc = undo_groups_enter(&t->groups, &t->host, "client", t->client.child.pid, e);
+	return rc < 0 ? rc : endpoint_wait(&t->client, deadline_ns, e);
+}
+
 int target_start(struct target *t, uint64_t deadline_ns, struct err *e)
 {
+	bool first = t->attachment->shares_memory;
 	int rc;
 
 	if ((rc = endpoint_open(&t->server, e)) < 0 || (rc = endpoint_open(&t->client, e)) < 0)
+		return rc;
+	if (first && (rc = client_start(t, deadline_ns, e)) < 0)
 		return rc;
 	uint64_t before = time_now_ns();
 	if (t->runtime->start && (rc = t->runtime->start(t, e)) < 0)
 		return rc;
 	deadline_ns += time_now_ns() - before; /* a start may have been tried in several ways */
-	if ((rc = endpoint_spawn_agent(&t->client, t->agent, e)) < 0)
-		return rc;
-	if ((rc = undo_groups_enter(&t->groups, &t->host, "client", t->client.child.pid, e)) < 0)
-		return rc;
-	rc = endpoint_wait(&t->client, deadline_ns, e);
+	rc = first ? 0 : client_start(t, deadline_ns, e);
 	if (rc == 0 && t->runtime->enter)
 		rc = t->runtime->enter(t, deadline_ns, e);
+	return rc < 0 ? rc : endpoint_wait(&t->server, deadline_ns, e);
+}
+
+bool target_lasts(const struct target *t)
+{
+	return t && t->runtime->again && !t->attachment->shares_memory && t->client.pid && t->server.pid;
+}
+
+int server_renew(struct target *t, uint64_t deadline_ns, struct err *e)
+{
+	return endpoint_renew(&t->server, deadline_ns, e);
+}
+
+int target_next(struct target *t, const struct trial_plan *plan, uint64_t deadline_ns, struct err *e)
+{
+	assert(t->runtime->again);
+	t->plan = *plan;
+	endpoint_clear(&t->client);
+	int rc = endpoint_open(&t->client, e);
+	if (rc == 0)
+		rc = t->runtime->again(t, deadline_ns, e);
+	if (rc == 0)
+		rc = client_start(t, deadline_ns, e);
 	return rc < 0 ? rc : endpoint_wait(&t->server, deadline_ns, e);
 }
 
@@ -134,8 +178,12 @@ int target_subject(struct target *t, struct subject *subject, struct err *e)
 	subject->links_n = t->links_n;
 	str_copy(subject->cgroup_root, sizeof(subject->cgroup_root), t->groups.root);
 	for (size_t i = 0; started && t->groups.root[0] && i < ARRAY_LEN(names); i++)
-		snprintf(subject->cgroups[subject->cgroups_n++], sizeof(subject->cgroups[0]), "%s/%s",
-			t->groups.root, names[i]);
+		if (i == 0 || !t->server_group[0])
+			snprintf(subject->cgroups[subject->cgroups_n++], sizeof(subject->cgroups[0]), "%s/%s",
+				t->groups.root, names[i]);
+	if (started && t->server_group[0])
+		str_copy(
+			subject->cgroups[subject->cgroups_n++], sizeof(subject->cgroups[0]), t->server_group);
 	if (started)
 		rc = endpoint_threads(&t->client, ROLE_CLIENT, subject, e);
 	if (rc == 0 && t->runtime->threads && (started || t->runtime->find))
@@ -150,9 +198,29 @@ int target_control(const struct target *t, bool server)
 	return server ? t->server.control : t->client.control;
 }
 
-const char *target_address(const struct target *t)
+const char *target_address(const struct target *t, bool server)
 {
+	if (server && t->bound[0])
+		return t->bound;
+	if (t->reached[0])
+		return t->reached;
 	return t->login.address[0] ? t->login.address : addresses[t->plan.settings.ipv6 ? 1 : 0].server;
+}
+
+const char *target_client_address(const struct target *t)
+{
+	return addresses[t->plan.settings.ipv6 ? 1 : 0].client;
+}
+
+int target_reach(
+	const struct target *t, struct endpoint_job *server, struct endpoint_job *client, struct err *e)
+{
+	if (str_copy(server->address, sizeof(server->address), target_address(t, true)) ||
+		str_copy(client->address, sizeof(client->address), target_address(t, false)))
+		return err_set(e, EINVAL, "cannot use an address of that length");
+	if (t->port)
+		server->port = t->port;
+	return 0;
 }
 
 unsigned target_prefix(const struct target *t)
@@ -202,6 +270,8 @@ void target_ended(struct target *t, char *out, size_t size)
 	if (t) {
 		endpoint_report(&t->client, &client);
 		endpoint_report(&t->server, &server);
+		if (t->runtime->ended)
+			t->runtime->ended(t, &server);
 	}
 	snprintf(out, size, "%s%s%s", client.data ? str_trim(client.data) : "",
 		client.data && server.data ? "; " : "", server.data ? str_trim(server.data) : "");
@@ -212,20 +282,34 @@ static void problem_add(struct buf *problems, const struct err *e)
 	buf_add(problems, "%s%s", problems->len ? "; " : "", e->text);
 }
 
+void target_stop(struct target *t)
+{
+	if (!t || t->stopped)
+		return;
+	t->stopped = true;
+	endpoint_kill(&t->client);
+	if (t->runtime->leave)
+		t->runtime->leave(t);
+	endpoint_kill(&t->server);
+	if (t->runtime->stop)
+		t->runtime->stop(t, &t->problems);
+}
+
 int target_destroy(struct target *t, struct err *e)
 {
-	AUTO(buf_free) struct buf problems = {0};
 	struct err one = ERR_INIT;
+	bool owed = false;
 	int rc = 0;
 
 	if (!t)
 		return 0;
-	endpoint_kill(&t->client);
-	if (t->runtime && t->runtime->leave)
-		t->runtime->leave(t);
-	endpoint_kill(&t->server);
-	if (t->runtime && t->runtime->stop)
-		t->runtime->stop(t, &problems);
+	target_stop(t);
+	AUTO(buf_free) struct buf problems = t->problems;
+	if (borrow_return(&t->host, t->lent, &one) < 0) {
+		problem_add(&problems, &one);
+		owed = true;
+	}
+	one = ERR_INIT;
 	endpoint_close(&t->client);
 	endpoint_close(&t->server);
 	if (t->bridge_netns >= 0)
@@ -241,8 +325,10 @@ int target_destroy(struct target *t, struct err *e)
 		problem_add(&problems, &one);
 	if (problems.len)
 		rc = err_set(e, EIO, "cannot take down %s: %s", t->owner.id, problems.data);
-	if (rc < 0 && e)
+	if (rc < 0)
 		err_try(e, "taut clean");
+	if (owed)
+		e->exit = EXIT_PARTLY_APPLIED;
 	undo_close(&t->host);
 	if (t->root >= 0)
 		close(t->root);

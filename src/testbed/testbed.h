@@ -38,6 +38,11 @@ int target_check(const struct settings *s, struct err *e);
  * it is empty.  0: there is none, or the target is taut's to make.
  */
 pid_t target_running(struct settings *s);
+/* Does a container engine make the target, so that an emulated host must have one? */
+bool target_wants_engine(const struct settings *s);
+/* On an emulated host, before its first trial: starts the engines that it has and that do not run.  On any
+ * other host it does nothing. */
+int target_host_start(struct err *e);
 void target_runtimes_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
 void target_attachments_each(void (*fn)(const char *name, const char *help, void *arg), void *arg);
 
@@ -48,10 +53,23 @@ int target_create(struct target **out, const struct trial_plan *plan, struct err
 int target_subject(struct target *t, struct subject *subject, struct err *e);
 /* Starts both agents; returns when both have begun to say HELLO, which is still to be read. */
 int target_start(struct target *t, uint64_t deadline_ns, struct err *e);
+/* Can the target serve another trial, once this one is over? */
+bool target_lasts(const struct target *t);
+/*
+ * Gives a target that lasts to another trial, whose settings differ in what concerns the ends alone: ends
+ * both agents and starts fresh ones, each a new process.  Returns as target_start() does.
+ */
+int target_next(struct target *t, const struct trial_plan *plan, uint64_t deadline_ns, struct err *e);
 int target_control(const struct target *t, bool server); /* borrowed fd */
-const char *target_address(const struct target *t);      /* the server's data address, numeric */
+/* Tells the ends the server's data address, as it binds it and as the client reaches it, and the server its
+ * first port, where the wire decides it. */
+int target_reach(
+	const struct target *t, struct endpoint_job *server, struct endpoint_job *client, struct err *e);
 /* What the agents said on stderr or how they ended, for messages: "" or "taut-server: killed by SIGKILL". */
 void target_ended(struct target *t, char *out, size_t size);
+/* Ends both agents and what holds the server.  Links are where they were, those of borrowed devices too, so
+ * that what was set of them can be put back.  NULL is allowed. */
+void target_stop(struct target *t);
 /* Everything is taken down and freed, in whatever state; problems are reported together.  NULL is allowed. */
 int target_destroy(struct target *t, struct err *e);
 /* A deadline for starting such a target: at least `ns`, longer where something must boot. */
@@ -66,6 +84,8 @@ const char *target_runtime_version(const struct target *t);
 
 /* The agent beside this program, or $TAUT_AGENT, or the installed one. */
 int target_agent(char *out, size_t size, struct err *e);
+/* The agent that has the driver dpdk, found in the same way; $TAUT_AGENT_DPDK. */
+int target_agent_dpdk(char *out, size_t size, struct err *e);
 
 /* --- after a crash ----------------------------------------------------------------------------- */
 

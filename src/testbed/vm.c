@@ -4,7 +4,10 @@
  * where a container would have a veth.  The agent speaks over a virtio port whose far end is our control
  * stream, so to everybody else a guest's endpoint is an endpoint; its process, as seen from here, is QEMU.
  *
- * Path virtio: QEMU moves the packets.  Path vhost: the host kernel does, in threads that hang on QEMU.
+ * Path virtio: QEMU moves the packets.  Path vhost: the host kernel does, in threads that hang on QEMU.  Path
+ * vhost-user: the client itself takes them out of the guest's memory; there is no tap, and QEMU is handed the
+ * client's socket, which lies in a folder that its user may not enter.  Path vfio: nobody does, for the
+ * machine has a device of the host's to itself.
  *
  * Memory, unless the setting `backing` says otherwise: what the kernel gives; with profile low-latency it is
  * locked where this user may, and on huge pages where enough of them are free (tuning has seen to it
@@ -78,7 +81,7 @@ int vm_ground(const struct trial_plan *plan, struct err *e)
 		err_sys(e, "KVM does not work here: cannot open /dev/kvm");
 		return err_try(e, WITHOUT_KVM);
 	}
-	if (rc == 0 && access("/dev/net/tun", R_OK | W_OK) < 0) {
+	if (rc == 0 && plan->path != VM_PATH_VHOST_USER && access("/dev/net/tun", R_OK | W_OK) < 0) {
 		bool absent = errno == ENOENT;
 		err_sys(e, "cannot open /dev/net/tun");
 		return err_try(e, absent ? "modprobe tun" : "the same as root, or site lab");
@@ -151,7 +154,8 @@ static struct boot_document vm_document(const struct target *t)
 	struct boot_document d = {
 		.role = BOOT_GUEST, .prefix = target_prefix(t), .mtu = t->plan.settings.mtu};
 
-	str_copy(d.address, sizeof(d.address), target_address(t));
+	str_copy(d.address, sizeof(d.address), target_address(t, true));
+	str_copy(d.mac, sizeof(d.mac), t->vm.vfio[0] ? t->vm.mac : "");
 	return d;
 }
 
@@ -166,6 +170,8 @@ static int vm_launch(struct target *t, struct machine_options *o, struct err *e)
 		}
 	if (rc == 0)
 		rc = machine_start(&t->server.machine, o, e);
+	if (o->vhost_user > 0)
+		close(o->vhost_user);
 	for (unsigned i = 0; o->vhost && i < o->queues; i++)
 		if (o->vhosts[i] >= 0)
 			close(o->vhosts[i]);
@@ -185,15 +191,18 @@ int vm_begin(struct target *t, struct machine_options *o, struct err *e)
 	o->control = t->server.theirs;
 	o->cpus = (unsigned)s->vcpus;
 	o->memory_mib = (unsigned)(s->memory_bytes >> 20);
-	o->queues = (unsigned)s->queues;
+	o->queues = t->vm.vfio[0] ? 0 : (unsigned)s->queues;
+	str_copy(o->vfio, sizeof(o->vfio), t->vm.vfio);
 	o->cpu_model = s->cpu_model;
 	o->vhost = t->plan.path == VM_PATH_VHOST;
 	o->accel = t->plan.kvm ? ACCEL_KVM : ACCEL_TCG;
-	o->mac = VM_MAC;
+	o->mac = t->vm.mac;
 	memset(o->vhosts, -1, sizeof(o->vhosts));
 	memcpy(o->taps, t->vm.taps, sizeof(o->taps));
 	if (rc == 0)
 		rc = vm_backing(&t->plan, o, e);
+	if (rc == 0 && t->attachment->shares_memory)
+		rc = o->vhost_user = bypass_socket(t, e);
 	if (rc < 0)
 		return rc;
 	snprintf(t->version, sizeof(t->version), "QEMU %.40s%s", q.version,
@@ -206,7 +215,8 @@ static int vm_start(struct target *t, struct err *e)
 	const struct kernel *kernel = t->plan.guest_kernel;
 	struct machine_options o = {.kernel = kernel, .append = t->plan.settings.boot};
 	char image[1024];
-	int rc = image_guest(kernel, t->agent, image, sizeof(image), e);
+	int rc = image_guest_with(kernel, t->agent, t->vm.driver, t->plan.ends[END_SERVER].job.program, image,
+		sizeof(image), e);
 	if (rc < 0)
 		return rc;
 	o.image = image;
@@ -237,10 +247,12 @@ int vm_server_threads(const struct target *t, struct subject *subject, struct er
 const struct runtime_row runtime_vm = {
 	.name = "qemu",
 	.help = "a virtual machine by QEMU, with KVM where it works",
+	.files = FILES_CARRIED,
 	.targets = "vm",
 	.boots = true,
 	.resolve = vm_resolve,
 	.start = vm_start,
+	.again = server_renew,
 	.threads = vm_server_threads,
 	.stop = vm_stop,
 };

@@ -3,11 +3,15 @@
 #pragma once
 
 #include "boot/boot.h"
+#include "net/net.h"
 #include "spec/plan.h"
 
-#define VM_MAC "52:54:00:74:61:75" /* of the network device of every machine of ours */
+#define VM_MAC "52:54:00:74:61:75" /* of the network device of a machine of ours, unless its link has one */
 
 struct vm {
+	char vfio[16];                /* the PCI function that it gets; "": none, but a tap */
+	char driver[64];              /* which that function needs in the machine */
+	char mac[NET_MAC];            /* of its network device */
 	int taps[MACHINE_QUEUES_MAX]; /* one for each queue; −1: none */
 };
 

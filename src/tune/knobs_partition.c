@@ -64,7 +64,7 @@ static void want_value(
 static const char *obstacle(const struct planning *p)
 {
 	if (CPU_COUNT(&p->isolated) == 0)
-		return tune_one_cpu(p->host);
+		return tune_none_isolated(p);
 	return p->host->privileged ? NULL : "needs root";
 }
 
@@ -77,10 +77,10 @@ static const char *subject_root(const struct planning *p)
 static void subject_cpus(const struct planning *p, cpus *out)
 {
 	*out = p->isolated;
-	if (p->tuning->client_cpu >= 0)
-		CPU_SET((size_t)p->tuning->client_cpu, out);
-	if (p->tuning->server_cpu >= 0)
-		CPU_SET((size_t)p->tuning->server_cpu, out);
+	if (p->client_cpu >= 0)
+		CPU_SET((size_t)p->client_cpu, out);
+	if (p->server_cpu >= 0)
+		CPU_SET((size_t)p->server_cpu, out);
 }
 
 /* --- cgroup v2 --------------------------------------------------------------------------------- */

@@ -111,12 +111,28 @@ static enum answer endpoint_rttime(const struct asked *asked, char *out, size_t 
 
 static enum answer endpoint_sched(const struct asked *asked, char *out, size_t size)
 {
+	const struct planning *p = asked->p;
+
+	if (asked->thread->role == ROLE_CLIENT && !p->tuning->sched_wanted && tune_client_starves(p)) {
+		str_copy(out, size, "it never waits for who takes its datagrams, and has the same CPU");
+		return ANSWER_SKIP;
+	}
 	return tune_value_sched(asked, 0, out, size);
 }
 
 /* --- memory ------------------------------------------------------------------------------------ */
 
 #define MEMORY_LEAST (4ull << 20) /* of an end with one flow */
+
+/* Why an end does not lock its memory: it is another program, or may lock so much only. */
+static void memory_reason(const struct planning *p, const char *limit, char *out, size_t size)
+{
+	if (p->tuning->tool != TOOL_TAUT)
+		snprintf(out, size, "the program of the tool %s decides itself whether it locks its memory",
+			tool_rows[p->tuning->tool].name);
+	else
+		snprintf(out, size, "it may lock %s bytes of memory only (ulimit -l)", limit);
+}
 
 /* An end locks its memory itself, once it has all that it needs; what became of it is read here. */
 static enum answer endpoint_memory(const struct asked *asked, char *out, size_t size)
@@ -132,24 +148,28 @@ static enum answer endpoint_memory(const struct asked *asked, char *out, size_t 
 	str_copy(out, size, "locked");
 	if (!strcmp(asked->before, "locked"))
 		return ANSWER_VALUE;
-	snprintf(out, size, "it may lock %s bytes of memory only (ulimit -l)", soft[0] ? soft : "too few");
+	memory_reason(asked->p, soft[0] ? soft : "too few", out, size);
 	return ANSWER_SKIP;
 }
 
-/* Before there are ends, only a limit that suffices for none can be told. */
+/* Before there are ends, only a limit that suffices for none can be told, and that they are a tool's. */
 static int plan_memory(struct planning *p, const struct knob *knob, struct err *e)
 {
 	struct knob each = *knob;
+	char soft[24], reason[128];
 	struct rlimit limit;
 
 	each.expand = EXPAND_PROCESS;
 	if (p->subject && p->subject->threads_n)
 		return tune_knob_expand(p, &each, e);
-	if (p->host->privileged || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 || limit.rlim_cur >= MEMORY_LEAST)
+	if (getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
 		return 0;
+	if (p->tuning->tool == TOOL_TAUT && (p->host->privileged || limit.rlim_cur >= MEMORY_LEAST))
+		return 0;
+	snprintf(soft, sizeof(soft), "%llu", (unsigned long long)limit.rlim_cur);
+	memory_reason(p, soft, reason, sizeof(reason));
 	undo_entry_stand(undo_entry_add(p->host, p->plan, knob->id, knob->executor, "memory of the ends"),
-		UNDO_SKIPPED, "it may lock %llu bytes of memory only (ulimit -l)",
-		(unsigned long long)limit.rlim_cur);
+		UNDO_SKIPPED, "%s", reason);
 	return 0;
 }
 

@@ -44,7 +44,7 @@ static enum answer emulator_cpu(const struct asked *asked, char *out, size_t siz
 	cpus keep;
 
 	if (CPU_COUNT(&asked->p->isolated) == 0) {
-		str_copy(out, size, tune_one_cpu(asked->p->host));
+		str_copy(out, size, tune_none_isolated(asked->p));
 		return ANSWER_SKIP;
 	}
 	if (tune_moves_packets(asked) || !may_leave(asked, &keep))

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-static void siblings_of(const struct undo_host *host, int cpu, cpus *out)
+void tune_siblings(const struct undo_host *host, int cpu, cpus *out)
 {
 	char path[96], text[1024];
 
@@ -67,7 +67,7 @@ int tune_partition(
 				"cannot isolate '%s': none of CPUs %s would be left for the system", isolate,
 				list);
 	} else {
-		siblings_of(host, cpus_first(&ours), &keep);
+		tune_siblings(host, cpus_first(&ours), &keep);
 		CPU_AND(&keep, &keep, &ours);
 		if (CPU_EQUAL(&keep, &ours)) {
 			CPU_ZERO(&keep);

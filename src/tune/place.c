@@ -11,6 +11,9 @@
  * runners leave no CPU, helpers go to the first isolated one.  It carries the first vCPU, which is the
  * housekeeping CPU inside the guest, so the server of the guest is on another vCPU.
  *
+ * A client that sends datagrams as fast as it can never blocks.  Where it shares the CPU of a runner it keeps
+ * the normal scheduler, which lets the runner take them; under SCHED_FIFO none would arrive.
+ *
  * No thread can run outside of its cpuset.  A cpuset holds for a process as a whole (in cgroup v2 the threads
  * of a process may not be in different domains).  So the threads of QEMU that do no measured work stay in the
  * partition with the vCPUs, and not on the housekeeping CPUs where they would disturb less.
@@ -48,19 +51,50 @@ static int cpu_at(const cpus *set, size_t n)
 	return cpus_first(&rest);
 }
 
+/* The CPUs of runners; none when nobody says where they run. */
+static cpus runners(const struct planning *p)
+{
+	size_t n = p->subject ? count_role(p, ROLE_VCPU) : p->tuning->machine ? p->tuning->vcpus : 0;
+	cpus on;
+
+	CPU_ZERO(&on);
+	if (p->server_cpu >= 0)
+		CPU_SET((size_t)p->server_cpu, &on);
+	for (size_t i = 0; p->server_cpu < 0 && CPU_COUNT(&p->isolated) && i < MAX(n, 1); i++)
+		CPU_SET((size_t)cpu_at(&p->isolated, i), &on);
+	return on;
+}
+
 /* The CPUs for helpers: those that no runner has, or the first isolated one. */
 static cpus spare(const struct planning *p)
 {
-	size_t runners = MAX(count_role(p, ROLE_VCPU), 1);
-	cpus left = p->isolated;
+	cpus on = runners(p), left;
 
-	if (p->tuning->server_cpu >= 0)
-		CPU_CLR((size_t)p->tuning->server_cpu, &left);
-	for (size_t i = 0; p->tuning->server_cpu < 0 && i < runners; i++)
-		CPU_CLR((size_t)cpu_at(&p->isolated, i), &left);
+	cpus_without(&left, &p->isolated, &on);
 	if (CPU_COUNT(&left) == 0)
 		CPU_SET((size_t)cpus_first(&p->isolated), &left);
 	return left;
+}
+
+/* The CPU of the client; −1 when nobody says where it runs. */
+static int client_on(const struct planning *p)
+{
+	if (p->client_cpu >= 0)
+		return (int)p->client_cpu;
+	if (CPU_COUNT(&p->isolated) == 0)
+		return -1;
+	cpus left = spare(p);
+	return cpus_first(&left);
+}
+
+bool tune_client_starves(const struct planning *p)
+{
+	cpus ours, on = runners(p);
+	int cpu = client_on(p);
+
+	undo_cpus(p->host, &ours);
+	return p->tuning->floods && tune_fifo_wanted(p) &&
+	       (CPU_COUNT(&ours) == 1 || (cpu >= 0 && CPU_ISSET((size_t)cpu, &on)));
 }
 
 bool tune_moves_packets(const struct asked *asked)
@@ -80,7 +114,7 @@ bool tune_vcpus_share(const struct planning *p)
 
 	if (CPU_COUNT(&set) == 0)
 		undo_cpus(p->host, &set);
-	return vcpus > 1 && (p->tuning->server_cpu >= 0 || vcpus > (size_t)CPU_COUNT(&set));
+	return vcpus > 1 && (p->server_cpu >= 0 || vcpus > (size_t)CPU_COUNT(&set));
 }
 
 /* The CPU that the settings or the profile want for a thread; −1 when no CPU is isolated. */
@@ -91,17 +125,17 @@ static int wanted(const struct asked *asked)
 	bool runner = role == ROLE_SERVER || role == ROLE_VCPU;
 	size_t turn = 0;
 
-	if (runner && p->tuning->server_cpu >= 0)
-		return (int)p->tuning->server_cpu;
-	if (role == ROLE_CLIENT && p->tuning->client_cpu >= 0)
-		return (int)p->tuning->client_cpu;
+	if (runner && p->server_cpu >= 0)
+		return (int)p->server_cpu;
+	if (role == ROLE_CLIENT)
+		return client_on(p);
 	if (CPU_COUNT(&p->isolated) == 0)
 		return -1;
 	if (runner)
 		return cpu_at(&p->isolated, role == ROLE_VCPU ? index_of(p, asked->thread) : 0);
 	if (role == ROLE_VHOST)
 		turn = 1 + index_of(p, asked->thread);
-	else if (role != ROLE_CLIENT)
+	else
 		turn = 1 + count_role(p, ROLE_VHOST);
 	cpus left = spare(p);
 	return cpu_at(&left, turn);
@@ -110,8 +144,7 @@ static int wanted(const struct asked *asked)
 enum answer tune_value_place(const struct asked *asked, char *out, size_t size)
 {
 	const struct planning *p = asked->p;
-	bool placed =
-		asked->thread->role == ROLE_CLIENT ? p->tuning->client_cpu >= 0 : p->tuning->server_cpu >= 0;
+	bool placed = asked->thread->role == ROLE_CLIENT ? p->client_cpu >= 0 : p->server_cpu >= 0;
 	bool endpoint = ROLE_BIT(asked->thread->role) & ENDPOINTS;
 	int cpu = wanted(asked);
 	char list[1024];
@@ -120,7 +153,7 @@ enum answer tune_value_place(const struct asked *asked, char *out, size_t size)
 	if (!placed && !profile_rows[p->profile].isolates)
 		return ANSWER_NONE;
 	if (cpu < 0) {
-		str_copy(out, size, tune_one_cpu(p->host));
+		str_copy(out, size, tune_none_isolated(p));
 		return ANSWER_SKIP;
 	}
 	if (!endpoint)

@@ -86,6 +86,8 @@ static int plan_object(
 	entry->optional = !knob->mandatory;
 	if (inside && (entry->netns_fd = fcntl(asked->link->netns_fd, F_DUPFD_CLOEXEC, 3)) < 0)
 		return err_sys(e, "cannot keep the namespace of %s", asked->link->name);
+	if (inside && asked->link->held[0])
+		entry->detail = str_dup(asked->link->held);
 	if (asked->thread && knob->expand == EXPAND_THREAD)
 		entry->detail = undo_task_detail(p->host, asked->thread->pid);
 	asked->p = p;
@@ -298,14 +300,31 @@ static int prepare(struct planning *p, struct err *e)
 	int rc;
 
 	p->profile = t->profile;
+	p->client_cpu = t->client_cpu;
+	p->server_cpu = t->server_cpu;
+	p->all_polled = tune_pollers_take_all(p);
 	if ((rc = check_cpu(p->host, "client_cpu", t->client_cpu, e)) < 0 ||
 		(rc = check_cpu(p->host, "server_cpu", t->server_cpu, e)) < 0)
 		return rc;
 	p->housekeeping = p->host->online;
 	undo_cpus(p->host, &ours);
-	if (!profile_rows[p->profile].isolates || (CPU_COUNT(&ours) == 1 && !*t->isolate))
+	if (profile_rows[p->profile].isolates && !p->all_polled && (CPU_COUNT(&ours) > 1 || *t->isolate))
+		rc = tune_partition(p->host, t->isolate, &p->isolated, &p->housekeeping, e);
+	if (rc == 0)
+		tune_pollers_place(p);
+	return rc;
+}
+
+int tune_flood_check(const struct undo_host *host, const struct tuning *tuning, struct err *e)
+{
+	struct planning p = {.host = host, .tuning = tuning};
+
+	/* What else is wrong is said where it matters. */
+	if (!tuning->sched_wanted || prepare(&p, ERR_IGNORED) < 0 || !tune_client_starves(&p))
 		return 0;
-	return tune_partition(p->host, t->isolate, &p->isolated, &p->housekeeping, e);
+	err_usage(e, "cannot run under SCHED_FIFO a client that sends datagrams without ever waiting: "
+		     "who takes them has the same CPU, and would never run");
+	return err_try(e, "leave out sched");
 }
 
 int tune_plan_make(struct undo_list **out, const struct undo_host *host, enum tune_stage stage,

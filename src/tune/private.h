@@ -37,8 +37,11 @@ struct planning {
 	const struct subject *subject; /* NULL: none yet */
 	enum tune_stage stage;
 	enum profile profile;
-	cpus isolated, housekeeping; /* isolated is empty on one CPU */
-	struct task *tasks;          /* all of the machine; read when first asked for */
+	cpus isolated, housekeeping; /* isolated is empty on one CPU, and where pollers take all */
+	bool all_polled;             /* they do */
+	int64_t client_cpu,
+		server_cpu; /* as the settings, or the ends' polling, want it; −1: by the profile */
+	struct task *tasks; /* all of the machine; read when first asked for */
 	size_t tasks_n;
 	bool tasks_read;
 	struct undo_list *plan;
@@ -128,8 +131,16 @@ bool tune_sched_wanted(const struct planning *p, int *policy, int *priority);
 bool tune_fifo_wanted(const struct planning *p);
 /* Is it a thread that a machine's packets go through: vhost, or QEMU's main loop where there is none? */
 bool tune_moves_packets(const struct asked *asked);
-bool tune_vcpus_share(const struct planning *p);        /* has a CPU to carry more than one vCPU? */
-const char *tune_one_cpu(const struct undo_host *host); /* why nothing can be isolated */
+/* Would the client, under SCHED_FIFO, keep those who take its datagrams from ever running? */
+bool tune_client_starves(const struct planning *p);
+bool tune_vcpus_share(const struct planning *p);          /* has a CPU to carry more than one vCPU? */
+const char *tune_one_cpu(const struct undo_host *host);   /* why nothing can be isolated */
+const char *tune_none_isolated(const struct planning *p); /* why nothing is */
+/* All CPUs of the core that this one is of. */
+void tune_siblings(const struct undo_host *host, int cpu, cpus *out);
+/* Ends that poll: do they take all CPUs; gives them CPUs of their own, once `isolated` is known. */
+bool tune_pollers_take_all(const struct planning *p);
+void tune_pollers_place(struct planning *p);
 /* The CPUs that a task's cpuset allows; the online ones when that cannot be told. */
 void tune_cpuset_of(const struct undo_host *host, pid_t tid, cpus *out);
 

@@ -34,6 +34,11 @@ void tune_knobs_each(void (*fn)(const char *id, const char *help, void *arg), vo
  */
 int tune_partition(
 	const struct undo_host *host, const char *isolate, cpus *isolated, cpus *housekeeping, struct err *e);
+/* Are there enough CPUs for ends that poll?  EXIT_USAGE with the reason. */
+int tune_pollers_check(const struct undo_host *host, const struct tuning *tuning, struct err *e);
+/* Would a client that sends datagrams as fast as it can leave their receiver a CPU, with the scheduling that
+ * the user wants?  EXIT_USAGE if not. */
+int tune_flood_check(const struct undo_host *host, const struct tuning *tuning, struct err *e);
 /* EXIT_USAGE: "WHAT: the CPUs of this machine are 0-3", or which of them taut may use. */
 int tune_not_ours(const struct undo_host *host, struct err *e, const char *format, ...) PRINTF(3, 4);
 /*

@@ -42,7 +42,7 @@ bool tune_sched_wanted(const struct planning *p, int *policy, int *priority)
 	}
 	*policy = SCHED_FIFO;
 	*priority = FIFO_PRIORITY;
-	return profile_rows[p->profile].realtime;
+	return profile_rows[p->profile].realtime && !p->all_polled;
 }
 
 bool tune_fifo_wanted(const struct planning *p)
@@ -60,6 +60,11 @@ enum answer tune_value_sched(const struct asked *asked, int rank, char *out, siz
 	struct rlimit limit;
 	int policy, priority;
 
+	if (p->all_polled && profile_rows[p->profile].realtime && !p->tuning->sched_wanted) {
+		str_copy(out, size,
+			"the ends poll on every CPU: nothing else would run beside realtime tasks");
+		return ANSWER_SKIP;
+	}
 	if (!tune_sched_wanted(p, &policy, &priority))
 		return ANSWER_NONE;
 	if (policy == SCHED_FIFO)

@@ -232,8 +232,11 @@ int undo_entry_revert(const struct undo_host *host, struct undo_entry *entry, st
 
 static int owe(const struct undo_entry *entry, struct err *e)
 {
-	err_set(e, EAGAIN, "cannot put back %s to '%s' now: %s", entry->object, entry->before, entry->reason);
-	return err_try(e, "bring it online (/sys/devices/system/cpu/cpu*/online), then: taut tune revert");
+	err_set(e, EAGAIN, "cannot put back %s to '%.200s%s' now: %s", entry->object, entry->before,
+		strlen(entry->before) > 200 ? "…" : "", entry->reason);
+	return err_try(e,
+		"bring it back (a CPU by /sys/devices/system/cpu/cpu*/online, a device by plugging it "
+		"in), then: taut tune revert");
 }
 
 int undo_list_undo(const struct undo_host *host, struct undo_list *list, unsigned choice, struct err *e)
@@ -253,7 +256,7 @@ int undo_list_undo(const struct undo_host *host, struct undo_list *list, unsigne
 		else
 			undo_entry_stand(entry, UNDO_STUCK, "%s", why.text);
 		log_warn("%s", why.text);
-		if (!first && e)
+		if (!first)
 			*e = why;
 		first = first ? first : rc;
 	}

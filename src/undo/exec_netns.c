@@ -4,21 +4,11 @@
  * /sys/class/net that of whoever mounted the sysfs.  So the calling thread enters the namespace, mounts a
  * sysfs that is attached nowhere, and leaves again.
  *
- * The namespace dies with its last holder, and its settings with it: after a crash there is nothing to undo.
+ * The namespace dies with its last holder, and its settings with it: after a crash there is nothing to undo,
+ * unless a file holds it (row netns-hold), since a borrowed device is in it.  `detail` is the path of that
+ * file then.  The device goes home after this, for its loan is older.
  */
 #include "private.h"
-
-#include <sys/mount.h>
-
-static int sysfs_open(struct err *e)
-{
-	AUTO_CLOSE int fs = fsopen("sysfs", FSOPEN_CLOEXEC);
-
-	if (fs < 0 || fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return err_sys(e, "cannot mount a sysfs for the namespace");
-	int fd = fsmount(fs, FSMOUNT_CLOEXEC, 0);
-	return fd >= 0 ? fd : err_sys(e, "cannot mount a sysfs for the namespace");
-}
 
 /* Does `fn` inside; *path is as seen from the root fd that it gets. */
 static int inside(const struct undo_host *host, const struct undo_entry *entry, const char *value, char **out,
@@ -28,11 +18,13 @@ static int inside(const struct undo_host *host, const struct undo_entry *entry, 
 	AUTO_CLOSE int sysfs = -1;
 	int root = host->root, saved, rc = 0;
 
-	saved = netns_enter(entry->netns_fd, e);
+	AUTO_CLOSE int held = entry->netns_fd < 0 && entry->detail ? undo_netns_held(entry->detail) : -1;
+
+	saved = netns_enter(entry->netns_fd < 0 ? held : entry->netns_fd, e);
 	if (saved < 0)
 		return saved;
 	if (str_starts(path, "/sys/")) {
-		rc = root = sysfs = sysfs_open(e);
+		rc = root = sysfs = netns_sysfs(e);
 		path += strlen("/sys");
 	}
 	if (rc >= 0 && value) {
@@ -62,7 +54,9 @@ int undo_netns_write(
 
 int undo_netns_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e)
 {
-	if (entry->netns_fd < 0) {
+	AUTO_CLOSE int held = entry->detail ? undo_netns_held(entry->detail) : -1;
+
+	if (entry->netns_fd < 0 && held < 0) {
 		undo_entry_stand(entry, UNDO_GONE, "with its namespace");
 		return 0;
 	}

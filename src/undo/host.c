@@ -7,6 +7,7 @@
  * nowhere and lives as long as its fd, and looks paths below /sys/kernel/debug up there.  It does so only
  * when the root is the machine's own: a fixture tree must never reach the machine that the test runs on.
  */
+#include "net/net.h"
 #include "private.h"
 
 #include <fcntl.h>
@@ -127,8 +128,50 @@ static int run(void *arg, const char *command, char **output)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-const struct undo_calls undo_real_calls = {
-	write_file, make_dir, remove_dir, set_affinity, set_sched, set_rttime, run};
+static int set_link(void *arg, int ns, const char *link, const char *property, const char *value)
+{
+	(void)arg;
+	return net_property_set(ns, link, property, value, ERR_IGNORED);
+}
+
+static int move_link(void *arg, int ns, const char *link, int to)
+{
+	(void)arg;
+	return net_link_move(ns, link, to, ERR_IGNORED);
+}
+
+/* A namespace lives as long as something is mounted from it. */
+static int hold_netns(void *arg, int ns, const char *path)
+{
+	AUTO_CLOSE int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	AUTO_FREE char *from = str_format("/proc/thread-self/fd/%d", ns);
+
+	(void)arg;
+	if (file < 0)
+		return -errno;
+	return mount(from, path, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+}
+
+/* Takes a file on which nothing is mounted yet, and one that is not there. */
+static int drop_netns(void *arg, const char *path)
+{
+	(void)arg;
+	if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL && errno != ENOENT)
+		return -errno;
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+const struct undo_calls undo_real_calls = {.write_file = write_file,
+	.make_dir = make_dir,
+	.remove_dir = remove_dir,
+	.set_affinity = set_affinity,
+	.set_sched = set_sched,
+	.set_rttime = set_rttime,
+	.set_link = set_link,
+	.move_link = move_link,
+	.hold_netns = hold_netns,
+	.drop_netns = drop_netns,
+	.run = run};
 
 static int debugfs_open(void)
 {

@@ -40,6 +40,22 @@ int undo_command_write(
 	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
 int undo_command_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e);
 
+int undo_link_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
+int undo_link_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
+int undo_link_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e);
+int undo_home_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
+int undo_home_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
+int undo_hold_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
+int undo_hold_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
+int undo_hold_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e);
+int undo_pci_read(const struct undo_host *host, const struct undo_entry *entry, char **out, struct err *e);
+int undo_pci_write(
+	const struct undo_host *host, const struct undo_entry *entry, const char *value, struct err *e);
+int undo_pci_revert(const struct undo_host *host, struct undo_entry *entry, struct err *e);
+
 /* An entry whose row is still to be set. */
 struct undo_entry *undo_entry_new(struct undo_list *list, const char *knob, const char *object);
 

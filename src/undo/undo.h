@@ -32,6 +32,12 @@ struct undo_calls {
 	int (*set_affinity)(void *arg, pid_t tid, const cpus *set);
 	int (*set_sched)(void *arg, pid_t tid, int policy, int priority);
 	int (*set_rttime)(void *arg, pid_t pid, uint64_t soft_us); /* UINT64_MAX: unlimited */
+	/* Of a link in the namespace `ns`: a property, by its word (net_property_set()), and where it is. */
+	int (*set_link)(void *arg, int ns, const char *link, const char *property, const char *value);
+	int (*move_link)(void *arg, int ns, const char *link, int to);
+	/* A network namespace is kept alive by a file that is made for it, and let go. */
+	int (*hold_netns)(void *arg, int ns, const char *path);
+	int (*drop_netns)(void *arg, const char *path);
 	/* By the shell, with a deadline: exit status, -ETIMEDOUT, or another -errno; *output malloc'd. */
 	int (*run)(void *arg, const char *command, char **output);
 };
@@ -230,6 +236,13 @@ int undo_cgroup_move(const struct undo_host *host, const char *dir, pid_t tid);
 /* Moves everything from one cgroup to another; returns how many tasks (one that has to be moved again
  * counts again), -EBUSY when tasks stay. */
 int undo_cgroup_drain(const struct undo_host *host, const char *from, const char *to, struct err *e);
+
+/* The driver that a PCI function has, by its name; "" for none. */
+void undo_pci_driver(const struct undo_host *host, const char *pci, char *out, size_t size);
+/* The network namespace that a file holds (row netns-hold), or −1. */
+int undo_netns_held(const char *path);
+/* How the row link-home calls the namespace in which taut runs. */
+#define UNDO_HOME "the machine's"
 
 /* --- who owns what ----------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@ static const char *const role_names[BOOT_ROLES_N] = {
 
 static const struct field boot_fields[] = {
 	FIELD(FIELD_TEXT, struct boot_document, address),
+	FIELD(FIELD_TEXT, struct boot_document, mac),
 	FIELD(FIELD_U64, struct boot_document, prefix),
 	FIELD(FIELD_U64, struct boot_document, mtu),
 	FIELD(FIELD_U64, struct boot_document, rows),

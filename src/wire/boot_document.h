@@ -18,6 +18,7 @@ enum boot_role { BOOT_GUEST, BOOT_HOST, BOOT_EXACT, BOOT_SHELL, BOOT_PROBE, BOOT
 struct boot_document {
 	enum boot_role role;
 	char address[64];     /* BOOT_GUEST: of its network device, numeric; "" where it has none */
+	char mac[24];         /* of that: by which it is known; "": the first that has a device */
 	uint64_t prefix, mtu; /* of that: bits of the prefix; bytes, 0: as it is */
 	uint64_t rows, columns;
 	char term[64]; /* BOOT_SHELL: the terminal that it is shown on; "" where that is not known */

@@ -17,6 +17,14 @@ const struct condition_row condition_rows[CONDITION_KINDS] = {
 	[CONDITION_RECEIVE_BUFFER] = {"rcvbuf_bytes", "SO_RCVBUF", .varies = true},
 	[CONDITION_MTU] = {"mtu", "MTU"},
 	[CONDITION_QDISC] = {"qdisc", "queueing discipline"},
+	[CONDITION_CAPABILITIES] = {"capabilities", "capabilities"},
+	[CONDITION_DRIVER] = {"device_driver", "device driver"},
+	[CONDITION_LINE_RATE] = {"line_rate_bps", "line rate in bit/s"},
+	[CONDITION_MODERATION] = {"moderation", "interrupt moderation"},
+	[CONDITION_OFFLOADS] = {"offloads", "offloads"},
+	[CONDITION_QUEUES] = {"queues", "queues"},
+	[CONDITION_CONGESTION] = {"congestion", "congestion control"},
+	[CONDITION_IP_VERSION] = {"ip_version", "IP version"},
 };
 
 const struct condition *conditions_find(
@@ -80,6 +88,24 @@ void condition_add(struct conditions *c, enum condition_kind kind, const char *o
 	condition_value(at->after, after);
 }
 
+void condition_add_link(struct conditions *c, const char *name, const char (*before)[CONDITION_TEXT],
+	const char (*after)[CONDITION_TEXT])
+{
+	if (!after) {
+		condition_add(c, CONDITION_MTU, name, before[0], "gone");
+		return;
+	}
+	for (int i = 0; i < LINK_CONDITIONS; i++)
+		if (before[i][0] || after[i][0])
+			condition_add(c, (enum condition_kind)(CONDITION_MTU + i), name,
+				before[i][0] ? before[i] : "unknown", after[i][0] ? after[i] : "unknown");
+}
+
+bool condition_in_guest(const struct condition *c)
+{
+	return strchr(c->object, ' ') != NULL;
+}
+
 static bool is_end(const struct condition *c, bool *server)
 {
 	*server = !strcmp(c->object, role_name(ROLE_SERVER));
@@ -94,14 +120,21 @@ char *condition_asked(const struct settings *s, const struct condition *c, char 
 	int64_t cpu = !server ? s->client_cpu : target_of(s)->machine ? -1 : s->server_cpu;
 
 	out[0] = 0;
-	if (!end)
+	if (!end) {
+		if (c->kind == CONDITION_MTU && s->mtu)
+			snprintf(out, CONDITION_TEXT, "%llu", (unsigned long long)s->mtu);
 		return out;
+	}
 	if (c->kind == CONDITION_SCHED && *s->sched)
 		snprintf(out, CONDITION_TEXT, "%s", s->sched);
 	else if (c->kind == CONDITION_CPUS && cpu >= 0)
 		snprintf(out, CONDITION_TEXT, "%lld", (long long)cpu);
 	else if (c->kind == CONDITION_NODELAY && w && !w->datagrams)
 		snprintf(out, CONDITION_TEXT, "%s", s->nodelay ? "on" : "off");
+	else if (c->kind == CONDITION_CONGESTION && *s->congestion)
+		snprintf(out, CONDITION_TEXT, "%s", s->congestion);
+	else if (c->kind == CONDITION_IP_VERSION && s->ipv6)
+		snprintf(out, CONDITION_TEXT, "IPv6");
 	else if (c->kind == CONDITION_BUSY_POLL && s->busy_poll_us)
 		snprintf(out, CONDITION_TEXT, "%llu", (unsigned long long)s->busy_poll_us);
 	return out;

@@ -5,8 +5,9 @@
  * written, and a stranger can change: how the threads of both ends are scheduled, which CPUs they may use,
  * the options of their sockets, the links.
  *
- * An object is an end, a role that has threads on the host ("vcpu"), or a link.  Where its threads or sockets
- * differ, the text holds each value once: "other, fifo:10".
+ * An object is an end, a role that has threads on the host ("vcpu"), a link that the host sees, or one inside
+ * the guest of an end ("server eth0").  Where its threads or sockets differ, the text holds each value once:
+ * "other, fifo:10".
  */
 #pragma once
 
@@ -22,8 +23,17 @@ enum condition_kind {
 	CONDITION_PRIORITY,
 	CONDITION_SEND_BUFFER,
 	CONDITION_RECEIVE_BUFFER,
+	CONDITION_CONGESTION,
+	CONDITION_IP_VERSION,
+	CONDITION_CAPABILITIES,
+	/* Of links; from the driver on of devices alone, not of virtual links: */
 	CONDITION_MTU,
 	CONDITION_QDISC,
+	CONDITION_DRIVER,
+	CONDITION_LINE_RATE,
+	CONDITION_MODERATION,
+	CONDITION_OFFLOADS,
+	CONDITION_QUEUES,
 	CONDITION_KINDS
 };
 
@@ -34,8 +44,9 @@ struct condition_row {
 };
 extern const struct condition_row condition_rows[CONDITION_KINDS];
 
-#define CONDITION_TEXT 96
-#define CONDITIONS_MAX 48
+#define CONDITION_TEXT  96
+#define CONDITIONS_MAX  80
+#define LINK_CONDITIONS (CONDITION_QUEUES + 1 - CONDITION_MTU)
 
 struct condition {
 	enum condition_kind kind;
@@ -58,6 +69,12 @@ void condition_value(char text[CONDITION_TEXT], const char *value);
 /* Adds what one more thread, socket or link of the object has, before and after. */
 void condition_add(struct conditions *c, enum condition_kind kind, const char *object, const char *before,
 	const char *after);
+/* Adds what a link is set to: texts for the kinds from CONDITION_MTU on, "" where it has none; after NULL: it
+ * has gone. */
+void condition_add_link(struct conditions *c, const char *name, const char (*before)[CONDITION_TEXT],
+	const char (*after)[CONDITION_TEXT]);
+/* Is it of a link inside the guest of an end? */
+bool condition_in_guest(const struct condition *c);
 /* What the settings ask for, in the words of the condition; "" when they leave it open.  Returns out. */
 char *condition_asked(const struct settings *s, const struct condition *c, char out[CONDITION_TEXT]);
 /* Is it as asked, or if nothing was asked for, as it was before? */

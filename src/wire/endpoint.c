@@ -6,7 +6,92 @@
 #include "record.h"
 #include "base64.h"
 
+#include <math.h>
 #include <stdio.h>
+
+/* --- figures that may be unknown --------------------------------------------------------------- */
+
+static const char *const figure_names[FIGURES_N] = {[FIGURE_SENT] = "sent",
+	[FIGURE_TRANSACTIONS] = "transactions",
+	[FIGURE_LOST] = "lost",
+	[FIGURE_TIMEOUTS] = "timeouts",
+	[FIGURE_DISORDER] = "reordered",
+	[FIGURE_RETRANSMITS] = "retransmits",
+	[FIGURE_CPU] = "cpu_ns",
+	[FIGURE_SWITCHES] = "switches",
+	[FIGURE_JITTER] = "jitter_ns"};
+
+const double summary_quantiles[SUMMARY_QUANTILES] = {0.25, 0.5, 0.75, 0.9, 0.99, 0.999, 0.9999};
+
+static const struct field summary_fields[] = {
+	FIELD(FIELD_DOUBLE, struct latency_summary, min),
+	FIELD(FIELD_DOUBLE, struct latency_summary, max),
+	FIELD(FIELD_DOUBLE, struct latency_summary, mean),
+	FIELD(FIELD_DOUBLE, struct latency_summary, sd),
+	{"p25", FIELD_DOUBLE, offsetof(struct latency_summary, quantile[SUMMARY_P25]), 0},
+	{"p50", FIELD_DOUBLE, offsetof(struct latency_summary, quantile[SUMMARY_P50]), 0},
+	{"p75", FIELD_DOUBLE, offsetof(struct latency_summary, quantile[SUMMARY_P75]), 0},
+	{"p90", FIELD_DOUBLE, offsetof(struct latency_summary, quantile[SUMMARY_P90]), 0},
+	{"p99", FIELD_DOUBLE, offsetof(struct latency_summary, quantile[SUMMARY_P99]), 0},
+	{"p99.9", FIELD_DOUBLE, offsetof(struct latency_summary, quantile[SUMMARY_P999]), 0},
+	{"p99.99", FIELD_DOUBLE, offsetof(struct latency_summary, quantile[SUMMARY_P9999]), 0},
+};
+
+void latency_summary_clear(struct latency_summary *s)
+{
+	*s = (struct latency_summary){.min = NAN, .max = NAN, .mean = NAN, .sd = NAN};
+	for (size_t i = 0; i < SUMMARY_QUANTILES; i++)
+		s->quantile[i] = NAN;
+}
+
+static json_t *unknown_json(const struct endpoint_record *r)
+{
+	json_t *names = json_array();
+
+	for (int i = 0; i < FIGURES_N; i++)
+		if (!record_knows(r, (enum figure)i))
+			json_array_append_new(names, json_string(figure_names[i]));
+	return names;
+}
+
+/* An older record knows all of them.  From the archive names that are not known here are left out. */
+static int unknown_read(struct endpoint_record *r, const json_t *names, enum reading how, struct err *e)
+{
+	const json_t *name;
+	size_t i;
+
+	if (!names && how == READ_ARCHIVE)
+		return 0;
+	if (!json_is_array(names))
+		return err_set(e, EINVAL, "'unknown' is no array");
+	json_array_foreach (names, i, name) {
+		int figure = 0;
+		while (figure < FIGURES_N &&
+			(!json_is_string(name) || strcmp(figure_names[figure], json_string_value(name))))
+			figure++;
+		if (figure == FIGURES_N && how == READ_STREAM)
+			return err_set(e, EINVAL, "'unknown' names no figure");
+		r->unknown |= figure < FIGURES_N ? 1u << figure : 0;
+	}
+	return 0;
+}
+
+static json_t *summary_json(const struct latency_summary *s)
+{
+	json_t *object = json_object();
+
+	fields_to_json(summary_fields, ARRAY_LEN(summary_fields), s, object);
+	return object;
+}
+
+static int summary_read(struct latency_summary *s, const json_t *object, enum reading how, struct err *e)
+{
+	latency_summary_clear(s);
+	if (json_is_null(object) || (!object && how == READ_ARCHIVE))
+		return 0;
+	s->there = true;
+	return fields_from_json(summary_fields, ARRAY_LEN(summary_fields), s, object, NULL, how, e);
+}
 
 /* --- record ------------------------------------------------------------------------------------ */
 
@@ -16,11 +101,19 @@ static const struct field record_fields[] = {
 	FIELD(FIELD_U64, struct endpoint_record, sent),
 	FIELD(FIELD_U64, struct endpoint_record, transactions),
 	FIELD(FIELD_U64, struct endpoint_record, bytes),
+	FIELD(FIELD_U64, struct endpoint_record, received),
+	FIELD(FIELD_U64, struct endpoint_record, jitter_ns),
+	FIELD(FIELD_U64, struct endpoint_record, jitter_mean_ns),
 	FIELD(FIELD_U64, struct endpoint_record, lost),
 	FIELD(FIELD_U64, struct endpoint_record, timeouts),
 	FIELD(FIELD_U64, struct endpoint_record, reordered),
 	FIELD(FIELD_U64, struct endpoint_record, dead_flows),
 	FIELD(FIELD_U64, struct endpoint_record, retransmits),
+	FIELD(FIELD_U64, struct endpoint_record, beside_sent),
+	FIELD(FIELD_U64, struct endpoint_record, beside_bytes),
+	FIELD(FIELD_U64, struct endpoint_record, beside_ns),
+	FIELD(FIELD_U64, struct endpoint_record, beside_received),
+	FIELD(FIELD_U64, struct endpoint_record, beside_lost),
 	FIELD(FIELD_U64, struct endpoint_record, cpu_ns),
 	FIELD(FIELD_U64, struct endpoint_record, switches_voluntary),
 	FIELD(FIELD_U64, struct endpoint_record, switches_involuntary),
@@ -30,6 +123,7 @@ static const struct field record_fields[] = {
 	FIELD(FIELD_U64, struct endpoint_record, busy_poll_us),
 	FIELD(FIELD_U64, struct endpoint_record, timer_slack_ns),
 	FIELD(FIELD_TEXT, struct endpoint_record, congestion),
+	FIELD(FIELD_TEXT, struct endpoint_record, driver_mode),
 	FIELD(FIELD_TEXT, struct endpoint_record, mistake),
 	FIELD(FIELD_U64, struct endpoint_record, window_length_ns),
 };
@@ -141,9 +235,13 @@ json_t *endpoint_record_json(const struct endpoint_record *r)
 	json_object_set_new(object, "worst",
 		rows_json(
 			r->worst, r->worst_n, sizeof(r->worst[0]), worst_members, ARRAY_LEN(worst_members)));
+	json_object_set_new(object, "unknown", unknown_json(r));
+	json_object_set_new(object, "summary", r->summary.there ? summary_json(&r->summary) : json_null());
 	json_object_set_new(object, "service", r->has_service ? hist_json(&r->service) : json_null());
 	json_object_set_new(object, "response", r->has_lateness ? hist_json(&r->response) : json_null());
 	json_object_set_new(object, "lateness", r->has_lateness ? hist_json(&r->lateness) : json_null());
+	json_object_set_new(object, "connect", r->has_parts ? hist_json(&r->connect) : json_null());
+	json_object_set_new(object, "first_reply", r->has_parts ? hist_json(&r->first_reply) : json_null());
 	return object;
 }
 
@@ -154,6 +252,10 @@ static int check_sense(const struct endpoint_record *r, struct err *e)
 	if (r->has_service && (r->service.count != r->transactions || r->response.count != r->transactions))
 		return err_set(e, EINVAL, "the histogram has %llu values for %llu transactions",
 			(unsigned long long)r->service.count, (unsigned long long)r->transactions);
+	if (r->has_parts && (r->connect.count != r->transactions || r->first_reply.count != r->transactions))
+		return err_set(e, EINVAL, "the parts have %llu and %llu values for %llu transactions",
+			(unsigned long long)r->connect.count, (unsigned long long)r->first_reply.count,
+			(unsigned long long)r->transactions);
 	if (r->windows_n && !r->window_length_ns)
 		return err_set(e, EINVAL, "windows have no length");
 	return 0;
@@ -181,13 +283,19 @@ int endpoint_record_from_json(
 
 	memset(r, 0, sizeof(*r));
 	int rc = fields_from_json(record_fields, ARRAY_LEN(record_fields), r, object,
-		"conditions|windows|worst|service|response|lateness|" DISORDER_KEYS, how, e);
+		"conditions|windows|worst|service|response|lateness|connect|first_reply|unknown|summary|" DISORDER_KEYS,
+		how, e);
 	r->disorder_unknown = how == READ_ARCHIVE && !json_object_get(object, disorder_fields[0].key);
 	if (rc == 0 && !r->disorder_unknown)
 		rc = disorder_read(r, object, e);
+	if (rc == 0)
+		rc = unknown_read(r, json_object_get(object, "unknown"), how, e);
+	if (rc == 0)
+		rc = summary_read(&r->summary, json_object_get(object, "summary"), how, e);
 	if (rc == 0) {
 		r->has_service = json_is_string(json_object_get(object, "service"));
 		r->has_lateness = json_is_string(json_object_get(object, "lateness"));
+		r->has_parts = json_is_string(json_object_get(object, "connect"));
 		rc = rows_read(&windows, object, how, &r->windows_n, e);
 	}
 	if (rc == 0)
@@ -200,6 +308,10 @@ int endpoint_record_from_json(
 		rc = hist_read(&r->response, "response", r->has_lateness, object, e);
 	if (rc == 0)
 		rc = hist_read(&r->lateness, "lateness", r->has_lateness, object, e);
+	if (rc == 0)
+		rc = hist_read(&r->connect, "connect", r->has_parts, object, e);
+	if (rc == 0)
+		rc = hist_read(&r->first_reply, "first_reply", r->has_parts, object, e);
 	if (rc == 0 && r->has_service && !r->has_lateness)
 		r->response = r->service;
 	if (rc == 0)

@@ -28,31 +28,85 @@ struct window {
 	uint64_t bytes;                            /* streams: received */
 };
 
+/* What an end may not know of itself: a standard tool tells some figures and not others. */
+enum figure {
+	FIGURE_SENT,
+	FIGURE_TRANSACTIONS,
+	FIGURE_LOST,
+	FIGURE_TIMEOUTS,
+	FIGURE_DISORDER, /* duplicates, late and overtaken replies, and their sum */
+	FIGURE_RETRANSMITS,
+	FIGURE_CPU,
+	FIGURE_SWITCHES,
+	FIGURE_JITTER,
+	FIGURES_N
+};
+#define FIGURE(name) (1u << FIGURE_##name)
+
+/* Percentiles of a latency summary, in this order. */
+enum summary_quantile {
+	SUMMARY_P25,
+	SUMMARY_P50,
+	SUMMARY_P75,
+	SUMMARY_P90,
+	SUMMARY_P99,
+	SUMMARY_P999,
+	SUMMARY_P9999,
+	SUMMARY_QUANTILES
+};
+
+/* Latencies of which only these figures are known, in ns; NaN: not even that. */
+struct latency_summary {
+	bool there;
+	double min, max, mean, sd, quantile[SUMMARY_QUANTILES];
+};
+extern const double summary_quantiles[SUMMARY_QUANTILES]; /* 0.25, 0.5 … */
+/* All of it NaN. */
+void latency_summary_clear(struct latency_summary *s);
+
 struct endpoint_record {
 	uint64_t started_ns,
 		ended_ns; /* CLOCK_MONOTONIC of the endpoint: the measured stretch, warm-up excluded */
 	uint64_t sent, transactions; /* requests sent, replies measured */
 	uint64_t bytes;              /* streams: received in the measured stretch */
+	/* Datagrams in one direction, at their receiver: how many came, warm-up included and each counted
+	 * once; and the interarrival jitter of RFC 3550 §6.4.1, smoothed as there: of the latest datagram of
+	 * the measured stretch (the largest of all flows), and its mean over the stretch. */
+	uint64_t received, jitter_ns, jitter_mean_ns;
 	uint64_t lost, timeouts, dead_flows, retransmits;
+	/* The stream beside: messages that its sender sent; and of its receiver the bytes in the stretch that
+	 * it had, and of datagrams how many came and were lost.  Nothing else of it is in this record. */
+	uint64_t beside_sent, beside_bytes, beside_ns, beside_received, beside_lost;
 	/* Datagrams: replies that came twice, after their request was given up, or after that to a later one.
 	 * `reordered` is their sum, and all that an older record has (`disorder_unknown`). */
 	uint64_t reordered, duplicates, late, overtaken;
 	bool disorder_unknown;
+	unsigned unknown;               /* FIGURE(…): is 0 and means nothing */
+	struct latency_summary summary; /* in place of histograms */
 	uint64_t cpu_ns, switches_voluntary, switches_involuntary;
 	bool capped;   /* fewer transactions than asked for when max_duration had passed */
 	bool receiver; /* streams: this end received, so its figures count */
 	bool memory_locked;
 	uint64_t busy_poll_us, timer_slack_ns; /* as read back */
 	char congestion[16];                   /* as read back, "" for UDP */
-	char mistake[160];                     /* "" or what went wrong */
-	struct conditions conditions;          /* of its threads and sockets */
+	char driver_mode[16]; /* in which of several ways its driver got its packets; "": it has one */
+	char mistake[160];    /* "" or what went wrong */
+	struct conditions conditions; /* of its threads and sockets */
 	uint64_t window_length_ns, windows_n, worst_n;
 	struct window windows[WINDOWS_MAX];
 	struct worst worst[WORST_MAX]; /* slowest first */
 	bool has_service, has_lateness;
 	struct hist service, response,
 		lateness; /* response is service in a closed loop and is not sent then */
+	/* Of a connection for each transaction: the two parts of the service time, until connect() returned
+	 * and from there to the reply. */
+	bool has_parts;
+	struct hist connect, first_reply;
 };
+static inline bool record_knows(const struct endpoint_record *r, enum figure figure)
+{
+	return !(r->unknown & 1u << figure);
+}
 json_t *endpoint_record_json(const struct endpoint_record *r);
 /* `r` is cleared first; everything is bounded (see endpoint_record). */
 int endpoint_record_from_json(
@@ -95,6 +149,7 @@ struct trial_end {
 	enum role role;
 	char site[4104]; /* the host that it was on, as the settings call it: "local", "lab:6.12" */
 	enum driver driver;
+	uint64_t pid; /* of its process, as it has it where it lives; 0: not known */
 	struct endpoint_record record;
 };
 
@@ -110,7 +165,8 @@ struct trial_record {
 	enum trial_outcome outcome;
 	char reason[512]; /* of a failure or a skip, else "" */
 	uint64_t wall_started_ns, duration_ns;
-	bool verified; /* knobs and conditions read back and right, before and after measuring */
+	uint64_t target_use; /* which trial of its target it was, from 1; 0: not known */
+	bool verified;       /* knobs and conditions read back and right, before and after measuring */
 	bool not_steady, rate_missed; /* flags of the report */
 	uint64_t warmup_more;         /* windows that MSER-5 would cut besides the warm-up */
 	uint64_t mtu, system_cpu_ns, steal_ns, context_switches, interrupts, softirqs;
@@ -119,6 +175,7 @@ struct trial_record {
 	char console[CONSOLE_BYTES];     /* the last lines of the machine's console, printable ASCII; "" */
 	struct trial_end ends[ENDS_MAX]; /* by enum end_number */
 	size_t ends_n;
+	char tool[64];        /* the standard tool and its version, "sockperf 3.7"; "" for taut's engine */
 	uint64_t attribution; /* the rule by which owners were named: ATTRIBUTION_RULE; 0: an older one */
 	struct during during[WORST_MAX]; /* of the client's worst[] */
 	json_t *knobs; /* array of {"id", "object", "before", "value", "status", "reason"}; owned; never NULL
@@ -146,7 +203,13 @@ void trial_conditions(const struct trial_record *r, struct conditions *out);
 double *trial_windows(const struct trial_record *r, size_t *n);
 /* Mean throughput of the measured stretch in bits per second; NaN when it is no stream. */
 double trial_throughput_bps(const struct trial_record *r);
-/* Requests sent in a second, warm-up included, by which a schedule is judged; NaN where there is none. */
+/* Throughput of the stream beside in bits per second; NaN where there is none. */
+double trial_beside_bps(const struct trial_record *r);
+/* The end that received it. */
+const struct endpoint_record *trial_beside(const struct trial_record *r);
+/* Requests or datagrams that were sent, whoever counts. */
+uint64_t trial_sent(const struct trial_record *r);
+/* The same in a second, warm-up included, by which a schedule is judged; NaN where there is none. */
 double trial_sent_per_s(const struct trial_record *r);
 /*
  * Transactions in a second; NaN when it is a stream.  An open loop that is late measures only the last of

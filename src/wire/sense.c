@@ -12,12 +12,9 @@
  * The caller's `most_ns` must allow some slack: the stretch of an open loop ends with its schedule, a little
  * after its last reply, and a guest's clock is not the host's.
  */
-#include "record.h"
+#include "sense.h"
 
 #include <inttypes.h>
-
-#define CALL_LEAST_NS 100 /* a system call that moves a message takes longer on any machine */
-#define LINK_MOST     125 /* bytes in a nanosecond, which is a terabit in a second */
 
 /* What the checks of one record look at. */
 struct view {
@@ -27,6 +24,9 @@ struct view {
 	bool receives; /* this end of a stream receives */
 	bool clocks;   /* this end measures latencies */
 	bool open;     /* and keeps a schedule */
+	bool counts;   /* this end receives datagrams, and counts them by number */
+	bool paced;    /* this end sends on a schedule */
+	bool beside_sends, beside_receives, beside_counts; /* the stream beside, and its datagrams */
 };
 
 static int too_long(const char *what, uint64_t ns, uint64_t most_ns, struct err *e)
@@ -54,6 +54,8 @@ static int check_times(const struct view *v, struct err *e)
 		{"a measured stretch", v->stretch_ns},
 		{"a service time", r->has_service && r->service.count ? r->service.max : 0},
 		{"a response time", r->has_service && r->response.count ? r->response.max : 0},
+		{"a connect time", r->has_parts && r->connect.count ? r->connect.max : 0},
+		{"a first reply", r->has_parts && r->first_reply.count ? r->first_reply.max : 0},
 		{"a lateness", r->has_lateness && r->lateness.count ? r->lateness.max : 0},
 		/* Of a window that has not ended. */
 		{"windows", r->windows_n > 1 ? 0 : r->window_length_ns / 2},
@@ -104,6 +106,9 @@ static int check_kind(const struct view *v, struct err *e)
 	if (r->has_service != v->clocks)
 		return err_set(e, EINVAL, "'service' is %s, at this end of %s",
 			v->clocks ? "missing" : "not to be expected", name);
+	if (r->has_parts != (v->clocks && v->job->workload->connects))
+		return err_set(e, EINVAL, "'connect' is %s, at this end of %s",
+			r->has_parts ? "not to be expected" : "missing", name);
 	if (r->has_lateness != v->open)
 		return err_set(e, EINVAL, "'lateness' is %s", v->open ? "missing" : "not to be expected");
 	if (r->worst_n && !v->clocks)
@@ -134,15 +139,37 @@ static int check_bounds(const struct view *v, struct err *e)
 		const char *key;
 		uint64_t value, most;
 	} bounds[] = {
-		{"sent", r->sent, v->open ? due_in(job, job_longest_ns(job)) : all_calls},
-		{"bytes", r->bytes, v->receives ? room : 0},
-		{"lost", r->lost, v->clocks ? unanswered : 0},
+		{"sent", r->sent, v->paced ? due_in(job, job_longest_ns(job)) : all_calls},
+		{"received", r->received, v->counts ? all_calls : 0},
+		{"bytes", r->bytes,
+			v->counts     ? MIN(room, r->received * job->size_bytes)
+			: v->receives ? room
+				      : 0},
+		{"lost", r->lost,
+			v->counts   ? all_calls - MIN(r->received, all_calls)
+			: v->clocks ? unanswered
+				    : 0},
 		{"timeouts", r->timeouts,
 			matches ? r->lost : job->flows * (v->most_ns / job->timeout_ns + 1)},
-		{"duplicates", r->duplicates, matches ? all_calls : 0},
-		{"late", r->late, matches ? r->timeouts : 0},
-		{"overtaken", r->overtaken, matches ? r->sent : 0},
-		{"dead_flows", r->dead_flows, job->flows},
+		{"duplicates", r->duplicates, matches || v->counts ? all_calls : 0},
+		{"late", r->late,
+			v->counts ? all_calls
+			: matches ? r->timeouts
+				  : 0},
+		{"overtaken", r->overtaken,
+			v->counts ? r->received
+			: matches ? r->sent
+				  : 0},
+		{"jitter_ns", r->jitter_ns, v->counts ? v->most_ns : 0},
+		{"jitter_mean_ns", r->jitter_mean_ns, v->counts ? v->most_ns : 0},
+		{"dead_flows", r->dead_flows, job_flows(job)},
+		{"beside_sent", r->beside_sent, v->beside_sends ? calls : 0},
+		{"beside_received", r->beside_received, v->beside_counts ? calls : 0},
+		{"beside_lost", r->beside_lost,
+			v->beside_counts ? calls - MIN(r->beside_received, calls) : 0},
+		{"beside_ns", r->beside_ns, v->beside_receives ? v->most_ns : 0},
+		{"beside_bytes", r->beside_bytes,
+			v->beside_receives ? LINK_MOST * r->beside_ns + job->beside_bytes : 0},
 		{"retransmits", r->retransmits, datagrams ? 0 : all_calls},
 		{"cpu_ns", r->cpu_ns, threads * v->most_ns},
 		{"switches_voluntary", r->switches_voluntary, threads * calls},
@@ -192,8 +219,8 @@ static int check_stretch(const struct view *v, struct err *e)
 {
 	const struct endpoint_record *r = v->r;
 	const struct endpoint_job *job = v->job;
-	/* A receiver may be stopped early, when its sender has given up. */
-	uint64_t least = v->receives                       ? job->duration_ns / 2
+	/* A receiver may be stopped early, when its sender has given up; where nothing came nothing began. */
+	uint64_t least = v->receives                       ? (r->bytes ? job->duration_ns / 2 : 0)
 			 : v->clocks && !job->transactions ? job->duration_ns
 							   : 0;
 	unsigned __int128 room = (unsigned __int128)v->stretch_ns * job->flows * job->burst;
@@ -206,6 +233,11 @@ static int check_stretch(const struct view *v, struct err *e)
 			"service times of %" PRIu64 " ns in all: a stretch of %" PRIu64
 			" ns has no room for them",
 			r->service.sum, v->stretch_ns);
+	if (r->has_parts && r->service.sum != r->connect.sum + r->first_reply.sum)
+		return err_set(e, EINVAL,
+			"service times of %" PRIu64 " ns in all, connecting %" PRIu64
+			" ns and first replies %" PRIu64 " ns",
+			r->service.sum, r->connect.sum, r->first_reply.sum);
 	if (v->open && r->lateness.count != r->transactions)
 		return err_set(e, EINVAL, "'lateness' has %" PRIu64 " values for %" PRIu64 " transactions",
 			r->lateness.count, r->transactions);
@@ -249,22 +281,36 @@ static int check_windows(const struct view *v, struct err *e)
 	return 0;
 }
 
+/* taut's own engine knows all that it can be asked. */
+static int check_known(const struct endpoint_record *r, struct err *e)
+{
+	return r->unknown || r->summary.there
+		       ? err_set(e, EINVAL, "'unknown' or 'summary' is not to be expected of taut's engine")
+		       : 0;
+}
+
 int endpoint_record_check(
 	const struct endpoint_record *r, const struct endpoint_job *job, uint64_t most_ns, struct err *e)
 {
 	static int (*const checks[])(const struct view *v, struct err *e) = {check_kind, check_times,
 		check_transactions, check_bounds, check_stretch, check_windows, check_worst};
-	const bool stream = job->workload->kind == WORKLOAD_STREAM, clocks = !stream && !job->server;
+	const struct workload_row *w = job->workload, *beside = job->beside;
+	const bool clocks = !w->stream && workload_measures(w, job->server);
 	const struct view v = {.r = r,
 		.job = job,
 		.most_ns = most_ns,
 		.stretch_ns = r->ended_ns - r->started_ns,
-		.receives = stream && job->server != job->workload->reverse,
+		.receives = workload_receives(w, job->server),
 		.clocks = clocks,
+		.counts = w->datagrams && workload_receives(w, job->server),
+		.paced = job_open_loop(job) && !job->server,
+		.beside_sends = beside && !workload_receives(beside, job->server),
+		.beside_receives = beside && workload_receives(beside, job->server),
+		.beside_counts = beside && beside->datagrams && workload_receives(beside, job->server),
 		.open = clocks && job_open_loop(job)};
-	int rc = 0;
+	int rc = job->tool == TOOL_TAUT ? check_known(r, e) : sense_tool(r, job, most_ns, e);
 
-	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(checks); i++)
+	for (size_t i = 0; rc == 0 && job->tool == TOOL_TAUT && i < ARRAY_LEN(checks); i++)
 		rc = checks[i](&v, e);
 	return rc < 0 ? err_wrap(e, "a record that cannot be true") : 0;
 }
@@ -326,6 +372,38 @@ static int check_replies(const struct endpoint_record *client, const struct endp
 	return 0;
 }
 
+/* What the sender of datagrams says that it sent is what came and what was lost. */
+static int check_arrivals(
+	const struct endpoint_record *sender, const struct endpoint_record *receiver, struct err *e)
+{
+	if (receiver->received + receiver->lost == sender->sent)
+		return 0;
+	return err_set(e, EINVAL,
+		"the receiver got %" PRIu64 " datagrams and lost %" PRIu64 ", and the sender sent %" PRIu64,
+		receiver->received, receiver->lost, sender->sent);
+}
+
+static int check_beside(const struct endpoint_record *client, const struct endpoint_record *server,
+	const struct endpoint_job *job, struct err *e)
+{
+	bool at_server = workload_receives(job->beside, true);
+	const struct endpoint_record *sender = at_server ? client : server,
+				     *receiver = at_server ? server : client;
+
+	if (receiver->beside_bytes > ((unsigned __int128)sender->beside_sent + 1) * job->beside_bytes)
+		return err_set(e, EINVAL,
+			"the receiver beside got %" PRIu64 " bytes, and the sender wrote %" PRIu64
+			" times %" PRIu64,
+			receiver->beside_bytes, sender->beside_sent, job->beside_bytes);
+	if (job->beside->datagrams &&
+		receiver->beside_received + receiver->beside_lost != sender->beside_sent)
+		return err_set(e, EINVAL,
+			"the receiver beside got %" PRIu64 " datagrams and lost %" PRIu64
+			", and the sender sent %" PRIu64,
+			receiver->beside_received, receiver->beside_lost, sender->beside_sent);
+	return 0;
+}
+
 int trial_ends_check(const struct trial_record *r, const struct trial_plan *plan, struct err *e)
 {
 	const struct endpoint_record *client = &r->ends[END_CLIENT].record,
@@ -336,13 +414,18 @@ int trial_ends_check(const struct trial_record *r, const struct trial_plan *plan
 	unsigned __int128 most = ((unsigned __int128)sender->sent + job->flows) * job->size_bytes;
 	int rc = 0;
 
-	if (client->mistake[0] || server->mistake[0])
+	/* The ends of a tool count what they like, and each in its own time. */
+	if (client->mistake[0] || server->mistake[0] || job->tool != TOOL_TAUT)
 		return 0;
-	if (job->workload->kind == WORKLOAD_RR)
+	if (!job->workload->stream)
 		rc = check_replies(client, server, job, e);
 	else if (bytes > most)
 		rc = err_set(e, EINVAL,
 			"the receiver got %" PRIu64 " bytes, and the sender wrote %" PRIu64 " times %" PRIu64,
 			bytes, sender->sent, job->size_bytes);
+	else if (job->workload->datagrams)
+		rc = check_arrivals(sender, trial_measured(r), e);
+	if (rc == 0 && job->beside)
+		rc = check_beside(client, server, job, e);
 	return rc < 0 ? err_wrap(e, "the ends contradict each other") : 0;
 }

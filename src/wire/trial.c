@@ -20,18 +20,22 @@ static const struct field trial_fields[] = {
 	FIELD(FIELD_U64, struct trial_record, interrupts),
 	FIELD(FIELD_U64, struct trial_record, softirqs),
 	FIELD(FIELD_U64, struct trial_record, attribution),
+	FIELD(FIELD_U64, struct trial_record, target_use),
 	FIELD(FIELD_LINES, struct trial_record, console),
+	FIELD(FIELD_TEXT, struct trial_record, tool),
 };
 
 static const struct field kernel_fields[] = {
 	FIELD(FIELD_TEXT, struct kernel_facts, kernel),
 	FIELD(FIELD_TEXT, struct kernel_facts, version),
+	FIELD(FIELD_TEXT, struct kernel_facts, boot_id),
 	FIELD(FIELD_TEXT, struct kernel_facts, accel),
 	FIELD(FIELD_TEXT, struct kernel_facts, program),
 	FIELD(FIELD_U64, struct kernel_facts, boot_ns),
 	FIELD(FIELD_U64, struct kernel_facts, first_ns),
 	FIELD(FIELD_U64, struct kernel_facts, init_ns),
 	FIELD(FIELD_U64, struct kernel_facts, ready_ns),
+	FIELD(FIELD_U64, struct kernel_facts, cpus),
 };
 
 static const struct field during_fields[] = {
@@ -56,6 +60,7 @@ void trial_record_begin(struct trial_record *r, const struct trial_plan *plan)
 {
 	r->settings = plan->settings;
 	r->ends_n = plan->ends_n;
+	str_copy(r->tool, sizeof(r->tool), plan->tool_version);
 	for (size_t i = 0; i < plan->ends_n; i++) {
 		r->ends[i].role = plan->ends[i].role;
 		r->ends[i].driver = plan->ends[i].job.driver;
@@ -75,8 +80,9 @@ static json_t *ends_json(const struct trial_record *r)
 
 	for (size_t i = 0; i < r->ends_n; i++)
 		json_array_append_new(
-			ends, json_pack("{s:s, s:s, s:s}", "role", role_name(r->ends[i].role), "site",
-				      r->ends[i].site, "driver", driver_name(r->ends[i].driver)));
+			ends, json_pack("{s:s, s:s, s:s, s:I}", "role", role_name(r->ends[i].role), "site",
+				      r->ends[i].site, "driver", driver_name(r->ends[i].driver), "pid",
+				      (json_int_t)r->ends[i].pid));
 	return ends;
 }
 
@@ -105,6 +111,7 @@ static int end_read(struct trial_end *end, enum role role, const json_t *object,
 			role_name(role));
 	end->role = role;
 	end->driver = (enum driver)found;
+	end->pid = frame_hello_pid(object);
 	return 0;
 }
 
@@ -154,12 +161,14 @@ const struct endpoint_record *trial_measured(const struct trial_record *r)
 	return &r->ends[END_CLIENT].record;
 }
 
-static void take_over(const struct conditions *from, const char *object, struct conditions *to)
+/* What an end tells of itself is its own, and what it tells of its links as well: "server eth0". */
+static void take_over(const struct conditions *from, const char *role, struct conditions *to)
 {
 	for (size_t i = 0; i < from->n; i++) {
 		struct condition *at, c = from->at[i];
 
-		str_copy(c.object, sizeof(c.object), object);
+		snprintf(c.object, sizeof(c.object), "%s%s%.20s", role, *from->at[i].object ? " " : "",
+			from->at[i].object);
 		at = conditions_of(to, c.kind, c.object);
 		if (at)
 			*at = c;
@@ -207,23 +216,52 @@ double trial_throughput_bps(const struct trial_record *r)
 static double per_s(const struct trial_record *r, uint64_t n)
 {
 	const struct endpoint_record *m = trial_measured(r);
-	uint64_t warmup_ns = settings_open_loop(&r->settings) ? r->settings.warmup_ns : 0;
+	bool scheduled = settings_open_loop(&r->settings) && tool_of(&r->settings) == TOOL_TAUT;
+	uint64_t warmup_ns = scheduled ? r->settings.warmup_ns : 0;
 
-	if (m->receiver || m->ended_ns <= m->started_ns)
+	if (m->ended_ns <= m->started_ns)
 		return NAN;
 	return (double)n * 1e9 / (double)(m->ended_ns - m->started_ns + warmup_ns);
 }
 
+const struct endpoint_record *trial_beside(const struct trial_record *r)
+{
+	for (size_t i = 0; i < r->ends_n; i++)
+		if (r->ends[i].record.beside_ns)
+			return &r->ends[i].record;
+	return NULL;
+}
+
+double trial_beside_bps(const struct trial_record *r)
+{
+	const struct endpoint_record *end = trial_beside(r);
+
+	return end ? (double)end->beside_bytes * 8 * 1e9 / (double)end->beside_ns : NAN;
+}
+
+uint64_t trial_sent(const struct trial_record *r)
+{
+	const struct endpoint_record *m = trial_measured(r);
+
+	return m->receiver ? m->received + m->lost : m->sent;
+}
+
 double trial_sent_per_s(const struct trial_record *r)
 {
-	return settings_open_loop(&r->settings) ? per_s(r, trial_measured(r)->sent) : NAN;
+	return settings_open_loop(&r->settings) && record_knows(trial_measured(r), FIGURE_SENT)
+		       ? per_s(r, trial_sent(r))
+		       : NAN;
 }
 
 double trial_rate_per_s(const struct trial_record *r)
 {
 	const struct endpoint_record *m = trial_measured(r);
 
-	return per_s(r, settings_open_loop(&r->settings) ? m->sent - MIN(m->lost, m->sent) : m->transactions);
+	if (m->receiver)
+		return NAN;
+	/* A tool counts what it sent and got in the same stretch. */
+	bool scheduled = settings_open_loop(&r->settings) && tool_of(&r->settings) == TOOL_TAUT;
+	return per_s(r, scheduled ? m->sent - MIN(m->lost, m->sent) : m->transactions);
 }
 
 json_t *kernel_facts_json(const struct kernel_facts *k)

@@ -52,7 +52,8 @@ int fields_from_json(const struct field *fields, size_t n, void *value, const js
 #define FRAME_MAX_DEPTH  32
 
 enum frame_type {
-	FRAME_HELLO = 1, /* agent → site: {"version", "kernel", "kernel_version", "init_ns", "uptime_ns"} */
+	FRAME_HELLO = 1, /* agent → site: {"version", "kernel", "kernel_version", "boot_id", "pid", "cpus",
+			    "init_ns", "uptime_ns"} */
 	FRAME_JOB,       /* site → agent: the job of an end */
 	FRAME_READY,     /* agent → site: {"ports": […]} */
 	FRAME_GO,        /* site → agent: {} */
@@ -67,7 +68,8 @@ enum frame_type {
 	FRAME_VERIFIED,     /* agent → site: {"all": bool, "knobs": […]} */
 	FRAME_TRIAL,        /* taut → taut site on another host: settings of a trial */
 	FRAME_TRIAL_RECORD, /* taut site → taut: the trial record */
-	FRAME_LAST = FRAME_TRIAL_RECORD,
+	FRAME_END,          /* site → agent: {} : end, a fresh endpoint follows on this stream */
+	FRAME_LAST = FRAME_END,
 };
 
 /* Sends one frame before the deadline (CLOCK_MONOTONIC ns); steals the reference to body. */
@@ -95,6 +97,7 @@ int frame_expect(int fd, enum frame_type type, json_t **body, uint64_t deadline_
 /* A kernel that took part: the host's that carried the trial out, or the guest's of a virtual machine. */
 struct kernel_facts {
 	char kernel[96], version[192]; /* as uname -r and -v say it there; "" where there is none */
+	char boot_id[40];              /* of this boot of it, as /proc/sys/kernel/random/boot_id has it */
 	char accel[16];                /* "kvm" or "tcg"; "" for hardware (as far as we can tell) */
 	char program[64];              /* "QEMU 7.2.22"; "" for none */
 	/*
@@ -103,6 +106,7 @@ struct kernel_facts {
 	 * agent spoke.  0 where unknown.
 	 */
 	uint64_t boot_ns, first_ns, init_ns, ready_ns;
+	uint64_t cpus; /* that are online; 0 where unknown */
 };
 
 /* Do we run on an emulated host?  Its PID 1 tells all that runs there, by this variable. */
@@ -114,3 +118,5 @@ void kernel_facts_own(struct kernel_facts *k);
 /* The body of FRAME_HELLO; and reading it: -EPROTO for another version.  `k` may be NULL. */
 json_t *frame_hello(void);
 int frame_hello_read(const json_t *hello, struct kernel_facts *k, struct err *e);
+/* The PID that whoever speaks has where it lives; 0: it does not say. */
+uint64_t frame_hello_pid(const json_t *hello);

@@ -2,7 +2,9 @@
 /* What an end of a trial sends, over the control stream and over the network under test. */
 #include "fuzz.h"
 
+#include "engine/frame.h"
 #include "engine/internal.h"
+#include "engine/neighbour.h"
 #include "site/guest.h"
 #include "wire/job.h"
 #include "wire/record.h"
@@ -128,14 +130,14 @@ static void to_server(struct flow *f, const uint8_t *data, size_t size)
 FUZZ_TARGET(flow)
 {
 	static struct engine engine = {.stop_fd = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
-	static struct flow flow = {.engine = &engine, .fd = -1, .listen_fd = -1};
+	static struct flow flow = {.engine = &engine, .driver = &driver_socket, .fd = -1, .listen_fd = -1};
 	AUTO_CLOSE int other = -1;
 	AUTO_CLOSE int fd = fuzz_stream(data, size, &other);
 	uint64_t low = 0, near = 0;
 
 	if (fd < 0)
 		return;
-	engine.row = &workload_rows[0];
+	flow.row = &workload_rows[0];
 	str_copy(engine.job.token, sizeof(engine.job.token), TOKEN);
 	int kind = hello_kind(&flow, data, size);
 	assert(!kind || (size == HELLO_BYTES && !memcmp(data + 8, TOKEN, 32)));
@@ -152,6 +154,53 @@ FUZZ_TARGET(flow)
 		}
 	}
 	to_server(&flow, data, size);
+}
+
+/* The same past the kernel: a frame, as a driver gets it.  The path is that of the seeds. */
+FUZZ_TARGET(ethernet)
+{
+	const struct frame_path path = {.mac = {2, 0, 0, 0, 0, 1},
+		.peer_mac = {2, 0, 0, 0, 0, 2},
+		.address.s_addr = htobe32(0x0a000001),
+		.peer_address.s_addr = htobe32(0x0a000002),
+		.port = htobe16(5000),
+		.peer_port = htobe16(4000)};
+	static unsigned char frame[FRAME_MOST];
+	unsigned char headers[FRAME_HEADERS];
+	size_t n = 0, again = 0;
+	const unsigned char *found = frame_read(&path, data, size, &n);
+
+	if (!found)
+		return;
+	assert(found >= data + FRAME_HEADERS && n <= size && found + n <= data + size);
+	if (n > FRAME_DATA_MOST)
+		return;
+	frame_headers(&path, headers);
+	frame_write(headers, frame, found, n);
+	struct frame_path back = path;
+	back.address = path.peer_address;
+	back.peer_address = path.address;
+	back.port = path.peer_port;
+	back.peer_port = path.port;
+	const unsigned char *copy =
+		frame_read(&back, frame, MAX(FRAME_HEADERS + n, (size_t)FRAME_LEAST), &again);
+	assert(copy && again == n && !memcmp(copy, found, n));
+}
+
+/* What an end without a kernel below it reads: Ethernet frames. */
+FUZZ_TARGET(neighbour)
+{
+	struct frame_path path = {.address = {0x0200570a}, .peer_address = {0x0100570a}, .port = 0x1234};
+	unsigned char mac[FRAME_MAC], answer[FRAME_LEAST];
+	size_t inside = 0;
+
+	if (neighbour_read(&path, data, size, mac) == NEIGHBOUR_ASKS) {
+		neighbour_answer(&path, data, answer);
+		assert(!memcmp(answer, data + 22, FRAME_MAC));
+	}
+	path = neighbour_of(&path, data, size);
+	const unsigned char *found = frame_read(&path, data, size, &inside);
+	assert(!found || (found > data && found + inside <= data + size));
 }
 
 FUZZ_MAIN

@@ -5,6 +5,7 @@
 #include "boot/machine.h"
 #include "login/private.h"
 #include "login/qga.h"
+#include "testbed/engine_api.h"
 #include "testbed/oci.h"
 
 /*
@@ -105,5 +106,30 @@ FUZZ_TARGET(runc)
 	const char *line = endpoint_words(&ep, words, sizeof(words));
 	assert(whole && line >= words && line + strlen(line) < words + sizeof(words) && !strchr(line, '\n'));
 }
+
+#if defined(TAUT_ENGINES)
+/* What a container engine answers, and what runc and crun write down of a container. */
+FUZZ_TARGET(engine)
+{
+	AUTO_FREE char *text = fuzz_text(data, size);
+	json_t *answer = json_loadb((const char *)data, size, 0, NULL);
+	struct engine g = {.socket = "/s"};
+	struct engine_container c = {0};
+	uint64_t start = 0;
+	pid_t pid = 0;
+	char id[80];
+
+	if (engine_version_read(&g, answer, ERR_IGNORED) == 0)
+		assert(str_starts(g.api, "v1."));
+	if (engine_container_read(&c, answer, ERR_IGNORED) == 0)
+		assert(engine_name_valid(c.id) && c.pid >= 0 && c.status >= 0 && c.status <= 255);
+	engine_network_read(answer, "web", ERR_IGNORED);
+	if (engine_import_read(id, text, ERR_IGNORED) == 0)
+		assert(strlen(id) == 64 && strstr(text, id));
+	if (running_state_read(text, &pid, &start))
+		assert(pid > 0);
+	json_decref(answer);
+}
+#endif
 
 FUZZ_MAIN

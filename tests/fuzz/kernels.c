@@ -62,7 +62,7 @@ FUZZ_TARGET(deb)
 	AUTO_CLOSE int fd = fuzz_file(data, size, package);
 
 	bool made = fd >= 0 && mkdir(folder, 0700) == 0;
-	unpack_kernel_package(package, folder, ERR_IGNORED);
+	unpack_package(package, folder, unpack_kernel, ERR_IGNORED);
 	assert(made && access(beside, F_OK) < 0);
 	int rc = tree_remove(folder, ERR_IGNORED);
 	assert(rc == 0);

@@ -38,12 +38,13 @@ JOB = ("workload", "flows", "burst", "rate", "transactions", "port", "busy_poll"
 
 
 def job(settings):
-    return {"driver": "socket", **{key: settings[key] for key in JOB}}
+    return {"driver": "socket", "beside": "", "beside_bytes": 0, "tool": "taut", "hlog": False, "program": "", "command": "",
+            **{key: settings[key] for key in JOB}}
 
 
 def tuning(settings, profile):
     """What a guest is told of tuning: the part that means the same inside."""
-    return {"profile": profile, "sched_wanted": False, "fifo": False, "priority": 0,
+    return {"profile": profile, "tool": "taut", "polls": False, "sched_wanted": False, "fifo": False, "priority": 0,
             "longest_ns": settings["warmup"] + max(settings["duration"], settings["max_duration"]),
             "timeout_ns": settings["timeout"]}
 

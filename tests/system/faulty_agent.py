@@ -4,9 +4,11 @@
 It is started like an agent, with the control stream as fd 3.  It misbehaves in one role (`role`); in the other it is
 the real agent.
 
-  {"do": "relay", "options": [...]}    the real agent behind taut-relay, whose port the client is told
+  {"do": "relay", "options": [...]}    the real agent behind taut-relay, whose port the client is told; with ping,
+                                       taut-relay in the place of its kernel
   {"do": "bytes", "hex": "..."}        these bytes instead of HELLO, then silence
   {"do": "occupy", "port": P}          the real agent, but this port is taken, TCP and UDP
+  {"do": "refuse", "text": "..."}      a server that hears its client, does not take it, and says why
   {"do": "silent"}                     nothing at all
   {"do": "exit", "code": N}            ends at once, with a message on stderr
   {"do": "chatter"}                    writes to stderr without end, and nothing else
@@ -44,11 +46,26 @@ def die_with_parent():
     libc.prctl(PR_SET_TIMERSLACK, 1)
 
 
-def start_relay(options, address, port, datagrams):
+def start_relay(options, address, port, kind):
+    if kind == "icmp":  # the relay answers in the kernel's place
+        with open("/proc/sys/net/ipv4/icmp_echo_ignore_all", "w", encoding="ascii") as file:
+            file.write("1")
     relay = subprocess.Popen(
-        [os.environ["TAUT_TEST_RELAY"], "udp" if datagrams else "tcp", address, "0", address, str(port), *options],
+        [os.environ["TAUT_TEST_RELAY"], kind, address, "0", address, str(port), *options],
         stdout=subprocess.PIPE, preexec_fn=die_with_parent, text=True)
     return int(relay.stdout.readline().split()[1])
+
+
+def refuse(taut, job, text):
+    """HELLO_BYE in answer to the first message of a datagram flow."""
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    server.bind((job["address"], 0))
+    agent.frame_send(taut, agent.READY, {"ports": [server.getsockname()[1]]})
+    data, client = server.recvfrom(100)
+    server.sendto(data[:5] + bytes([3]) + data[6:], client)
+    agent.frame_send(taut, agent.ERROR, {"text": text, "advice": ""})
+    taut.recv(1)  # until taut has had enough
+    sys.exit()
 
 
 class Between:
@@ -63,9 +80,9 @@ class Between:
     def from_agent(self, kind, body):
         fault = self.fault
         if fault["do"] == "relay" and kind == agent.READY:
-            datagrams = self.plan["workload"].startswith("udp")
-            body["ports"] = [start_relay(fault["options"], self.plan["address"], p, datagrams)
-                             for p in body["ports"]]
+            workload = self.plan["workload"]
+            kind = "icmp" if workload == "ping" else "udp" if workload.startswith("udp") else "tcp"
+            body["ports"] = [start_relay(fault["options"], self.plan["address"], p, kind) for p in body["ports"]]
         if fault["do"] == "rewrite" and kind == fault["type"]:
             body.update(fault.get("set", {}))
             for key, more in fault.get("add", {}).items():
@@ -96,6 +113,8 @@ class Between:
                 if ready is self.taut:
                     if kind == agent.PLAN:
                         self.plan = body
+                    if kind == agent.PLAN and self.fault["do"] == "refuse":
+                        refuse(self.taut, body, self.fault["text"])
                     agent.frame_send(self.agent.stream, kind, body)
                 else:
                     self.to_taut(kind, body)
@@ -154,7 +173,7 @@ def main():
     if role != fault["role"] or fault["do"] == "occupy":
         os.execv(os.environ["TAUT_TEST_AGENT"], [os.environ["TAUT_TEST_AGENT"], *sys.argv[1:]])
     try:
-        if fault["do"] in ("relay", "rewrite", "die", "instead", "flood"):
+        if fault["do"] in ("relay", "rewrite", "die", "instead", "flood", "refuse"):
             Between(fault, role).run()
         misbehave(fault)
     except (EOFError, OSError):

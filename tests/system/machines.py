@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 import stat
+import subprocess
 
 import picture
 from tap import BUILD, Taut, check, comm_of, is_below, need_program, need_root, skip
@@ -17,7 +18,7 @@ FAULTY = BUILD / "tests" / "taut-faulty-guest"
 QEMU = "qemu-system-x86_64"
 QUICK = ("--transactions", "200", "--max-duration", "3s", "--duration", "300ms", "--warmup", "50ms")
 GUEST = ("--target", "vm", "--accel", "tcg")
-BOOT_S = 100  # longer than taut itself waits for a guest
+BOOT_S = 150  # longer than taut itself waits for a guest that says nothing
 
 
 class Machines(Taut):
@@ -61,6 +62,29 @@ def _kernel(taut, flavour):
         if not listed():
             skip(f"no {flavour} kernel, and none can be fetched: {result.err.strip()}", "qemu")
     return listed()[0]
+
+
+def _makes(model):
+    """Has a QEMU of this machine, its own or one in the cache, such NICs with functions?"""
+    device, wanted = {"igb": ("igb", "romfile"), "virtio": ("virtio-net-pci", "sriov-pf")}[model]
+    cached = [[folder / "lib" / "ld-linux-x86-64.so.2", "--library-path", folder / "lib", folder / QEMU]
+              for folder in CACHE.glob("qemu/[0-9]*")]
+    for command in cached + ([[QEMU]] if shutil.which(QEMU) else []):
+        said = subprocess.run([*command, "-device", f"{device},help"], capture_output=True, text=True, check=False).stdout
+        if wanted in said:
+            return True
+    return False
+
+
+@functools.cache
+def need_nics(model="igb"):
+    """Such NICs want a newer QEMU than many machines have; one is fetched where none is."""
+    if _makes(model):
+        return
+    with Machines() as taut:
+        fetched = taut.run("lab", "fetch", seconds=400)
+    if not _makes(model):
+        skip(f"no QEMU here makes {model} NICs, and none can be fetched: {fetched.err.strip()}", "qemu")
 
 
 def doctored(taut, change):

@@ -74,7 +74,7 @@ def _owner_of(folder):
         return 0
 
 
-class _Others:
+class Others:
     """Running tauts and unit tests that this test has not started, and what belongs to them."""
 
     def __init__(self):
@@ -176,7 +176,7 @@ def _half_made():
 
 
 def take():
-    flat, others = {}, _Others()
+    flat, others = {}, Others()
     ours, groups = _cgroups()
     for part in (_files(["/proc/irq/*/smp_affinity_list", "/proc/irq/default_smp_affinity",
                          "/sys/devices/virtual/workqueue/*mask", "/sys/devices/virtual/workqueue/*/*mask",

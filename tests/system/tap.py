@@ -9,6 +9,7 @@ Taut runs the program with a fresh state folder and database, which are removed 
 one folder, which keeper.sh removes when this program ends, however it ends; what is in force by then is undone first.  Every run has a deadline; a
 program that does not end by then is killed, and the test fails.  On a busy machine (noise.py) it has five times as long.
 """
+import functools
 import json
 import os
 import pathlib
@@ -86,6 +87,33 @@ def need_program(*names):
     for name in names:
         if not shutil.which(name):
             skip(f"{name} is not installed")
+
+
+@functools.cache
+def oci_runtimes():
+    """Those of runc and crun that run a container here: tried, without taut."""
+    return [name for name in ("runc", "crun") if shutil.which(name) and _runs_container(name)]
+
+
+def _runs_container(name):
+    with tempfile.TemporaryDirectory(prefix="taut-bundle-") as bundle:
+        root = pathlib.Path(bundle, "rootfs")
+        root.mkdir()
+        shutil.copy(AGENT, root / "agent")
+        subprocess.run([name, "spec"], cwd=bundle, check=True)
+        file = pathlib.Path(bundle, "config.json")
+        config = json.loads(file.read_text())
+        config["process"].update(terminal=False, args=["/agent", "--version"])
+        file.write_text(json.dumps(config))
+        done = subprocess.run([name, "--root", f"{bundle}/state", "run", f"taut-tests-{os.getpid()}"], cwd=bundle,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode == 0 and done.stdout.startswith("taut-agent ")
+
+
+def need_oci():
+    need_root()
+    if not oci_runtimes():
+        skip("neither runc nor crun runs a container here", "oci")
 
 
 def check(condition, text):

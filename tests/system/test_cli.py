@@ -4,7 +4,7 @@ import os
 import shutil
 
 from faults import faulty
-from tap import TAUT, Taut, check, check_equal, check_in, main, need_root, skip, test
+from tap import TAUT, Taut, check, check_equal, check_in, main, need_program, need_root, skip, test
 
 MEASURE = ("measure", "tcp_rr")
 MISTAKES = [  # arguments, what the message must hold
@@ -13,6 +13,8 @@ MISTAKES = [  # arguments, what the message must hold
     ((), ["Usage: taut VERB"]),
     ((*MEASURE, "--frobnicate"), ["--frobnicate"]),
     ((*MEASURE, "--set", "transaktions=5"), ["'transaktions'", "no such setting", "try: transactions"]),
+    (("run", "quick", "--set", "frob=1"), ["taut: cannot set 'frob'", "no such setting"]),
+    (("run", "quick", "--set", "duration=1x"), ["taut: cannot set duration", "'1x'"]),
     ((*MEASURE, "--set", "nodelay"), ["--set 'nodelay'", "KEY=VALUE"]),
     (("measure",), ["argument is missing", "WORKLOAD"]),
     ((*MEASURE, "tcp_rr"), ["one argument too many"]),
@@ -30,15 +32,15 @@ MISTAKES = [  # arguments, what the message must hold
     ((*MEASURE, "--attachment", "glue"), ["'glue'", "attachment"]),
     ((*MEASURE, "--request", "0"), ["request", "'0'", "between 1 and"]),
     ((*MEASURE, "--request", "10G"), ["request", "'10G'", "between 1 and"]),
-    (("measure", "tcp_stream", "--size", "0"), ["size", "'0'", "between 1 and"]),
-    (("measure", "tcp_stream", "--size", "10G"), ["size", "'10G'", "between 1 and"]),
-    (("measure", "tcp_stream", "--rate", "2000"), ["tcp_stream", "stream has no requests"]),
+    (("measure", "tcp_rr", "--request", "0"), ["request", "'0'", "between 1 and"]),
+    (("measure", "tcp_stream", "--size", "10G"), ["size", "'10G'", "between 0 and"]),
+    (("measure", "tcp_stream", "--rate", "2000"), ["tcp_stream", "as fast as its receiver reads"]),
     ((*MEASURE, "--pacing", "open"), ["open loop without a rate"]),
     ((*MEASURE, "--pacing", "closed", "--rate", "100"), ["closed loop", "rate"]),
     ((*MEASURE, "--rate", "100", "--burst", "4"), ["burst 4", "open loop"]),
     (("measure", "udp_rr", "--request", "65508"), ["65508 bytes", "one datagram", "65507"]),
     (("measure", "udp_rr", "--burst", "65"), ["65 datagrams", "64"]),
-    (("measure", "udp_rr", "--congestion", "cubic"), ["congestion", "UDP has none"]),
+    (("measure", "udp_rr", "--congestion", "cubic"), ["congestion", "only TCP has one"]),
     ((*MEASURE, "--flows", "65"), ["flows", "'65'"]),
     ((*MEASURE, "--mtu", "60"), ["MTU 60"]),
     ((*MEASURE, "--ipv6", "--mtu", "1000"), ["MTU 1000", "1280"]),
@@ -54,13 +56,16 @@ MISTAKES = [  # arguments, what the message must hold
     (("run", "/"), ["not a file"]),
     (("run", "quick", "--blocks", "0"), ["--blocks", "'0'", "1 to"]),
     (("run", "quick", "--seed", "x"), ["--seed", "'x'"]),
+    (("run", "quick", "--device", "eth2,eth3"), ["--device with quick", "none of its cells wants devices"]),
     (("run", "quick", "--set", "noise=loud"), ["noise", "'loud'"]),
     (("tune", "frob"), ["'frob'", "status"]),
     (("lab", "frob"), ["'frob'", "clean"]),
-    (("lab", "shell", "--cpus", "9"), ["'9' CPUs", "1 to 8"]),
+    (("lab",), ["argument is missing: shell [KERNEL]|fetch|clean"]),
+    (("lab", "shell", "--cpus", "9"), ["taut lab: ", "'9' CPUs", "1 to 8"]),
     (("lab", "shell", "--cpus", "0"), ["'0' CPUs", "1 to 8"]),
-    (("lab", "clean", "--cpus", "2"), ["clean takes no kernel"]),
+    (("lab", "clean", "--cpus", "2"), ["clean and fetch take no kernel"]),
     (("list", "frob"), ["'frob'", "runs"]),
+    (("list", "knobs", "--json"), ["knobs", "--json is for runs"]),
     (("export",), ["format is missing", "--csv"]),
     (("compare", "1"), ["argument is missing"]),
 ]
@@ -76,6 +81,15 @@ def _():
             if result.code != 2 or missing or result.out or len(result.err) > 1500 and arguments:
                 wrong.append(f"{result}\nwanted exit 2, nothing on stdout, and in stderr: {missing}")
         check(not wrong, "\n".join(wrong))
+
+
+@test("the help of every verb fits into 80 columns, and -h is --help")
+def _():
+    with Taut() as taut:
+        for verb in ("run", "measure", "report", "compare", "export", "list", "tune", "clean", "kernel", "lab"):
+            text = taut.run(verb, "--help").wants(0).out
+            check_equal([line for line in text.splitlines() if len(line) > 80], [], f"lines of taut {verb} --help")
+            check_equal(taut.run(verb, "-h").wants(0).out, text, f"taut {verb} -h")
 
 
 HEAD = "name: t\nblocks: 2\n"
@@ -95,13 +109,13 @@ FILES = [  # text, line, what the message must hold
     (HEAD + "cells: [{workload: []}]\n" + ARMS, 3, ["workload", "empty"]),
     (HEAD + CELLS + "arms: {}\n", 4, ["at least one arm"]),
     (HEAD + CELLS + "arms: [stock]\n", 4, ["arms"]),
-    (HEAD + CELLS, 1, ["'arms' is missing"]),
+    (HEAD + CELLS, 3, ["'arms' is missing"]),
     (HEAD + ARMS, 1, ["'cells' is missing"]),
     (CELLS + ARMS, 1, ["'name' is missing"]),
     (HEAD + "cells: []\n" + ARMS, 3, ["cells"]),
     (HEAD + "cells: tcp_rr\n" + ARMS, 3, ["cells"]),
     (HEAD + "cells:\n  - {workload: tcp_rr}\n  - {workload: tcp_rr}\n" + ARMS, 5, ["twice"]),
-    (HEAD + "cells:\n  - {workload: tcp_stream, rate: 5}\n" + ARMS, 4, ["stream has no requests"]),
+    (HEAD + "cells:\n  - {workload: tcp_stream, rate: 5}\n" + ARMS, 4, ["as fast as its receiver reads"]),
     (HEAD + "cells:\n  - {workload: udp_rr, request: 70000}\n" + ARMS, 4, ["one datagram"]),
     ("name: 5\n" + CELLS + ARMS, 1, ["name"]),
     ("name: a b\n" + CELLS + ARMS, 1, ["name"]),
@@ -181,6 +195,29 @@ def _():
         (skipped,) = result.json["skipped"]
         check_in("stress-ng", skipped["reason"], "reason")
         check_equal(result.json["cells"], [], "cells")
+
+
+@test("a state folder that is none: another one is what to try, not its owner or mode")
+def _():
+    with Taut() as taut:
+        result = taut.run("list", environment={"TAUT_STATE": str(taut.write("file", "")), "TAUT_DB": ""}).wants(
+            1, "Not a directory", "try: another folder in TAUT_STATE")
+        check("chown" not in result.err, f"chown in: {result.err}")
+
+
+@test("a warning is said once, however often it holds")
+def _():
+    need_root()
+    need_program("setpriv")
+    with Taut() as taut:
+        os.chmod(taut.folder, 0o755)
+        state = taut.folder / "state"
+        state.mkdir(exist_ok=True)
+        os.chown(state, 65534, 65534)
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", TAUT]
+        result = taut.run("run", "quick", "--dry-run", command=nobody, environment={
+            "HOME": "", "XDG_CACHE_HOME": "", "TAUT_CACHE": "", "TAUT_DB": "", "TAUT_STATE": str(state)})
+        check_equal(result.err.count("cannot name the cache"), 1, f"warnings in: {result.err}")
 
 
 @test("an unknown run, an empty database: exit 1 with what to try")

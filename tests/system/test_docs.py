@@ -132,7 +132,7 @@ def options_of_measure_are_those_of_taut_measure_1():
 
 
 def options_of_the_other_verbs_are_in_taut_1():
-    known = {"--version", "--yes", "--dry-run"} | HELP_OPTIONS  # of the program; of run and measure
+    known = {"-h", "--version", "--yes", "--dry-run"} | HELP_OPTIONS  # not shown; of the program; of run and measure
     for verb in set(verbs()) - {"run", "measure"}:
         known |= options_of(output(verb, "--help"))
     same("taut(1)", options_in("taut.1"), known)

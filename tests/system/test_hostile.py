@@ -22,7 +22,8 @@ MEMORY_KIB = 150 * 1024
 
 COUNTS = ("sent", "transactions", "bytes", "lost", "timeouts", "reordered", "duplicates", "late", "overtaken", "dead_flows",
           "retransmits", "cpu_ns", "switches_voluntary", "switches_involuntary", "busy_poll_us", "timer_slack_ns",
-          "window_length_ns")
+          "window_length_ns", "received", "jitter_ns", "jitter_mean_ns", "beside_sent", "beside_bytes", "beside_ns",
+          "beside_received", "beside_lost")
 
 
 def lie(role, says, **change):
@@ -147,6 +148,42 @@ TCP_STREAM = [
     lie(CLIENT, "'receiver' is true", set={"receiver": True}),
 ]
 
+UDP_STREAM = [
+    lie(CLIENT, None), lie(SERVER, None),
+    *(lie(SERVER, str(HUGE), set={key: HUGE}) for key in ("received", "lost", "jitter_ns", "jitter_mean_ns")),
+    lie(SERVER, "the receiver got", add={"received": 1}),
+    lie(SERVER, "the receiver got", add={"lost": 1}),
+    lie(CLIENT, "the sender sent", add={"sent": 1}),
+    lie(SERVER, "'overtaken' is", set={"overtaken": 10 ** 6, "reordered": 10 ** 6}),
+    lie(SERVER, "'reordered' is 1, and not the sum", add={"reordered": 1}),
+    lie(CLIENT, "'received' is 1, and can be 0", set={"received": 1}),
+    lie(CLIENT, "'jitter_ns' is 1, and can be 0", set={"jitter_ns": 1}),
+    lie(SERVER, "'received' is missing", drop=["received"]),
+]
+TCP_CRR = [
+    lie(CLIENT, None), lie(SERVER, None),
+    lie(CLIENT, "'connect' is missing", set={"connect": None, "first_reply": None}),
+    lie(CLIENT, "'first_reply' is missing", set={"first_reply": None}),
+    lie(CLIENT, "the parts have 51 and 50 values", set={"connect": histogram(FIFTY + [5])}),
+    lie(CLIENT, "first replies", set={"connect": histogram(FIFTY)}),
+    lie(SERVER, "the parts have 50 and 50 values", set={"connect": histogram(FIFTY), "first_reply": histogram(FIFTY)}),
+    lie(SERVER, "the server sent 0", set={"sent": 0, "transactions": 0}),
+]
+PING = [
+    lie(CLIENT, None), lie(SERVER, None),
+    lie(SERVER, "the server sent 0", set={"sent": 0, "transactions": 0}),
+    lie(CLIENT, "'connect' is not to be expected", set={"connect": histogram(FIFTY), "first_reply": histogram(FIFTY)}),
+    lie(CLIENT, "and can be", set={"lost": 10 ** 6}),
+]
+BESIDE = [
+    lie(CLIENT, None), lie(SERVER, None),
+    *(lie(SERVER, str(HUGE), set={key: HUGE}) for key in ("beside_bytes", "beside_ns", "beside_received", "beside_lost")),
+    lie(CLIENT, str(HUGE), set={"beside_sent": HUGE}),
+    lie(SERVER, "the receiver beside got", add={"beside_received": 1}),
+    lie(CLIENT, "the sender", set={"beside_sent": 0}),
+    lie(CLIENT, "'beside_ns' is 1, and can be 0", set={"beside_ns": 1}),
+]
+
 
 def records(taut):
     with sqlite3.connect(taut.folder / "runs.db") as db:
@@ -217,6 +254,26 @@ def _():
 @test("an end of tcp_stream that received more than was sent, or than a link carries, fails its own trial")
 def _():
     try_all("tcp_stream", TCP_STREAM, "duration: 200ms")
+
+
+@test("an end of udp_stream that lies about loss, order and jitter fails its own trial")
+def _():
+    try_all("udp_stream", UDP_STREAM, "duration: 200ms, rate: 1000")
+
+
+@test("an end of tcp_crr that lies about the parts of its connections fails its own trial")
+def _():
+    try_all("tcp_crr", TCP_CRR, "transactions: 50, max_duration: 2s")
+
+
+@test("an end of ping that lies about echoes fails its own trial")
+def _():
+    try_all("ping", PING, "transactions: 50, max_duration: 2s")
+
+
+@test("an end that lies about the stream beside its requests fails its own trial")
+def _():
+    try_all("tcp_rr", BESIDE, "transactions: 50, max_duration: 2s, beside: udp_stream")
 
 
 main()

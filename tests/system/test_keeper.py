@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+import engine_keeper
+import engines
 from tap import BUILD, HERE, Taut, check, check_equal, main, need_root, test, wait_until
 
 # A system test that says where its folder is and hangs, with this file made by a plan in force, or without one.
@@ -61,6 +63,37 @@ def _():
             gone(killed(str(file), how), what)
             check(not file.exists(), f"{what}: the plan is still in force")
         taut.run("measure", "tcp_rr", "--duration", "10ms").wants(0)  # nobody holds the machine
+
+
+# One with an engine and a container in it, which ends on no SIGTERM.
+ENGINE = """
+import sys, time
+sys.path.insert(0, {here!r})
+from engines import Engine
+where = Engine({kind!r})
+made = where.container("sleeper", where.image())
+print(where.process.pid, where.pid("sleeper"), where.folder.name, flush=True)
+time.sleep(600)
+"""
+
+
+@test("a system test that is killed leaves no engine, no container of it, no cgroup and no folder")
+def _():
+    need_root()
+    for kind in ("docker", "podman"):
+        engines.need(kind)
+        before = engine_keeper.cgroups()
+        process = subprocess.Popen([sys.executable, "-c", ENGINE.format(here=str(HERE), kind=kind)], text=True,
+                                   stdout=subprocess.PIPE, start_new_session=True, env={**os.environ, "BUILD": str(BUILD)})
+        try:
+            said = process.stdout.readline().split()
+            check_equal(len(said), 3, f"what a test with {kind} says: {said}")
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        for path in (*(pathlib.Path("/proc") / pid for pid in said[:2]), pathlib.Path(said[2])):
+            gone(path, f"{kind} after a kill")
+        wait_until(lambda b=before: engine_keeper.cgroups() <= b, 60, f"the end of the cgroups of {kind}")
 
 
 def kept(pid):

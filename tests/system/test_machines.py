@@ -155,16 +155,17 @@ def _():
 def _():
     kernels()
     with Machines() as taut:
+        taut.own_cache()  # without a QEMU that was fetched
         path = taut.folder / "empty"
         path.mkdir()
         for arguments in (GUEST, ("--site", "lab:stock")):
-            needs(arguments, 1, "no qemu-system-x86_64 on PATH", "apt-get install", environment={"PATH": str(path)})
-            needs(arguments, 1, "QEMU 5.2.0", "older than 6", environment=fake_qemu(taut, "exit 1", "5.2.0"))
-        needs(GUEST, 1, "'", "when asked for its version", environment=fake_qemu(taut, "exit 1", "bla"))
+            needs(arguments, 1, "no qemu-system-x86_64 on PATH", "apt-get install", environment={"PATH": str(path)}, taut=taut)
+            needs(arguments, 1, "QEMU 5.2.0", "older than 6", environment=fake_qemu(taut, "exit 1", "5.2.0"), taut=taut)
+        needs(GUEST, 1, "'", "when asked for its version", environment=fake_qemu(taut, "exit 1", "bla"), taut=taut)
         old = fake_qemu(taut, "exit 1")
         program = pathlib.Path(old["PATH"].split(":")[0]) / machines.QEMU
         program.write_text(program.read_text().replace("virtserialport", "frobport"))
-        needs(GUEST, 1, "no device virtserialport", environment=old)
+        needs(GUEST, 1, "no device virtserialport", environment=old, taut=taut)
 
 
 @test("what this machine has not got is said before anything is begun: KVM, vhost-net")
@@ -176,6 +177,11 @@ def _():
         works = taut.measure("--target", "vm", "--accel", "kvm")
         if works.code:
             works.wants(1, "KVM does not work here: ", "try: taut run vm, or no accel")
+        if os.access("/dev/kvm", os.R_OK | os.W_OK):  # the reason is QEMU's, and not that its streams are closed
+            taut.own_cache()
+            environment = machines.fake_qemu(taut, "echo frobbed >&2; exit 7")
+            taut.measure("--target", "vm", "--accel", "kvm", environment=environment).wants(
+                1, "KVM does not work here: a guest started with it did not boot", "exit status 7", "frobbed")
 
 
 @test("impossible machines are refused by QEMU's own words: too many vCPUs, a CPU that does not exist, too much memory")
@@ -279,6 +285,16 @@ if LONG:
             done = taut.measure(*GUEST, environment=fake_qemu(taut, "exec sleep 1000")).wants(1, "it said nothing for 90 s")
             noise.check(done.seconds < BOOT_S, f"it took {done.seconds} s")
             same_machine(before, "a QEMU that sleeps")
+
+    @test("a boot whose console goes on is waited for, until it is silent")
+    def _():
+        with Machines() as taut:
+            before = picture.take()
+            slow = "for i in 1 2 3; do sleep 40; echo part $i >&3; done; exec sleep 1000"
+            done = taut.measure(*GUEST, environment=fake_qemu(taut, slow), seconds=2 * BOOT_S + 60)
+            done.wants(1, "it said nothing for 90 s", "part 3")
+            check(done.seconds >= 210, f"it was given up after {done.seconds} s")
+            same_machine(before, "a boot that was given up")
 
     @test("64 virtual CPUs, emulated, work or are refused")
     def _():

@@ -13,8 +13,8 @@ import threading
 
 from nobody import UsersTaut, becoming
 from runs import tiny
-from tap import (AGENT, BUILD, TAUT, Failed, Taut, check, check_equal, check_in, comm_of, is_below, main, need_program,
-                 need_root, skip, test, threads_of, wait_until)
+from tap import (AGENT, BUILD, TAUT, Failed, Taut, check, check_equal, check_in, comm_of, is_below, main, need_oci,
+                 need_program, need_root, oci_runtimes, skip, test, threads_of, wait_until)
 
 AS_NOBODY = becoming()
 
@@ -178,7 +178,7 @@ def _():
 
 @test("an endpoint in a container can change nothing of the machine, by runc and by crun")
 def _():
-    need_root()
+    need_oci()
     prisoner = BUILD / "tests" / "taut-prisoner"
     tried = []
     for runtime in ("runc", "crun"):
@@ -198,19 +198,16 @@ def _():
             if said:
                 check_equal(said[1], "capabilities 0 of 0, no new ones 1, can:", runtime)
                 tried.append(runtime)
-    if not tried:
-        skip("this machine makes no OCI containers", "oci")
+    check_equal(tried, oci_runtimes(), "the runtimes in whose containers the prisoner was")
 
 
 @test("a container trial that polls its sockets or chooses its congestion control has what it needs")
 def _():
-    need_root()
+    need_oci()
     with Taut() as taut:
         for more in (("busy_poll=50",), ("congestion=reno",), ("profile=low-latency",)):
             result = taut.run("measure", "tcp_rr", "--target", "container", "--duration", "200ms", "--yes", "--json",
                               *[word for setting in more for word in ("--set", setting)])
-            if "runc cannot run here" in result.err:
-                skip("this machine makes no OCI containers", "oci")
             check(result.wants(0).json["transactions"] > 100, f"{more}: {result}")
 
 

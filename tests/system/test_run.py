@@ -32,7 +32,7 @@ TRIAL = {"pacing", "offered_per_s", "sent_per_s", "achieved_per_s", "service_ns"
          "lost", "timeouts", "reordered", "duplicates", "late", "overtaken", "dead_flows", "retransmits", "cpu_ns",
          "steal_ns", "context_switches", "worst", "windows", "effective_knobs"}
 PLAN = {"schema", "name", "refused", "cells", "skipped", "arms", "seed", "blocks", "trials", "duration_s", "order", "order_blocks",
-        "tuning", "fetched_first"}
+        "tuning", "fetched_first", "qemu_fetched_first"}
 
 
 def has(keys, got, what):
@@ -97,8 +97,10 @@ def _():
         spec = tiny(taut)
         before = picture.take()
         text = taut.run("run", spec, "--dry-run", "--seed", "3").wants(0).out
-        for part in ("native/veth/tcp_rr", "block 1", "block 2", "arm stock: writes nothing", "about"):
+        for part in ("native/veth/tcp_rr", "block 1", "block 2", "about",
+                     "\narm stock, in native/veth/tcp_rr: writes nothing before its target exists\n"):
             check_in(part, text, "dry run")
+        check("\\n" not in text, f"an end of line as text in:\n{text}")
         document = taut.run("run", spec, "--dry-run", "--seed", "3", "--json").wants(0).json
         has(PLAN, document, "dry run")
         check_equal(document["schema"], "taut.plan/2", "schema")
@@ -117,6 +119,25 @@ def _():
         check_equal(one["cells"][0]["settings"]["stock"]["rate"], 500, "a trial's settings")
         check_equal(picture.differences(before, picture.take()), [], "differences of the machine")
         check(not (taut.folder / "runs.db").exists(), "a dry run has made a database")
+
+
+@test("--device names the NICs of cells that want some; without it they are skipped, and it is two or a mistake")
+def _():
+    text = """
+name: spare
+cells:
+  - {target: native, workload: tcp_rr}
+  - {target: native, attachment: device, device: spare, client_device: spare, workload: tcp_rr}
+arms: {stock: {}}
+"""
+    with Taut() as taut:
+        file = taut.write("spare.yaml", text)
+        for arguments, reason in ((), "no device of this machine is named"), (("--device", "nosuch2,nosuch3"), "nosuch2"):
+            plan = taut.run("run", file, "--dry-run", "--json", *arguments).wants(0).json
+            check_equal([cell["cell"] for cell in plan["cells"]], ["native/veth/tcp_rr"], f"cells with {arguments}")
+            check_in(reason, plan["skipped"][0]["reason"], f"the reason with {arguments}")
+        for wrong in "eth2", "eth2,", ",eth3", "a,b,c":
+            taut.run("run", file, "--dry-run", "--device", wrong).wants(2, "SERVER,CLIENT")
 
 
 @test("a dry run of very many trials says the first blocks, and how many more")
@@ -159,6 +180,23 @@ def _():
             check_equal("\x1b[" in pty.out, wanted, f"colour on a terminal with {variables}")
 
 
+@test("on a terminal what is said while a run goes on, and lists, are as wide as that; in a file a row is a line")
+def _():
+    with Taut() as taut:
+        spec = tiny(taut)
+        for columns in (64, 90):
+            pty = taut.run("-qec", f"stty cols {columns}; {TAUT} run {spec}", "/dev/null", command=["script"],
+                           environment={"TERM": "xterm"}).wants(0)
+            during = pty.out.split("tiny, run ")[0]
+            check("trials, about" in during and "verified" in during, f"progress and trials in:\n{during}")
+            check_equal([line for line in re.split(r"\r\x1b\[K|\r?\n", during) if len(line) > columns], [],
+                        f"lines of more than {columns} columns")
+            pty = taut.run("-qec", f"stty cols {columns}; {TAUT} list knobs", "/dev/null", command=["script"]).wants(0)
+            check_equal([line for line in pty.out.splitlines() if len(line) > columns], [], f"lines of {columns} columns")
+            check_equal(pty.out.split(), taut.run("list", "knobs").wants(0).out.split(), "words")
+        check(all(line[0] != " " for line in taut.run("list", "knobs").out.splitlines()), "a row of more than a line")
+
+
 @test("Ctrl-C ends a run with exit 130, keeps its trials, and --resume completes it")
 def _():
     with Taut() as taut:
@@ -199,7 +237,7 @@ def _():
         running.process.send_signal(signal.SIGINT)
         running.process.send_signal(signal.SIGTERM)  # another number, so that the two do not become one
         result = running.wait(20).wants(130)
-        check("stored as run" not in result.out and "change" not in result.out, f"the analysis is there\n{result}")
+        check("stored as run" not in result.out, f"the analysis is there\n{result}")
         taut.run("lab", "clean").wants(0, "nothing to clean")
 
 

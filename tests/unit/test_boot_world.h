@@ -3,6 +3,7 @@
 #pragma once
 
 #include "boot/boot.h"
+#include "test_need.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -28,12 +29,6 @@ void world_kernel(const char *release, const char *version, const char *format, 
 
 /* A module with those texts ("depends=a,b|softdep=pre: c") in .modinfo; malloc'd. */
 char *module_make(const char *info, size_t *len);
-
-#define ok(call)                                                                                             \
-	do {                                                                                                 \
-		if ((call) < 0)                                                                              \
-			fail_msg("%s: %s", #call, e.text);                                                   \
-	} while (0)
 
 #define assert_has(text, part)                                                                               \
 	do {                                                                                                 \

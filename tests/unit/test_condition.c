@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Conditions: what is read back besides the knobs, and when it does not hold. */
+#include "net/net.h"
 #include "site/watch.h"
 #include "sys/sys.h"
 #include "wire/record.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -93,6 +95,14 @@ static void a_condition_holds_when_it_is_as_asked_and_stays_so(void **unused)
 		{"sched", "", {CONDITION_NICE, "client", "0", "0, 5"}, false},
 		{"sched", "", {CONDITION_NICE, "client", "5", "5"}, true},
 		{"sched", "", {CONDITION_MTU, "taut-client", "1500", "1400"}, false},
+		{"mtu", "9000", {CONDITION_MTU, "taut-client", "1500", "1500"}, false},
+		{"mtu", "9000", {CONDITION_MTU, "taut-client", "9000", "9000"}, true},
+		{"congestion", "reno", {CONDITION_CONGESTION, "server", "cubic", "cubic"}, false},
+		{"congestion", "reno", {CONDITION_CONGESTION, "server", "reno", "reno"}, true},
+		{"congestion", "", {CONDITION_CONGESTION, "client", "cubic", "reno"}, false},
+		{"ipv6", "yes", {CONDITION_IP_VERSION, "client", "IPv4", "IPv4"}, false},
+		{"ipv6", "yes", {CONDITION_IP_VERSION, "client", "IPv6", "IPv6"}, true},
+		{"ipv6", "no", {CONDITION_IP_VERSION, "client", "IPv6", "IPv6"}, true},
 		{"sched", "", {CONDITION_SEND_BUFFER, "client", "16384", "87040"}, true},
 	};
 
@@ -155,6 +165,36 @@ static void host_and_end_tell_of_the_same_object_once(void **unused)
 	assert_string_equal(conditions_find(all, CONDITION_NICE, "vcpu")->before, "1");
 }
 
+/* A link that only the end sees is never taken for one of the host's, whatever the end calls it. */
+static void the_link_inside_a_guest_is_told_beside_those_of_the_host(void **unused)
+{
+	static const char before[LINK_CONDITIONS][CONDITION_TEXT] = {"9000", "mq", "igbvf", "", "off", "gro"};
+	static const char after[LINK_CONDITIONS][CONDITION_TEXT] = {
+		"9000", "mq", "igbvf", "1000", "off", "gro"};
+	AUTO(auto_trial_record) struct trial_record *r = trial_record_new();
+	AUTO_FREE struct conditions *all = mem_alloc(sizeof(*all));
+	struct settings nine = settings_with("mtu", "9000"), one = settings_with("mtu", "1500");
+	struct conditions *told = &r->ends[END_SERVER].record.conditions;
+
+	(void)unused;
+	condition_add_link(told, "nic0", before, after);
+	condition_add_link(told, "name-too-long-for-any-link-here", before, NULL);
+	condition_add_link(&r->conditions, "nic0", before, before);
+	trial_conditions(r, all);
+	assert_int_equal(all->n, 6 + 1 + 5);
+	const struct condition *mtu = conditions_find(all, CONDITION_MTU, "server nic0");
+	assert_non_null(mtu);
+	assert_true(condition_in_guest(mtu) && condition_holds(&nine, mtu) && !condition_holds(&one, mtu));
+	assert_string_equal(conditions_find(all, CONDITION_DRIVER, "server nic0")->before, "igbvf");
+	const struct condition *line = conditions_find(all, CONDITION_LINE_RATE, "server nic0");
+	assert_string_equal(line->before, "unknown");
+	assert_false(condition_holds(&nine, line));
+	assert_null(conditions_find(all, CONDITION_QUEUES, "server nic0"));
+	assert_string_equal(
+		conditions_find(all, CONDITION_MTU, "server name-too-long-for-an")->after, "gone");
+	assert_false(condition_in_guest(conditions_find(all, CONDITION_DRIVER, "nic0")));
+}
+
 static void a_thread_that_a_stranger_changes_is_seen(void **unused)
 {
 	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
@@ -186,6 +226,45 @@ static void a_thread_that_a_stranger_changes_is_seen(void **unused)
 	assert_null(conditions_find(c, CONDITION_NICE, "vhost"));
 }
 
+static void take_device(const char *name, unsigned flags, unsigned mtu, const char *kind, void *arg)
+{
+	(void)flags;
+	(void)mtu;
+	if (!*kind && strcmp(name, "lo") != 0)
+		str_copy(arg, 16, name);
+}
+
+static void the_facts_of_a_device_are_conditions(void **unused)
+{
+	AUTO_CLOSE int root = root_open("/", ERR_IGNORED);
+	AUTO_CLOSE int ns = openat(root, "proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	AUTO_FREE struct subject *subject = mem_alloc(sizeof(*subject));
+	AUTO_FREE struct conditions *c = mem_alloc(sizeof(*c));
+	struct net_facts facts;
+
+	(void)unused;
+	subject->links[0].netns_fd = subject->links[1].netns_fd = ns;
+	str_copy(subject->links[0].name, sizeof(subject->links[0].name), "lo");
+	subject->links_n = 2;
+	net_links_each(ns, take_device, subject->links[1].name, ERR_IGNORED);
+	if (!subject->links[1].name[0]) {
+		print_message("# skipped: this machine has no network device\n");
+		return;
+	}
+	watch_end(watch_begin(root, subject), c);
+	assert_non_null(conditions_find(c, CONDITION_MTU, "lo"));
+	assert_null(conditions_find(c, CONDITION_QUEUES, "lo"));
+	assert_int_equal(net_link_facts(ns, subject->links[1].name, &facts, ERR_IGNORED), 0);
+	const struct condition *queues = conditions_find(c, CONDITION_QUEUES, subject->links[1].name);
+	AUTO_FREE char *want = str_format("%u rx %u tx", facts.rx_queues, facts.tx_queues);
+	assert_non_null(queues);
+	assert_string_equal(queues->before, want);
+	assert_string_equal(queues->after, want);
+	assert_non_null(conditions_find(c, CONDITION_MODERATION, subject->links[1].name));
+	assert_non_null(conditions_find(c, CONDITION_OFFLOADS, subject->links[1].name));
+	assert_non_null(conditions_find(c, CONDITION_DRIVER, subject->links[1].name));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,7 +273,9 @@ int main(void)
 		cmocka_unit_test(a_condition_holds_when_it_is_as_asked_and_stays_so),
 		cmocka_unit_test(conditions_come_back_from_json_as_they_were),
 		cmocka_unit_test(host_and_end_tell_of_the_same_object_once),
+		cmocka_unit_test(the_link_inside_a_guest_is_told_beside_those_of_the_host),
 		cmocka_unit_test(a_thread_that_a_stranger_changes_is_seen),
+		cmocka_unit_test(the_facts_of_a_device_are_conditions),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

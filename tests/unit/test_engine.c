@@ -4,8 +4,8 @@
  * and relations, which hold on any machine.  Times are checked only where the test itself causes a stall that
  * is far longer than any stall of the machine.
  */
-#include "engine/engine.h"
-#include "engine/internal.h"
+#include "test_engine_pair.h"
+
 #include "engine/recorder.h"
 #include "test_noise.h"
 
@@ -19,104 +19,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <sys/prctl.h>
-
-#define DEADLINE_NS (60 * NS_PER_S)
-
-struct pair {
-	struct endpoint_job server_job, client_job;
-	struct engine *server, *client;
-	struct endpoint_record *server_record, *client_record;
-};
-
-static void pair_init(struct pair *p, const char *workload)
-{
-	struct endpoint_job *s = &p->server_job;
-
-	struct settings settings;
-
-	memset(p, 0, sizeof(*p));
-	settings_init(&settings);
-	settings.workload = workload;
-	assert_int_equal(job_make(s, &settings, true, ERR_IGNORED), 0);
-	s->transactions = 2000;
-	s->warmup_ns = 20 * NS_PER_MS;
-	s->max_duration_ns = 20 * NS_PER_S;
-	s->duration_ns = 300 * NS_PER_MS;
-	p->server_job.server = true;
-	strcpy(p->server_job.address, "127.0.0.1");
-	strcpy(p->server_job.token, "00112233445566778899aabbccddeeff");
-	p->server_record = mem_alloc(sizeof(*p->server_record));
-	p->client_record = mem_alloc(sizeof(*p->client_record));
-}
-
-static void pair_free(struct pair *p)
-{
-	engine_free(p->client);
-	engine_free(p->server);
-	free(p->client_record);
-	free(p->server_record);
-}
-
-static void must(int rc, const struct err *e)
-{
-	if (rc)
-		fail_msg("%s", e->text);
-}
-
-static bool wait_done(const struct engine *engine, int timeout_ms)
-{
-	struct pollfd p = {.fd = engine_done_fd(engine), .events = POLLIN};
-
-	return poll(&p, 1, timeout_ms) == 1;
-}
-
-static void start_server(struct pair *p)
-{
-	struct err e = ERR_INIT;
-
-	must(engine_prepare(&p->server, &p->server_job, time_now_ns() + DEADLINE_NS, &e), &e);
-	p->client_job = p->server_job;
-	p->client_job.server = false;
-	memcpy(p->client_job.ports, engine_ports(p->server), sizeof(p->client_job.ports));
-}
-
-static void start_client(struct pair *p)
-{
-	struct err e = ERR_INIT;
-
-	must(engine_prepare(&p->client, &p->client_job, time_now_ns() + DEADLINE_NS, &e), &e);
-}
-
-static void go(struct pair *p)
-{
-	engine_go(p->server);
-	engine_go(p->client);
-}
-
-static void finish(struct pair *p)
-{
-	if (!wait_done(p->client, 60000))
-		fail_msg("the client does not finish");
-	engine_collect(p->client, p->client_record);
-	if (!wait_done(p->server, 25000))
-		fail_msg("the server does not finish when its client has gone");
-	engine_collect(p->server, p->server_record);
-}
-
-static void run(struct pair *p)
-{
-	start_server(p);
-	start_client(p);
-	go(p);
-	finish(p);
-}
-
-static void assert_clean(const struct endpoint_record *r)
-{
-	if (r->mistake[0] || r->dead_flows || r->lost || r->reordered)
-		fail_msg("'%s', %d dead, %d lost, %d reordered", r->mistake, (int)r->dead_flows, (int)r->lost,
-			(int)r->reordered);
-}
 
 static uint64_t windows_count(const struct endpoint_record *r)
 {
@@ -260,9 +162,7 @@ struct slow_server {
 
 static void read_whole(int fd, void *data, size_t size)
 {
-	size_t done = 0;
-
-	assert_int_equal(socket_recv_all(fd, data, size, &done), 1);
+	assert_int_equal(recv(fd, data, size, MSG_WAITALL), size);
 }
 
 static void *slow_server_main(void *arg)
@@ -563,7 +463,7 @@ static void test_streams_are_measured_by_their_receiver(void **state)
 		p.server_job.flows = rows[i].flows;
 		p.server_job.size_bytes = rows[i].size;
 		run(&p);
-		bool reverse = p.server->row->reverse;
+		bool reverse = p.server->flows[0].row->reverse;
 		const struct endpoint_record *r = reverse ? p.client_record : p.server_record;
 		const struct endpoint_record *sender = reverse ? p.server_record : p.client_record;
 		uint64_t bytes = 0;
@@ -582,19 +482,6 @@ static void test_streams_are_measured_by_their_receiver(void **state)
 }
 
 /* --- who may talk, what can go wrong ----------------------------------------------------------- */
-
-static int connect_to(uint16_t port)
-{
-	struct sockaddr_in a = {
-		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (connect(fd, (struct sockaddr *)&a, sizeof(a))) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
 
 static void test_tcp_strangers_get_nothing(void **state)
 {
@@ -666,8 +553,7 @@ static void test_udp_hello_is_answered_again(void **state)
 		must(hello_ask(
 			     &p.client_job, p.client->flows[0].fd, true, 0, time_now_ns() + DEADLINE_NS, &e),
 			&e);
-	hello_send(&p.client->flows[0], p.client->flows[0].fd,
-		HELLO_ASK); /* its answer comes among the replies */
+	hello_send(&p.client->flows[0], HELLO_ASK); /* its answer comes among the replies */
 	go(&p);
 	finish(&p);
 	assert_clean(p.client_record);

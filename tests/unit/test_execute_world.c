@@ -17,6 +17,19 @@ const char mixed[] = "name: mixed\nblocks: 2\nseed: 7\n"
 		     "  - { target: container, site: lab, workload: [tcp_rr, udp_rr] }\n"
 		     "arms: { a: {}, b: { request: 2 } }\n";
 
+const char shared[] = "name: shared\nblocks: 2\nseed: 3\nshare: target\n"
+		      "cells:\n"
+		      "  - { target: native, workload: tcp_rr }\n"
+		      "  - { target: container, workload: tcp_rr }\n"
+		      "  - { target: native, workload: [udp_rr, tcp_stream] }\n"
+		      "arms: { a: {}, b: { mtu: 1400 }, c: { mtu: 1300 } }\n";
+
+const char own_arms[] = "name: own\nblocks: 2\nseed: 3\n"
+			"cells:\n"
+			"  - { workload: tcp_rr }\n"
+			"  - { workload: udp_rr, arms: { b: { request: 7 }, c: { request: 8 } } }\n"
+			"arms: { a: {}, b: { request: 2 } }\n";
+
 /* --- hosts that measure nothing ---------------------------------------------------------------- */
 
 struct fake fake;
@@ -51,7 +64,10 @@ static void note(const struct site *site, const struct trial_plan *plan)
 
 	assert_true(i < TRIALS_MAX);
 	fake.seen[i].workload = plan->settings.workload;
+	fake.seen[i].site = plan->settings.site;
+	fake.seen[i].target = plan->settings.target;
 	fake.seen[i].request = plan->settings.request_bytes;
+	fake.seen[i].mtu = plan->settings.mtu;
 	fake.seen[i].emulated = plan_host(plan)->emulated;
 	fake.seen[i].group_n = site->group_n;
 	for (size_t g = 0; g < site->group_n; g++)
@@ -99,10 +115,22 @@ static int fake_trial(
 	return 0;
 }
 
-static void fake_stop(struct site *site)
+static int fake_stop_local(struct site *site, struct err *e)
 {
 	(void)site;
+	if (++fake.stops_local != fake.stop_fails)
+		return 0;
+	err_set(e, EIO, "cannot put the machine back");
+	e->exit = EXIT_PARTLY_APPLIED;
+	return -EIO;
+}
+
+static int fake_stop(struct site *site, struct err *e)
+{
+	(void)site;
+	(void)e;
 	fake.stops++;
+	return 0;
 }
 
 /* --- a world ----------------------------------------------------------------------------------- */
@@ -119,7 +147,8 @@ int world_setup(void **state)
 		[SITE_LOCAL] = {.check = fake_check,
 			.resolve = fake_resolve,
 			.probe = fake_probe,
-			.trial = fake_trial},
+			.trial = fake_trial,
+			.stop = fake_stop_local},
 		[SITE_LAB] = {.check = fake_check,
 			.resolve = fake_resolve,
 			.probe = fake_probe,
@@ -171,14 +200,11 @@ static void on_start(const struct store_run *run, uint64_t trials, void *arg)
 	assert_true(run->id > 0);
 	w->starts++;
 	w->total = trials;
-}
-
-static void on_skip(const struct cell *cell, void *arg)
-{
-	struct world *w = arg;
-
-	w->skips++;
-	str_copy(w->reason, sizeof(w->reason), cell->reason);
+	for (size_t c = 0; c < w->x.cells_n; c++)
+		if (w->x.cells[c].skipped) {
+			w->skips++;
+			str_copy(w->reason, sizeof(w->reason), w->x.cells[c].reason);
+		}
 }
 
 static void on_begin(const struct run_trial *trial, void *arg)
@@ -201,12 +227,8 @@ static void on_trial(const struct run_trial *trial, const struct trial_record *r
 
 int world_execute(struct world *w, bool resume, struct err *e)
 {
-	const struct run_options options = {.resume = resume,
-		.on_start = on_start,
-		.on_skip = on_skip,
-		.on_begin = on_begin,
-		.on_trial = on_trial,
-		.arg = w};
+	const struct run_options options = {
+		.resume = resume, .on_start = on_start, .on_begin = on_begin, .on_trial = on_trial, .arg = w};
 
 	if (!w->x.cells[0].plans)
 		must(run_probe(&w->x, w->site, false, e), e);

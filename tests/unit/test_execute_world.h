@@ -22,6 +22,11 @@ extern const char mixed[];
 
 enum how_it_goes { DONE, FAILS, SKIPS, IS_STOPPED, THEN_STOPS, ENDS_THE_RUN };
 
+/* Two blocks of two cells, of which the second has arms of its own. */
+extern const char own_arms[];
+/* Two blocks of four cells, of which all but the second share targets. */
+extern const char shared[];
+
 /* The hosts and what has been seen on them; a row has no argument of its own. */
 struct fake {
 	size_t special; /* of which trial, counted from 1, `how` is true */
@@ -29,10 +34,11 @@ struct fake {
 	const char *lacking; /* a target that cannot be made; "" : any */
 	bool privilege;      /* and root could */
 	bool refuses;        /* the settings */
-	size_t trials, stops;
+	size_t trials, stops, stops_local;
+	size_t stop_fails; /* which stop of this host fails, from 1 */
 	struct {
-		const char *workload;
-		uint64_t request;
+		const char *workload, *target, *site;
+		uint64_t request, mtu;
 		bool emulated;
 		size_t group_n;
 		bool in_group;

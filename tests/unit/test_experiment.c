@@ -25,7 +25,11 @@ static const struct {
 	{"- a\n", "test:1", "an experiment must be a mapping"},
 	{CELLS ARM, "test:1", "'name' is missing"},
 	{HEAD ARM, "test:1", "'cells' is missing"},
-	{HEAD CELLS, "test:1", "'arms' is missing"},
+	{HEAD CELLS, "test:2", "'arms' is missing, here and at the top"},
+	{HEAD "cells:\n  - { arms: { a: {} } }\n  - { workload: udp_rr }\n", "test:4", "'arms' is missing"},
+	{HEAD "cells: [{ arms: {} }]\n", "test:2", "at least one arm"},
+	{HEAD "cells: [{ arms: [a] }]\n" ARM, "test:2", "arms must be a mapping"},
+	{HEAD "cells: [{ arms: { a: { nosuch: 1 } } }]\n" ARM, "test:2", "nosuch"},
 	{HEAD HEAD CELLS ARM, "test:2", "'name' stands here twice"},
 	{HEAD "? [a]\n: 1\n" CELLS ARM, "test:2", "a key must be a word"},
 	{"name: last\n" CELLS ARM, "test:1", "neither a number nor 'last'"},
@@ -75,6 +79,105 @@ static void what_is_wrong_is_said_with_its_line(void **state)
 	}
 }
 
+/* Arms of the same name and the same overrides are one, wherever they stand; the baseline is the first that
+ * the cell names. */
+static void a_cell_may_have_arms_of_its_own(void **state)
+{
+	static const char text[] =
+		HEAD "cells:\n"
+		     "  - { workload: [tcp_rr, udp_rr] }\n"
+		     "  - { workload: tcp_rr, request: 9, arms: &own { b: { mtu: 1400 }, c: {} } }\n"
+		     "  - { workload: udp_rr, request: 9, arms: *own }\n"
+		     "arms: { a: {}, b: { mtu: 1300 }, c: {} }\n";
+	static const struct {
+		uint64_t mtu[4]; /* a, b, c, and the other b */
+		size_t arms[3], arms_n;
+	} cells[] = {
+		{{0, 1300, 0, 0}, {0, 1, 2}, 3},
+		{{0, 1300, 0, 0}, {0, 1, 2}, 3},
+		{{0, 0, 0, 1400}, {3, 2}, 2},
+		{{0, 0, 0, 1400}, {3, 2}, 2},
+	};
+	struct experiment x;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	if (experiment_parse(&x, "test", text, strlen(text), NULL, 0, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(x.arms_n, 4);
+	assert_int_equal(x.cells_n, ARRAY_LEN(cells));
+	for (size_t c = 0; c < x.cells_n; c++) {
+		assert_int_equal(x.cells[c].arms_n, cells[c].arms_n);
+		size_t has = 0;
+		for (size_t a = 0; a < x.arms_n; a++)
+			has += cell_has(&x.cells[c], a);
+		assert_int_equal(has, cells[c].arms_n);
+		for (size_t i = 0; i < cells[c].arms_n; i++) {
+			size_t a = cells[c].arms[i];
+			assert_int_equal(x.cells[c].arms[i], a);
+			assert_int_equal(x.cells[c].settings[a].mtu, cells[c].mtu[a]);
+		}
+	}
+	json_t *spec = experiment_json(&x);
+	const json_t *all = json_object_get(spec, "cells");
+	assert_int_equal(json_array_size(json_object_get(json_array_get(all, 0), "settings")), 3);
+	assert_int_equal(json_array_size(json_object_get(json_array_get(all, 2), "settings")), 2);
+	assert_int_equal(
+		json_integer_value(json_array_get(json_object_get(json_array_get(all, 2), "arms"), 0)), 3);
+	json_decref(spec);
+	experiment_free(&x);
+}
+
+/* Where a cell names all arms in another order, its baseline is another one, and the document says so. */
+static void a_cell_may_begin_with_another_arm(void **state)
+{
+	static const char text[] = HEAD "cells:\n"
+					"  - { workload: tcp_rr }\n"
+					"  - { workload: udp_rr, arms: { b: { mtu: 1300 }, a: {} } }\n"
+					"arms: { a: {}, b: { mtu: 1300 } }\n";
+	struct experiment x;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	if (experiment_parse(&x, "test", text, strlen(text), NULL, 0, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(x.arms_n, 2);
+	assert_int_equal(x.cells[0].arms[0], 0);
+	assert_int_equal(x.cells[1].arms[0], 1);
+	json_t *spec = experiment_json(&x);
+	const json_t *all = json_object_get(spec, "cells"), *second = json_array_get(all, 1);
+	assert_null(json_object_get(json_array_get(all, 0), "arms"));
+	assert_int_equal(json_integer_value(json_array_get(json_object_get(second, "arms"), 0)), 1);
+	const json_t *first = json_array_get(json_object_get(second, "settings"), 0);
+	assert_int_equal(json_integer_value(json_object_get(first, "mtu")), 1300);
+	json_decref(spec);
+	experiment_free(&x);
+}
+
+/* Of a setting with one value only, as the devices of taut run. */
+static void an_override_may_be_meant_for_one_value(void **state)
+{
+	static const char text[] = HEAD
+		"cells:\n"
+		"  - { target: container, attachment: bridge, workload: tcp_rr }\n"
+		"  - { target: container, attachment: device, device: spare, client_device: spare, workload: tcp_rr }\n"
+		"  - { target: container, site: lab, attachment: device, device: igb, workload: tcp_rr }\n" ARM;
+	static const struct setting_override overrides[] = {
+		{"device", "eth2", DEVICE_SPARE}, {"client_device", "eth3", DEVICE_SPARE}};
+	static const char *const devices[][2] = {{"", ""}, {"eth2", "eth3"}, {"igb", "igb"}};
+	struct experiment x;
+	struct err e = ERR_INIT;
+
+	(void)state;
+	if (experiment_parse(&x, "test", text, strlen(text), overrides, ARRAY_LEN(overrides), &e) < 0)
+		fail_msg("%s", e.text);
+	for (size_t c = 0; c < x.cells_n; c++) {
+		assert_string_equal(x.cells[c].settings[0].device, devices[c][0]);
+		assert_string_equal(x.cells[c].settings[0].client_device, devices[c][1]);
+	}
+	experiment_free(&x);
+}
+
 static void there_may_be_just_so_many_arms_and_cells(void **state)
 {
 	AUTO(buf_free) struct buf arms = {0}, cells = {0};
@@ -87,6 +190,15 @@ static void there_may_be_just_so_many_arms_and_cells(void **state)
 		buf_add(&arms, "  a%d: {}\n", i);
 	assert_int_equal(experiment_parse(&x, "test", arms.data, arms.len, NULL, 0, &e), -EINVAL);
 	assert_string_equal(e.text, "test:20: more than 16 arms");
+	AUTO(buf_free) struct buf shared = {0};
+	buf_add(&shared, HEAD "cells:\n  - { workload: tcp_rr, arms: &all {");
+	for (int i = 0; i < 16; i++)
+		buf_add(&shared, "%s a%d: {}", i ? "," : "", i);
+	buf_add(&shared, " } }\n  - { workload: udp_rr, arms: *all }\n");
+	if (experiment_parse(&x, "test", shared.data, shared.len, NULL, 0, &e) < 0)
+		fail_msg("%s", e.text);
+	assert_int_equal(x.arms_n, 16);
+	experiment_free(&x);
 	buf_add(&cells, "%s%scells: [{ workload: tcp_rr, mtu: [", HEAD, ARM);
 	for (int i = 0; i < 501; i++)
 		buf_add(&cells, "%s%d", i ? ", " : "", 1000 + i);
@@ -144,6 +256,49 @@ static void cells_with_long_values_have_names_of_their_own(void **state)
 	assert_string_not_equal(x.cells[0].name, x.cells[1].name);
 }
 
+/* A name holds what the cell says of itself, as far as it tells it from another one of this head. */
+static void names_hold_what_tells_cells_apart(void **state)
+{
+	static const struct setting_override same = {"mtu", "1400"};
+	static const struct {
+		const char *text;
+		const struct setting_override *override;
+		const char *names[3];
+	} rows[] = {
+		{"cells: [{ workload: [tcp_rr, udp_rr], mtu: 1400 }]\n" ARM, NULL,
+			{"native/veth/tcp_rr", "native/veth/udp_rr"}},
+		{"cells: [{ mtu: [1300, 1400], request: 9 }, { workload: udp_rr, mtu: 1300 }]\n" ARM, NULL,
+			{"native/veth/tcp_rr/mtu=1300", "native/veth/tcp_rr/mtu=1400", "native/veth/udp_rr"}},
+		{"cells: [{ workload: tcp_rr }, { workload: tcp_rr, request: 9 }]\n" ARM, NULL,
+			{"native/veth/tcp_rr", "native/veth/tcp_rr/request=9"}},
+		/* An arm that sets the same does not make the cells one. */
+		{"cells: [{ arms: { a: { mtu: 1400 } } }, { mtu: 1400, arms: { a: {} } }]\n", NULL,
+			{"native/veth/tcp_rr", "native/veth/tcp_rr/mtu=1400"}},
+		{"cells: [{ workload: [tcp_rr, udp_rr], mtu: 1300 }]\n" ARM, &same,
+			{"native/veth/tcp_rr", "native/veth/udp_rr"}},
+		{"cells: [{ attachment: veth }, { attachment: bridge, arms: { a: { attachment: veth }, b: {} } }]\n" ARM,
+			NULL, {"native/veth/tcp_rr", "native/bridge/tcp_rr"}},
+		/* The rate of an arm is not the cell's. */
+		{"cells: [{ arms: { slow: { rate: 1000 }, fast: { rate: 2000 } } }, { rate: 1000, arms: { a: {} } }]\n",
+			NULL, {"native/veth/tcp_rr", "native/veth/tcp_rr@1000"}},
+		{"cells: [{ target: vm, arms: { a: { path: vhost }, b: {} } }]\n", NULL,
+			{"vm/bridge/vhost/tcp_rr"}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO(experiment_free) struct experiment x = {0};
+		struct err e = ERR_INIT;
+		AUTO_FREE char *text = str_format(HEAD "%s", rows[i].text);
+		if (experiment_parse(&x, "test", text, strlen(text), rows[i].override,
+			    rows[i].override ? 1 : 0, &e) < 0)
+			fail_msg("%s: %s", rows[i].text, e.text);
+		for (size_t c = 0; c < x.cells_n; c++)
+			assert_string_equal(x.cells[c].name, rows[i].names[c]);
+		assert_true(x.cells_n == ARRAY_LEN(rows[i].names) || !rows[i].names[x.cells_n]);
+	}
+}
+
 static void reading_ends_when_it_is_told_to_stop(void **state)
 {
 	struct experiment x;
@@ -172,7 +327,7 @@ static void values_are_layered(void **state)
 		fail_msg("%s", e.text);
 	assert_int_equal(x.cells_n, 1);
 	assert_int_equal(x.arms_n, 2);
-	assert_string_equal(x.cells[0].name, "native/veth/udp_rr@50/reply=3/mtu=1400");
+	assert_string_equal(x.cells[0].name, "native/veth/udp_rr@50");
 	const struct settings *a = &x.cells[0].settings[0], *b = &x.cells[0].settings[1];
 	assert_int_equal(a->request_bytes, 2);
 	assert_int_equal(a->reply_bytes, 3);
@@ -272,9 +427,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_wrong_is_said_with_its_line),
+		cmocka_unit_test(a_cell_may_have_arms_of_its_own),
+		cmocka_unit_test(a_cell_may_begin_with_another_arm),
+		cmocka_unit_test(an_override_may_be_meant_for_one_value),
 		cmocka_unit_test(there_may_be_just_so_many_arms_and_cells),
 		cmocka_unit_test(deep_nesting_ends_at_once),
 		cmocka_unit_test(cells_with_long_values_have_names_of_their_own),
+		cmocka_unit_test(names_hold_what_tells_cells_apart),
 		cmocka_unit_test(reading_ends_when_it_is_told_to_stop),
 		cmocka_unit_test(values_are_layered),
 		cmocka_unit_test(every_built_in_experiment_can_be_read),

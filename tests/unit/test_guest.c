@@ -154,6 +154,7 @@ static void a_guest_is_told_nothing_of_the_host(void **state)
 	s.client_cpu = 1;
 	s.server_cpu = 3;
 	s.max_duration_ns = 5;
+	s.tool = "sockperf";
 	assert_int_equal(tuning_make(&tuning, &s, &e), 0);
 	json_t *told = guest_tuning_json(&tuning);
 	assert_int_equal(guest_tuning_from_json(&inside, told, &e), 0);
@@ -163,6 +164,7 @@ static void a_guest_is_told_nothing_of_the_host(void **state)
 	assert_int_equal(inside.policy, SCHED_FIFO);
 	assert_int_equal(inside.priority, 7);
 	assert_int_equal(inside.longest_ns, tuning.longest_ns);
+	assert_int_equal(inside.tool, TOOL_SOCKPERF);
 	assert_string_equal(inside.isolate, "");
 	assert_int_equal(inside.backing, BACKING_BY_PROFILE);
 	assert_int_equal(inside.client_cpu, -1);

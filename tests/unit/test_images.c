@@ -174,6 +174,49 @@ static void test_closure_hash(void **state)
 	assert_string_not_equal(one, changed);
 }
 
+/* --- an emulated host ---------------------------------------------------------------------------- */
+
+static char *host_listing(const struct kernel *k, unsigned parts)
+{
+	AUTO_FREE char *agent = str_format("%s/agent", world);
+	const struct host_content content = {.parts = parts};
+	struct err e = ERR_INIT;
+	char path[PATH_BYTES];
+
+	ok(image_host(k, agent, &content, path, sizeof(path), &e));
+	return listing(path);
+}
+
+/* Programs, what they load by themselves, and modules, which nothing loads there when they are wanted. */
+static void test_engine(void **state)
+{
+	static const char *const wanted[] = {"usr/bin/dockerd", "usr/bin/containerd",
+		"usr/bin/containerd-shim-runc-v2", "usr/bin/docker-proxy", "usr/bin/runc", "usr/bin/iptables",
+		"/xtables/libxt_addrtype.so", "/libcurl.so.4", "taut/overlay.ko"};
+	AUTO_FREE char *cache = str_format("%s/cache", world);
+	struct kernel k = {.release = "6.1-own", .version = "#1 SMP"};
+	size_t len;
+	AUTO_FREE char *overlay = module_make("vermagic=6.1-own SMP|license=GPL", &len);
+
+	(void)state;
+	if (image_engine_lacks())
+		skip();
+	setenv("TAUT_CACHE", cache, 1);
+	world_text("agent", "/agent");
+	world_text("kernel/fs/overlay.ko\n", "/modules/modules.order");
+	world_text("kernel/virtio_pci.ko\nkernel/virtio_console.ko\nkernel/veth.ko\nkernel/bridge.ko\n"
+		   "kernel/macvlan.ko\n",
+		"/modules/modules.builtin");
+	world_write(overlay, len, "/modules/kernel/fs/overlay.ko");
+	snprintf(k.modules, sizeof(k.modules), "%s/modules", world);
+	AUTO_FREE char *with = host_listing(&k, IMAGE_ENGINE);
+	AUTO_FREE char *without = host_listing(&k, 0);
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+		assert_has(with, wanted[i]);
+	assert_null(strstr(without, "dockerd"));
+	assert_null(strstr(without, "overlay.ko"));
+}
+
 /* --- which are kept ---------------------------------------------------------------------------- */
 
 static char *guest_path_of(const struct kernel *k)
@@ -182,7 +225,7 @@ static char *guest_path_of(const struct kernel *k)
 	struct err e = ERR_INIT;
 	char path[PATH_BYTES];
 
-	if (image_guest_path(k, agent, path, sizeof(path), &e) < 0)
+	if (image_guest_path(k, agent, "", path, sizeof(path), &e) < 0)
 		fail_msg("%s", e.text);
 	return str_dup(path);
 }
@@ -339,6 +382,8 @@ int main(void)
 		{"another program has another hash", test_closure_hash, NULL, NULL, NULL},
 		{"modules that were installed again make another image", test_modules_again, NULL, NULL,
 			NULL},
+		{"a host with a container engine has its programs, what they load, and its modules",
+			test_engine, NULL, NULL, NULL},
 		{"the images that were used last stay, the others go", test_kept, NULL, NULL, NULL},
 		{"what KVM did is known for each kernel, until the host boots", test_answers, NULL, NULL,
 			NULL},

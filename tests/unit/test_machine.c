@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The parts of a machine that need no machine: its console, its monitor, its command line. */
 #include "boot/machine.h"
+#include "boot/qemu.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,6 +63,23 @@ static void test_console_lines(void **state)
 	assert_string_equal(shown(said, strlen(said), 20), "second line\nthird");
 	assert_string_equal(shown(said, strlen(said), 10), "third");
 	assert_string_equal(shown("0123456789", 10, 5), "6789");
+}
+
+static void test_warnings(void **state)
+{
+	static const char *const cases[][2] = {
+		{"qemu: -mon x: warning: '-mon' is deprecated\n", ""},
+		{"qemu: warning: one\nqemu: cannot set up guest memory\nqemu: warning: two",
+			"qemu: cannot set up guest memory"},
+		{"first\nsecond\n", "first\nsecond"},
+		{"", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		AUTO_FREE char *said = str_dup(cases[i][0]);
+		assert_string_equal(without_warnings(said), cases[i][1]);
+	}
 }
 
 static void test_console_end(void **state)
@@ -168,7 +186,7 @@ static char *line_of(const struct machine_options *o)
 	buf_add(&line, " ");
 	for (size_t i = 0; words[i]; i++)
 		buf_add(&line, "%s ", words[i]);
-	machine_command_free(words);
+	words_free(words);
 	return steal_ptr(&line.data);
 }
 
@@ -197,10 +215,10 @@ static void test_command_guest(void **state)
 		(const char *const[]){" -nodefaults ", " -no-user-config ", " -no-reboot ", " -sandbox on,",
 			" -accel tcg,thread=multi ", " -cpu max ", " -smp 2 ", " -m 512M ",
 			" -kernel /proc/self/fd/7 ", " -initrd /proc/self/fd/8 ",
-			"console=ttyS0 panic=-1 oops=panic quiet isolcpus=1 ", "name=taut.control",
+			"console=ttyS0 panic=-1 oops=panic loglevel=6 isolcpus=1 ", "name=taut.control",
 			" tap,id=net,fd=9,vhost=off ", "mac=52:54:00:74:61:75,romfile= ", NULL},
-		(const char *const[]){
-			"vmport=on", "icount", "nokaslr", "mq=on", "hugetlb", "mem-lock", NULL});
+		(const char *const[]){"vmport=on", "icount", "nokaslr", "mq=on", "hugetlb", "mem-lock",
+			"vfio", "hubport", "iommu", "library-path", NULL});
 	o.accel = ACCEL_KVM;
 	o.queues = 2;
 	o.vhost = o.hugepages = o.lock_memory = true;
@@ -233,6 +251,33 @@ static void test_command_guest(void **state)
 	assert_true(strlen(commas) > 2 * 4094);
 }
 
+static void test_command_vhost_user(void **state)
+{
+	struct machine_options o = {.kernel = &kernel,
+		.cpus = 1,
+		.memory_mib = 512,
+		.queues = 1,
+		.vhost_user = 42,
+		.accel = ACCEL_KVM,
+		.mac = "52:54:00:74:61:75"};
+
+	(void)state;
+	AUTO_FREE char *kvm = line_of(&o);
+	has(kvm,
+		(const char *const[]){" memory-backend-memfd,id=memory,size=512M,share=on ",
+			" memory-backend=memory ", " socket,id=mover,path=/proc/self/fd/9 ",
+			" vhost-user,id=net,chardev=mover ",
+			" virtio-net-pci,netdev=net,mac=52:54:00:74:61:75,romfile= ", NULL},
+		(const char *const[]){"tap", "vectors", "hugetlb", NULL});
+	o.accel = ACCEL_TCG;
+	AUTO_FREE char *emulated = line_of(&o);
+	has(emulated, (const char *const[]){",romfile=,vectors=0 ", NULL}, (const char *const[]){NULL});
+	o.hugepages = true;
+	AUTO_FREE char *huge = line_of(&o);
+	has(huge, (const char *const[]){"size=512M,hugetlb=on", "share=on", NULL},
+		(const char *const[]){"size=512M,share=on", NULL});
+}
+
 static void test_command_host(void **state)
 {
 	struct machine_options o = {.kernel = &kernel, .host = true, .cpus = 2, .memory_mib = 1024};
@@ -262,6 +307,62 @@ static void test_command_host(void **state)
 		(const char *const[]){"taut.control", "-mon", "VMware", NULL});
 }
 
+static void test_command_nics(void **state)
+{
+	struct machine_options o = {
+		.kernel = &kernel, .host = true, .cpus = 2, .memory_mib = 1024, .nics = NIC_IGB};
+
+	(void)state;
+	AUTO_FREE char *igb = line_of(&o);
+	has(igb,
+		(const char *const[]){" -machine q35,vmport=on,kernel-irqchip=split ",
+			" -device intel-iommu,intremap=on,caching-mode=on ",
+			" -device pcie-root-port,id=port0,chassis=1 ",
+			" -device pcie-root-port,id=port1,chassis=2 ", " hubport,id=cable0,hubid=1 ",
+			" hubport,id=cable1,hubid=1 ",
+			" igb,bus=port0,netdev=cable0,mac=52:54:00:74:61:01,romfile= ",
+			" igb,bus=port1,netdev=cable1,mac=52:54:00:74:61:02,romfile= ", " intel_iommu=on ",
+			NULL},
+		(const char *const[]){"sriov-pf", NULL});
+	o.nics = NIC_VIRTIO;
+	AUTO_FREE char *virtio = line_of(&o);
+	const char *function = strstr(virtio, "addr=0x0.0x1,netdev=virtual0,sriov-pf=nic0,");
+	const char *whole = strstr(virtio, "addr=0x0.0x0,id=nic0,netdev=cable0,");
+	if (!function || !whole || function > whole)
+		fail_msg("a virtual function must come before its NIC:%s", virtio);
+	has(virtio, (const char *const[]){"sriov-pf=nic1,", "id=nic1,", "intel-iommu", NULL},
+		(const char *const[]){"igb", NULL});
+}
+
+static void test_command_lent(void **state)
+{
+	struct machine_options o = {.kernel = &kernel, .cpus = 1, .memory_mib = 512, .vfio = "0000:01:10.0"};
+
+	(void)state;
+	AUTO_FREE char *lent = line_of(&o);
+	has(lent, (const char *const[]){" -device vfio-pci,host=0000:01:10.0,", NULL},
+		(const char *const[]){"-netdev", "virtio-net", "intel_iommu", NULL});
+}
+
+/* One of the cache is started by its own loader, with its own libraries, firmware and modules. */
+static void test_words_cached(void **state)
+{
+	const struct qemu q = {.folder = "/c/qemu/11", .program = "/c/qemu/11/qemu-system-x86_64"};
+	static const char *const wanted[] = {"/c/qemu/11/lib/ld-linux-x86-64.so.2", "--library-path",
+		"/c/qemu/11/lib", "/c/qemu/11/qemu-system-x86_64", "-L", "/c/qemu/11/share", "--version"};
+	char **words = qemu_words(&q, (const char *const[]){"--version", NULL});
+	AUTO_FREE char *environment = qemu_environment(&q);
+	AUTO_FREE char *none = qemu_environment(&qemu);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wanted); i++)
+		assert_string_equal(words[i], wanted[i]);
+	assert_null(words[ARRAY_LEN(wanted)]);
+	words_free(words);
+	assert_string_equal(environment, "QEMU_MODULE_DIR=/c/qemu/11/modules");
+	assert_null(none);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,12 +371,20 @@ int main(void)
 		{"of a console whole lines are shown, as far as they fit", test_console_lines, NULL, NULL,
 			NULL},
 		{"of a console without end the end is kept", test_console_end, NULL, NULL, NULL},
+		{"what QEMU only warns of is not why it ended", test_warnings, NULL, NULL, NULL},
 		{"a monitor that answers, refuses, lies, closes or says nothing", test_monitor, NULL, NULL,
 			NULL},
 		{"a line without end is given up", test_monitor_endless, NULL, NULL, NULL},
 		{"the command line of a guest", test_command_guest, NULL, NULL, NULL},
+		{"the command line of a guest whose memory is shared", test_command_vhost_user, NULL, NULL,
+			NULL},
 		{"the command line of an emulated host, with a shell, on the exact clock", test_command_host,
 			NULL, NULL, NULL},
+		{"the command line of an emulated host with NICs, of both models", test_command_nics, NULL,
+			NULL, NULL},
+		{"the command line of a guest that is lent a device", test_command_lent, NULL, NULL, NULL},
+		{"a QEMU of the cache is started with all that is its own", test_words_cached, NULL, NULL,
+			NULL},
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
  * netns.
  */
 #include "net/net.h"
+#include "test_need.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
@@ -15,26 +16,6 @@
 #include <sys/socket.h>
 
 #include <cmocka.h>
-
-static char skip_reason[1024];
-
-static void need_namespaces(void)
-{
-	const char *must = getenv("TAUT_MUST");
-
-	if (!skip_reason[0])
-		return;
-	if (must && strstr(must, "netns"))
-		fail_msg("%s", skip_reason);
-	print_message("# skipped: %s\n", skip_reason);
-	skip();
-}
-
-#define ok(call)                                                                                             \
-	do {                                                                                                 \
-		if ((call) < 0)                                                                              \
-			fail_msg("%s: %s", #call, e.text);                                                   \
-	} while (0)
 
 #define CHECK(call, code, text_)                                                                             \
 	do {                                                                                                 \
@@ -177,6 +158,92 @@ static void a_bridge_forwards_at_once(void **state)
 	assert_links(a, "lo  65536 up;");
 }
 
+static void macvlans_of_one_parent_reach_what_is_beyond_it(void **state)
+{
+	struct err e = ERR_INIT;
+	unsigned mtu = 0;
+
+	(void)state;
+	need_namespaces();
+	AUTO_CLOSE int a = namespace_new();
+	AUTO_CLOSE int b = namespace_new();
+	AUTO_CLOSE int middle = namespace_new();
+	const struct net_parent on = {middle, "parent"};
+	ok(net_veth_create(a, "left", middle, "parent", 1400, &e));
+	ok(net_macvlan_create(&on, b, "right", 1300, &e));
+	ok(net_address_add(a, "left", "10.1.0.1", 24, &e));
+	ok(net_address_add(b, "right", "10.1.0.2", 24, &e));
+	ok(net_link_mtu(b, "right", &mtu, &e));
+	assert_int_equal(mtu, 1300);
+	assert_true(passes(a, b, "10.1.0.2", AF_INET));
+	assert_true(passes(b, a, "10.1.0.1", AF_INET));
+	CHECK(net_macvlan_create(&on, b, "right", 0, &e), -EEXIST,
+		"cannot make a macvlan on parent: File exists");
+	CHECK(net_macvlan_create(&(struct net_parent){middle, "none"}, b, "more", 0, &e), -ENODEV,
+		"cannot find link none: No such device");
+}
+
+/* A frame of 60 bytes behind the header of virtio, written into one end and read from the other. */
+static bool tap_passes(int from, int to, const char *mac_to)
+{
+	unsigned char frame[10 + 60] = {0}, got[2048];
+	uint64_t end = time_now_ns() + 2 * NS_PER_S;
+
+	assert_int_equal(sscanf(mac_to, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &frame[10], &frame[11], &frame[12],
+				 &frame[13], &frame[14], &frame[15]),
+		6);
+	frame[10 + 6] = 2;
+	frame[10 + 12] = 0x88;
+	frame[10 + 13] = 0xb5; /* of no protocol */
+	memcpy(frame + 10 + 14, "taut", 4);
+	assert_int_equal(write(from, frame, sizeof(frame)), sizeof(frame));
+	while (time_now_ns() < end) {
+		struct pollfd p = {.fd = to, .events = POLLIN};
+		ssize_t n = poll(&p, 1, 100) == 1 ? read(to, got, sizeof(got)) : 0;
+		if (n >= 10 + 18 && !memcmp(got + 10 + 14, "taut", 4))
+			return true;
+	}
+	return false;
+}
+
+/* Two namespaces, in which links have the same index: the nodes in /dev have one name, and only the first
+ * link has one. */
+static void a_macvtap_is_opened_whatever_its_node_is_called(void **state)
+{
+	struct err e = ERR_INIT;
+	char mac[2][NET_MAC];
+	int fds[2] = {-1, -1};
+
+	(void)state;
+	need_namespaces();
+	if (!is_privileged()) {
+		print_message("# skipped: a macvtap's device wants root\n");
+		skip();
+	}
+	AUTO_CLOSE int a = namespace_new();
+	AUTO_CLOSE int b = namespace_new();
+	const int ns[] = {a, b};
+	for (size_t i = 0; i < 2; i++) {
+		ok(net_veth_create(ns[i], "parent", ns[i], "peer", 0, &e));
+		const struct net_parent on = {ns[i], "parent"};
+		ok(net_macvtap_create(&on, ns[i], "tap", 1, 0, &fds[i], &e));
+		ok(net_link_mac(ns[i], "tap", mac[i], &e));
+	}
+	for (size_t i = 0; i < 2; i++) {
+		int other[2] = {-1, -1};
+		const struct net_parent on = {ns[i], "parent"};
+		char to[NET_MAC];
+		ok(net_macvtap_create(&on, ns[i], "second", 2, 0, other, &e));
+		ok(net_link_mac(ns[i], "second", to, &e));
+		assert_true(tap_passes(other[0], fds[i], mac[i]));
+		/* where IPv6 asks for a neighbour */
+		assert_true(tap_passes(other[0], fds[i], "33:33:ff:00:00:02"));
+		close(other[0]);
+		close(other[1]);
+		close(fds[i]);
+	}
+}
+
 static void features_are_sorted_names(void **state)
 {
 	struct err e = ERR_INIT;
@@ -195,6 +262,113 @@ static void features_are_sorted_names(void **state)
 		if (next)
 			assert_true(strcmp(last, next) < 0);
 	}
+}
+
+static void what_a_link_is_set_to_is_a_text_that_can_be_set_again(void **state)
+{
+	static const struct {
+		const char *word, *value;
+	} rows[] = {
+		{"up", "down"},
+		{"mac", "02:11:22:33:44:55"},
+		{"mtu", "1400"},
+		{"name", "other"},
+		{"features", "highdma rx-checksum tx-scatter-gather"},
+		{"up", "up"},
+		{"addresses", "10.2.0.1/16,brd=10.2.255.255,label=other:1 10.2.0.7/16 fd00:2::1/64,nodad"},
+		{"addresses", "10.2.0.7/16"},
+		{"addresses", ""},
+	};
+	const struct net_identity id = {.mac = "02:11:22:33:44:55", .kind = "veth"};
+	struct err e = ERR_INIT;
+	const char *name = "left";
+	char found[16];
+
+	(void)state;
+	need_namespaces();
+	AUTO_CLOSE int a = namespace_new();
+	ok(net_veth_create(a, name, a, "right", 0, &e));
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO_FREE char *now = NULL;
+		ok(net_property_set(a, name, rows[i].word, rows[i].value, &e));
+		if (!strcmp(rows[i].word, "name"))
+			name = rows[i].value;
+		ok(net_property_get(a, name, rows[i].word, &now, &e));
+		/* Features that cannot be changed stay on. */
+		if (!strcmp(rows[i].word, "features"))
+			assert_true(strstr(now, "rx-checksum") && !strstr(now, "tx-tcp-segmentation"));
+		else
+			assert_string_equal(now, rows[i].value);
+	}
+	CHECK(net_property_set(a, name, "rings", "rx=8 ry=9", &e), -EINVAL,
+		"cannot set the rings of link other: 'ry=9' is no figure of it");
+	CHECK(net_property_set(a, name, "rss", "key=6d5", &e), -EINVAL,
+		"cannot set the RSS of link other to 'key=6d5': Invalid argument");
+	CHECK(net_property_set(a, name, "rss", "function=1 key=6d5a table=0,1", &e), -EOPNOTSUPP,
+		"cannot set the RSS of link other to 'function=1 key=6d5a table=0,1': Operation not supported");
+	ok(net_link_find(a, &id, found, &e));
+	assert_string_equal(found, "other");
+	CHECK(net_property_set(a, name, "colour", "red", &e), -EINVAL,
+		"cannot set 'colour' of a link: there is no such property");
+	CHECK(net_property_set(a, name, "coalescing", "rx-usecs=3 colour=1", &e), -EINVAL,
+		"cannot set the interrupt moderation of link other: 'colour=1' is no figure of it");
+	CHECK(net_link_find(a, &(struct net_identity){.pci = "0000:09:00.0"}, found, &e), -ENODEV,
+		"cannot find the link of 0000:09:00.0");
+}
+
+static void a_link_moves_with_all_but_its_addresses(void **state)
+{
+	AUTO_FREE char *mac = NULL, *addresses = NULL;
+	struct err e = ERR_INIT;
+	unsigned mtu = 0;
+
+	(void)state;
+	need_namespaces();
+	AUTO_CLOSE int a = namespace_new();
+	AUTO_CLOSE int b = namespace_new();
+	ok(net_veth_create(a, "left", a, "right", 1400, &e));
+	ok(net_property_set(a, "left", "mac", "02:11:22:33:44:55", &e));
+	ok(net_address_add(a, "left", "10.1.0.1", 24, &e));
+	ok(net_link_move(a, "left", b, &e));
+	ok(net_link_mtu(b, "left", &mtu, &e));
+	ok(net_property_get(b, "left", "mac", &mac, &e));
+	ok(net_property_get(b, "left", "addresses", &addresses, &e));
+	assert_int_equal(mtu, 1400);
+	assert_string_equal(mac, "02:11:22:33:44:55");
+	assert_string_equal(addresses, "");
+	CHECK(net_link_mtu(a, "left", &mtu, &e), -ENODEV, "cannot find link left: No such device");
+}
+
+static void a_virtual_link_is_no_device(void **state)
+{
+	struct err e = ERR_INIT;
+	struct net_standing standing;
+	struct net_facts facts;
+	struct net_device device;
+
+	(void)state;
+	need_namespaces();
+	AUTO_CLOSE int a = namespace_new();
+	ok(net_veth_create(a, "left", a, "right", 0, &e));
+	ok(net_link_facts(a, "left", &facts, &e));
+	assert_false(facts.device);
+	assert_int_equal(facts.line_rate_bps, 0);
+	assert_true(facts.rx_queues >= 1 && facts.tx_queues >= 1);
+	assert_string_equal(facts.moderation, "none");
+	assert_non_null(strstr(facts.offloads, "tso"));
+	ok(net_device_read(a, "left", &device, &e));
+	assert_string_equal(device.driver, "veth");
+	assert_string_equal(device.pci, "");
+	ok(net_link_facts(a, "lo", &facts, &e));
+	assert_false(facts.device);
+	net_standing_read(a, "left", &standing);
+	assert_true(standing.there);
+	assert_string_equal(standing.text[NET_TEXT_MTU], "1500");
+	assert_string_equal(standing.text[NET_TEXT_QDISC], "noqueue");
+	for (int i = NET_TEXT_DRIVER; i < NET_TEXTS; i++)
+		assert_string_equal(standing.text[i], "");
+	net_standing_read(a, "middle", &standing);
+	assert_false(standing.there);
 }
 
 static void errors_name_the_object_and_the_reason(void **state)
@@ -226,12 +400,15 @@ int main(void)
 		cmocka_unit_test(a_new_namespace_filters_no_bridge),
 		cmocka_unit_test(a_veth_pair_joins_two_namespaces),
 		cmocka_unit_test(a_bridge_forwards_at_once),
+		cmocka_unit_test(macvlans_of_one_parent_reach_what_is_beyond_it),
+		cmocka_unit_test(a_macvtap_is_opened_whatever_its_node_is_called),
 		cmocka_unit_test(features_are_sorted_names),
+		cmocka_unit_test(what_a_link_is_set_to_is_a_text_that_can_be_set_again),
+		cmocka_unit_test(a_link_moves_with_all_but_its_addresses),
+		cmocka_unit_test(a_virtual_link_is_no_device),
 		cmocka_unit_test(errors_name_the_object_and_the_reason),
 	};
-	struct err e = ERR_INIT;
 
-	if (!is_privileged() && (userns_enter(&e) < 0 || unshare(CLONE_NEWNET) < 0))
-		snprintf(skip_reason, sizeof(skip_reason), "%s", e.code ? e.text : "no network namespaces");
+	namespaces_enter();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -298,7 +298,7 @@ static void an_image_is_known_by_its_first_bytes(void **state)
 	assert_int_equal(disk_check("/dev/null", &format, ERR_IGNORED), -EINVAL);
 }
 
-static void settings_of_a_guest_of_ones_own_make_sense_together(void **state)
+static void settings_of_what_is_the_users_make_sense_together(void **state)
 {
 	static const struct {
 		const char *set[4]; /* "key=value" */
@@ -320,7 +320,20 @@ static void settings_of_a_guest_of_ones_own_make_sense_together(void **state)
 		{{"target=vm:web", "site=lab"}, "emulated host"},
 		{{"target=vm", "disk=a", "site=lab"}, "emulated host"},
 		{{"target=vm", "attachment=host"}, "try: bridge"},
-		{{"target=container", "attachment=host"}, "one of veth|bridge"},
+		{{"target=native", "attachment=host"}, "one of veth|bridge"},
+		{{"target=container", "attachment=engine:web"}, NULL},
+		{{"target=container", "attachment=bridge:web"}, "one of veth|bridge"},
+		{{"target=container:web-1.x_y"}, NULL},
+		{{"target=container:web", "attachment=bridge"}, "try: host"},
+		{{"target=container:web", "mtu=1400"}, "runs already"},
+		{{"target=container:web", "kernel=rt"}, "only a virtual machine"},
+		{{"target=container:web", "site=lab"}, "emulated host"},
+		{{"target=container:"}, "no container has such a name"},
+		{{"target=container:../x"}, "no container has such a name"},
+		{{"target=pid:1"}, NULL},
+		{{"target=pid:0"}, "PID of a process"},
+		{{"target=pid:99999999999"}, "PID of a process"},
+		{{"target=pid:x"}, "PID of a process"},
 		{{"target=vm", "login=agent"}, "has the agent in it"},
 		{{"target=vm", "disk=a", "login=ssh:root@x"}, "login agent"},
 		{{"target=vm", "disk=a", "kernel=rt"}, "both"},
@@ -386,7 +399,7 @@ int main(void)
 		cmocka_unit_test(an_agent_without_guest_exec_is_told_from_others),
 		cmocka_unit_test(silence_ends_at_the_deadline),
 		cmocka_unit_test(an_image_is_known_by_its_first_bytes),
-		cmocka_unit_test(settings_of_a_guest_of_ones_own_make_sense_together),
+		cmocka_unit_test(settings_of_what_is_the_users_make_sense_together),
 		cmocka_unit_test(what_is_not_said_follows),
 	};
 

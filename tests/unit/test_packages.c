@@ -80,6 +80,42 @@ static void test_backports(void **state)
 	assert_null(sources_backports(&s));
 }
 
+/* For what comes with all that it needs, Debian's present stable release will do as well. */
+static void test_newest(void **state)
+{
+	AUTO(sources_free) struct sources s = {0};
+
+	(void)state;
+	assert_true(take(&s, "bookworm", shop, debian, security));
+	AUTO_FREE char *lines = sources_newest(&s);
+	assert_has(lines, "] http://m/debian/ bookworm main\n");
+	assert_has(lines, "] http://m/debian/ bookworm-backports main\n");
+	assert_has(lines, "] http://m/debian/ stable main\n");
+	assert_has(lines, "] http://m/debian/ stable-backports main\n");
+	assert_null(strstr(lines, "shop"));
+	assert_false(take(&s, "bookworm", shop, "", ""));
+	assert_null(sources_newest(&s));
+}
+
+/* apt lists the newest version first. */
+static void test_newest_version(void **state)
+{
+	static const char *const none[] = {"", "\n", "qemu | 1.0", "qemu | 1.0 | http://m\n", "||\n"};
+	char answer[] = "qemu | 1:11.1-3~bpo13+1 | http://m/debian stable-backports/main amd64 Packages\n"
+			"qemu | 1:10.0-1 | http://m/debian stable/main amd64 Packages\n";
+	char version[40], suite[40];
+
+	(void)state;
+	assert_true(apt_newest_of(answer, version, sizeof(version), suite, sizeof(suite)));
+	assert_string_equal(version, "1:11.1-3~bpo13+1");
+	assert_string_equal(suite, "stable-backports");
+	for (size_t i = 0; i < ARRAY_LEN(none); i++) {
+		AUTO_FREE char *text = str_dup(none[i]);
+		if (apt_newest_of(text, version, sizeof(version), suite, sizeof(suite)))
+			fail_msg("'%s' was taken: %s of %s", none[i], version, suite);
+	}
+}
+
 static void test_versions(void **state)
 {
 	static const char madison[] =
@@ -232,7 +268,7 @@ static int unpack_here(const char *package, const char *folder, struct err *e)
 
 	*e = ERR_INIT;
 	assert_int_equal(dir_make(to, 0755, e), 0);
-	return unpack_kernel_package(from, to, e);
+	return unpack_package(from, to, unpack_kernel, e);
 }
 
 static void test_unpack(void **state)
@@ -327,6 +363,10 @@ int main(void)
 		{"lists of Debian's for this release are taken, others not", test_lists, NULL, NULL, NULL},
 		{"backports come from the same mirror, unless they are there", test_backports, NULL, NULL,
 			NULL},
+		{"for QEMU the lists are the release's, the stable release's, and the backports of both",
+			test_newest, NULL, NULL, NULL},
+		{"of an answer of apt the newest version is taken, with its suite", test_newest_version, NULL,
+			NULL, NULL},
 		{"a version that only others have is no kernel of Debian's", test_versions, NULL, NULL, NULL},
 		{"a machine without Debian is told so", test_release, NULL, NULL, NULL},
 		{"of a package only image, configuration and modules are unpacked", test_unpack, NULL, NULL,

@@ -69,11 +69,12 @@ static void fill_open(struct world *w, uint64_t blocks)
 		}
 }
 
-static void add_skipped(struct world *w)
+static void add_skipped(struct world *w, const char *name, const char *reason)
 {
-	struct store_cell cell = {
-		.name = "vm/bridge/vhost/tcp_rr", .skipped = true, .reason = "no /dev/vhost-net"};
+	struct store_cell cell = {.skipped = true};
 
+	str_copy(cell.name, sizeof(cell.name), name);
+	str_copy(cell.reason, sizeof(cell.reason), reason);
 	CHECK(store_cell_add(w->store, w->run, &cell, NULL, 0, &problem));
 }
 
@@ -85,7 +86,7 @@ static struct report *full_report(struct world *w)
 	fill_rr(w, 12, 20000);
 	fill_stream(w, 12);
 	fill_open(w, 12);
-	add_skipped(w);
+	add_skipped(w, "vm/bridge/vhost/tcp_rr", "no /dev/vhost-net");
 	CHECK(store_run_end(w->store, w->run, "done", &problem));
 	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
 	return r;
@@ -215,7 +216,7 @@ static void exit_codes_of_empty_runs(void **state)
 		AUTO(auto_report) struct report *r = NULL;
 
 		run_begin(w, "none", 8);
-		add_skipped(w);
+		add_skipped(w, "vm/bridge/vhost/tcp_rr", "no /dev/vhost-net");
 		if (privilege)
 			CHECK(store_cell_add(w->store, w->run, &cell, NULL, 0, &problem));
 		CHECK(report_load(&r, w->store, w->run, NULL, &problem));
@@ -342,6 +343,24 @@ static void of_two_groups_the_arm_is_named(void **state)
 /* --- the terminal
  * -------------------------------------------------------------------------------------------------------- */
 
+/* Cells that are skipped for one reason are one line, and each is named. */
+static void a_reason_for_skipping_is_said_once(void **state)
+{
+	struct world *w = *state;
+	AUTO(auto_report) struct report *r = NULL;
+	const struct report_style plain = {0};
+	AUTO(buf_free) struct buf b = {0};
+
+	run_begin(w, "skipping", 10);
+	add_skipped(w, "a", "no cable");
+	add_skipped(w, "b", "no KVM");
+	add_skipped(w, "c", "no cable");
+	CHECK(store_run_end(w->store, w->run, "done", &problem));
+	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
+	report_terminal(r, &plain, &b);
+	says(&b, "\nskipped\n  2 cells: no cable\n    a, c\n  b: no KVM\n");
+}
+
 static void terminal_says_what_happened(void **state)
 {
 	AUTO(auto_report) struct report *r = full_report(*state);
@@ -371,6 +390,37 @@ static void terminal_says_what_happened(void **state)
 	report_terminal(r, &coloured, &b);
 	says(&b, "\033[32mimproved\033[0m");
 	buf_free(&b);
+}
+
+/* The same characters in the same order, whatever blanks and ends of lines are between them. */
+static void same_but_for_blanks(const char *a, const char *b)
+{
+	for (;; a++, b++) {
+		a += strspn(a, " \n");
+		b += strspn(b, " \n");
+		if (*a != *b)
+			fail_msg("the texts part at '%.40s' and '%.40s'", a, b);
+		if (!*a)
+			return;
+	}
+}
+
+static void no_line_is_wider_than_the_terminal(void **state)
+{
+	AUTO(auto_report) struct report *r = full_report(*state);
+	const struct report_style plain = {0};
+	AUTO(buf_free) struct buf file = {0};
+
+	report_terminal(r, &plain, &file);
+	assert_true(widest(file.data) > 90);
+	for (size_t columns = 80; columns <= 120; columns += 10) {
+		AUTO(buf_free) struct buf shown = {.columns = columns};
+		report_terminal(r, &plain, &shown);
+		if (widest(shown.data) > MIN(columns, 100))
+			fail_msg(
+				"of %zu columns a line of %zu:\n%s", columns, widest(shown.data), shown.data);
+		same_but_for_blanks(shown.data, file.data);
+	}
 }
 
 static void few_blocks_are_numbers_only(void **state)
@@ -518,6 +568,10 @@ static void two_runs_are_compared_unpaired(void **state)
 		fprintf(stderr, "%s\n", b.data);
 	says(&b, "NOT INTERLEAVED");
 	says_not(&b, "improved");
+	AUTO(buf_free) struct buf narrow = {.columns = 80};
+	CHECK(report_compare_terminal(old, new, &plain, &narrow, &problem));
+	assert_in_range(widest(narrow.data), 60, 80);
+	same_but_for_blanks(narrow.data, b.data);
 	CHECK(report_compare_json(old, new, &j, &problem));
 	has_keys(j, "schema interleaved old new cells");
 	assert_int_equal(json_array_size(json_object_get(j, "cells")), 2);
@@ -529,6 +583,57 @@ static void two_runs_are_compared_unpaired(void **state)
 	CHECK(report_load(&empty, w->store, w->run, NULL, &problem));
 	assert_int_equal(report_compare_terminal(old, empty, &plain, &b, &problem), -ENOENT);
 	buf_free(&b);
+}
+
+/* Three blocks of a cell with requests of so many bytes. */
+static void fill_requests(struct world *w, const char *name, uint64_t bytes)
+{
+	struct settings arms[2] = {settings_of("tcp_rr", "stock"), settings_of("tcp_rr", "low-latency")};
+	const struct shape shape = {20000, 40, 500, 2000, "steal"};
+
+	for (int a = 0; a < 2; a++)
+		arms[a].request_bytes = bytes;
+	int64_t cell = cell_add(w, name, arms);
+	for (uint64_t b = 0; b < 3; b++)
+		for (int a = 0; a < 2; a++)
+			trial_add(w, cell, a ? "tuned" : "stock", b, rr_record(&arms[a], &shape, b));
+}
+
+/* A name tells a cell from the others of its run only, so it can be another one in another run. */
+static void cells_of_two_runs_meet_by_their_settings(void **state)
+{
+	static const struct {
+		const char *old, *new[2];
+		uint64_t bytes[2];
+		const char *met;
+	} rows[] = {
+		{"rr/request=64", {"rr"}, {64}, "rr"},
+		{"rr", {"rr", "rr/request=64"}, {1, 64}, "rr/request=64"},
+		{"rr", {"other", "rr"}, {1, 32}, "rr"}, /* changed, and called as before */
+	};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO(auto_report) struct report *old = NULL;
+		AUTO(auto_report) struct report *new = NULL;
+		json_t *j = NULL;
+
+		run_begin(w, "a", 3);
+		fill_requests(w, rows[i].old, 64);
+		CHECK(report_load(&old, w->store, w->run, NULL, &problem));
+		run_begin(w, "b", 3);
+		for (size_t c = 0; c < 2 && rows[i].new[c]; c++)
+			fill_requests(w, rows[i].new[c], rows[i].bytes[c]);
+		CHECK(report_load(&new, w->store, w->run, NULL, &problem));
+		CHECK(report_compare_json(old, new, &j, &problem));
+		const json_t *cells = json_object_get(j, "cells");
+		assert_int_equal(json_array_size(cells), 2); /* one for each arm */
+		for (size_t a = 0; a < 2; a++)
+			assert_string_equal(
+				json_string_value(json_object_get(json_array_get(cells, a), "new_cell")),
+				rows[i].met);
+		json_decref(j);
+	}
 }
 
 /* --- CSV and hlog
@@ -754,13 +859,16 @@ int main(void)
 		TEST(run_json_has_every_key_of_the_contract),
 		TEST(a_key_that_differs_is_null_in_the_cell),
 		cmocka_unit_test(trial_json_has_every_key_of_the_contract),
+		TEST(a_reason_for_skipping_is_said_once),
 		TEST(terminal_says_what_happened),
+		TEST(no_line_is_wider_than_the_terminal),
 		TEST(few_blocks_are_numbers_only),
 		TEST(a_closed_loop_says_what_it_hides),
 		cmocka_unit_test(a_trial_has_one_line),
 		cmocka_unit_test(measure_shows_service_beside_response),
 		TEST(list_names_runs),
 		TEST(two_runs_are_compared_unpaired),
+		TEST(cells_of_two_runs_meet_by_their_settings),
 		TEST(csv_reads_back),
 		TEST(no_two_columns_of_csv_have_one_name),
 		cmocka_unit_test(every_metric_has_a_label_and_a_unit),

@@ -127,6 +127,35 @@ static void what_was_not_verified_is_named_with_both_values(void **state)
 	buf_free(&b);
 }
 
+static void the_link_of_a_guest_is_told_with_the_guest(void **state)
+{
+	struct settings s = settings_of("tcp_rr", "stock");
+	AUTO(auto_trial_record) struct trial_record *r = rr_record(&s, &shape, 0);
+	const struct report_style style = {0};
+	struct condition *own = r->ends[END_SERVER].record.conditions.at;
+	struct buf b = {0};
+
+	(void)state;
+	reset_conditions(r);
+	r->conditions =
+		(struct conditions){2, {{CONDITION_MTU, "taut-tap", "1500", "1500"},
+					       {CONDITION_QDISC, "taut-tap", "fq_codel", "fq_codel"}}};
+	own[3] = (struct condition){CONDITION_MTU, "eth0", "1500", "1500"};
+	own[4] = (struct condition){CONDITION_DRIVER, "eth0", "virtio_net", "virtio_net"};
+	own[5] = (struct condition){CONDITION_MODERATION, "eth0", "off", "adaptive-rx"};
+	r->ends[END_SERVER].record.conditions.n = 6;
+	report_trial_terminal(r, &style, &b);
+	reads(&b, "MTU 1500, queueing discipline fq_codel, in the guest MTU 1500, device driver virtio_net, "
+		  "interrupt moderation off, then adaptive-rx,");
+	json_t *json = report_trial_json(r), *list = json_object_get(json, "conditions"), *one;
+	size_t i, found = 0;
+	json_array_foreach (list, i, one)
+		found += !strcmp(json_string_value(json_object_get(one, "object")), "server eth0");
+	assert_int_equal(found, 3);
+	json_decref(json);
+	buf_free(&b);
+}
+
 /* Without root, or on one CPU, hardly anything of the profile is done; then that is what is said. */
 static void knobs_that_were_skipped_are_counted_with_reasons(void **state)
 {
@@ -154,6 +183,43 @@ static void knobs_that_were_skipped_are_counted_with_reasons(void **state)
 	buf_free(&b);
 }
 
+/* A tool may not tell the CPU time of its process, nor how many transactions it saw: then there is none. */
+static void cpu_time_of_a_transaction_that_nobody_told_is_null(void **state)
+{
+	static const struct {
+		unsigned client, server; /* FIGURE(…) that they do not know */
+	} rows[] = {{0, 0}, {FIGURE(CPU), 0}, {0, FIGURE(TRANSACTIONS)}, {FIGURE(CPU), FIGURE(CPU)}};
+	struct world *w = *state;
+	struct settings arms[2] = {settings_of("tcp_rr", "stock"), settings_of("tcp_rr", "low-latency")};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		AUTO(auto_report) struct report *r = NULL;
+		run_begin(w, "cpu", 2);
+		int64_t cell = cell_add(w, "container", arms);
+		for (uint64_t b = 0; b < 4; b++) {
+			struct trial_record *t = rr_record(&arms[b % 2], &shape, b / 2);
+			for (size_t end = 0; end < ENDS_MAX; end++) {
+				struct endpoint_record *record = &t->ends[end].record;
+				record->unknown |= end == END_CLIENT ? rows[i].client : rows[i].server;
+				record->transactions = 20000;
+				record->cpu_ns = record->unknown & FIGURE(CPU) ? 0 : 40000000;
+			}
+			trial_add(w, cell, b % 2 ? "tuned" : "stock", b / 2, t);
+		}
+		CHECK(report_load(&r, w->store, w->run, NULL, &problem));
+		json_t *arm = arm_of(r, "stock"), *cpu = json_object_get(arm, "cpu_per_transaction_ns");
+		const json_t *client = json_object_get(cpu, "client"),
+			     *server = json_object_get(cpu, "server");
+		assert_int_equal(json_is_null(client), rows[i].client != 0);
+		assert_int_equal(json_is_null(server), rows[i].server != 0);
+		if (!rows[i].client)
+			assert_int_equal((int)json_number_value(client), 2000);
+		if (!rows[i].server)
+			assert_int_equal((int)json_number_value(server), 2000);
+		json_decref(arm);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,7 +228,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			where_nothing_was_judged_nothing_is_called_settled, setup, teardown),
 		cmocka_unit_test(what_was_not_verified_is_named_with_both_values),
+		cmocka_unit_test(the_link_of_a_guest_is_told_with_the_guest),
 		cmocka_unit_test(knobs_that_were_skipped_are_counted_with_reasons),
+		cmocka_unit_test_setup_teardown(
+			cpu_time_of_a_transaction_that_nobody_told_is_null, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

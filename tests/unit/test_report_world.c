@@ -52,6 +52,7 @@ struct trial_record *stream_record(const struct settings *s, double bps, uint64_
 	r->ends[END_SERVER].record.receiver = true;
 	r->ends[END_SERVER].record.ended_ns = NS_PER_S;
 	r->mtu = 1500;
+	condition_add(&r->conditions, CONDITION_LINE_RATE, "eth2", "10000000000", "10000000000");
 	r->ends[END_SERVER].record.window_length_ns = NS_PER_S / 10;
 	r->ends[END_SERVER].record.windows_n = 10;
 	for (size_t i = 0; i < 10; i++) {
@@ -119,8 +120,8 @@ int64_t run_begin(struct world *w, const char *name, uint64_t blocks)
 	struct store_run run = {
 		.seed = UINT64_MAX - 5, .blocks = blocks, .started_ns = 1800000000ull * NS_PER_S};
 	json_t *spec = json_pack("{s:s}", "name", name);
-	json_t *environment = json_pack("{s:s, s:s, s:i, s:s, s:f}", "kernel", "6.1.0-18-amd64", "preempt",
-		"voluntary", "cpus", 2, "hypervisor", "kvm", "line_rate_bps", 10e9);
+	json_t *environment = json_pack("{s:s, s:s, s:i, s:s}", "kernel", "6.1.0-18-amd64", "preempt",
+		"voluntary", "cpus", 2, "hypervisor", "kvm");
 
 	str_copy(run.name, sizeof(run.name), name);
 	CHECK(store_run_begin(w->store, &run, spec, environment, &problem));

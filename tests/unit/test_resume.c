@@ -42,6 +42,25 @@ static void what_was_measured_before_an_interrupt_is_kept_and_resume_goes_on(voi
 	assert_string_equal(resumed.order, whole.order);
 }
 
+/* Of cells that share targets as well: in the second block, within the second arm. */
+static void a_run_that_shares_targets_is_gone_on_with_at_a_whole_block(void **state)
+{
+	struct world *w = *state;
+	struct err e = ERR_INIT;
+
+	world_load(w, shared);
+	must(world_execute(w, false, &e), &e);
+	const struct stored whole = world_stored(w);
+	fake = (struct fake){.special = 12 + 5, .how = THEN_STOPS};
+	assert_int_equal(world_execute(w, false, &e), -EINTR);
+	assert_int_equal(world_stored(w).trials, 12 + 5);
+	fake = (struct fake){0};
+	stop_flag = 0;
+	must(world_execute(w, true, &e), &e);
+	assert_int_equal(fake.trials, 12);
+	assert_string_equal(world_stored(w).order, whole.order);
+}
+
 static void nothing_is_resumed_but_the_last_run_of_this_very_experiment(void **state)
 {
 	struct world *w = *state;
@@ -178,6 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WORLD_TEST(what_was_measured_before_an_interrupt_is_kept_and_resume_goes_on),
+		WORLD_TEST(a_run_that_shares_targets_is_gone_on_with_at_a_whole_block),
 		WORLD_TEST(nothing_is_resumed_but_the_last_run_of_this_very_experiment),
 		WORLD_TEST(a_run_that_another_version_began_is_gone_on_with),
 		WORLD_TEST(a_cell_that_was_skipped_stays_so_when_the_run_goes_on),

@@ -55,6 +55,8 @@ static void a_check_fills_in_what_follows(void **state)
 		{"target=vm", "kernel", "stock"},
 		{"target=vm,kernel=rt", "kernel", "rt"},
 		{"target=vm", "path", "virtio"},
+		{"target=vm,site=lab,vcpus=0", "vcpus", "1"}, /* of an emulated host's two CPUs */
+		{"target=vm,vcpus=3", "vcpus", "3"},
 		{"target=container,kernel=", "kernel", ""},
 	};
 	struct site *site = site_new();
@@ -69,6 +71,26 @@ static void a_check_fills_in_what_follows(void **state)
 		assert_string_equal(
 			setting_text(&s, setting_find(rows[i].key), number, sizeof(number)), rows[i].value);
 	}
+	site_close(site);
+}
+
+static void a_guest_can_have_as_many_vcpus_as_can_be_set_apart(void **state)
+{
+	struct site *site = site_new();
+	struct settings s;
+	struct err e = ERR_INIT;
+	cpus isolated, rest;
+	bool apart = tune_partition(&site->host, "", &isolated, &rest, ERR_IGNORED) == 0;
+
+	(void)state;
+	words_set(&s, "target=vm,vcpus=0");
+	ok(site_check(site, &s, &e));
+	assert_int_equal(s.vcpus, apart ? MIN(CPU_COUNT(&isolated), VCPUS_SCALED_MAX) : 1);
+	words_set(&s, "target=vm,vcpus=0,queues=2");
+	assert_int_equal(site_check(site, &s, &e), -EINVAL);
+	words_set(&s, "vcpus=0"); /* where there is none it stays as it is */
+	ok(site_check(site, &s, &e));
+	assert_int_equal(s.vcpus, 0);
 	site_close(site);
 }
 
@@ -413,6 +435,7 @@ static int group(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_makes_no_sense_here_is_a_usage_error),
 		cmocka_unit_test(a_check_fills_in_what_follows),
+		cmocka_unit_test(a_guest_can_have_as_many_vcpus_as_can_be_set_apart),
 		cmocka_unit_test(vcpus_that_share_isolated_cpus_are_warned_of_once),
 		cmocka_unit_test(a_trial_costs_what_its_host_and_its_target_make_of_it),
 		cmocka_unit_test(the_tuning_of_a_trial_is_known_before_it),

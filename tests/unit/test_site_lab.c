@@ -117,22 +117,26 @@ static void a_group_of_trials_shares_one_boot(void **state)
 {
 	static const struct {
 		const char *words, *reason; /* NULL: it is done */
+		uint64_t use;               /* of its target */
 	} rows[] = {
-		{HOST FEW, NULL},
-		{HOST "profile=low-latency,attachment=bridge," FEW, NULL},
-		{HOST "target=container,runtime=netns,noise=cpu,workload=udp_rr,rate=500," FEW, NULL},
-		{HOST "server_cpu=7," FEW, "emulated host: cannot pin the server to CPU 7"},
+		{HOST FEW, NULL, 1},
+		{HOST "profile=low-latency,attachment=bridge," FEW, NULL, 1},
+		{HOST "target=container,runtime=netns,noise=cpu,workload=udp_rr,rate=500," FEW, NULL, 1},
+		{HOST "share=target,profile=low-latency," FEW, NULL, 1},
+		{HOST "share=target,profile=low-latency,workload=udp_rr," FEW, NULL, 2},
+		{HOST "server_cpu=7," FEW, "emulated host: cannot pin the server to CPU 7", 0},
 	};
 	const struct trial_plan *group[ARRAY_LEN(rows)];
 	struct trial t[ARRAY_LEN(rows)];
 	struct site *site = site_new();
+	struct err e = ERR_INIT;
 	size_t n = 0;
 
 	(void)state;
 	for (; n < ARRAY_LEN(rows) && trial_ask(&t[n], site, rows[n].words); n++)
 		group[n] = &t[n].plan;
 	if (n == ARRAY_LEN(rows))
-		site_group(site, group, n);
+		ok(site_group(site, group, n, &e));
 	for (size_t i = 0; n == ARRAY_LEN(rows) && i < n; i++) {
 		trial_run(&t[i]);
 		print_message("# %s: %.1f s, boot %.1f s\n", rows[i].words,
@@ -144,8 +148,10 @@ static void a_group_of_trials_shares_one_boot(void **state)
 		assert_done(&t[i]);
 		assert_emulated(&t[i]);
 		assert_int_equal(t[i].record->host.boot_ns, t[0].record->host.boot_ns);
+		assert_string_equal(t[i].record->host.boot_id, t[0].record->host.boot_id);
+		assert_int_equal(t[i].record->target_use, rows[i].use);
 	}
-	site_group(site, NULL, 0);
+	ok(site_group(site, NULL, 0, &e));
 	assert_nothing_marked(getpid());
 	while (n > 0)
 		trial_end(&t[--n]);

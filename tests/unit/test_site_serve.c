@@ -51,7 +51,8 @@ static void hear_hello(int fd)
 	json_decref(hello);
 }
 
-static void hear_record(int fd)
+/* Returns which use of its target the trial was. */
+static uint64_t hear_record(int fd)
 {
 	AUTO(auto_trial_record) struct trial_record *record = trial_record_new();
 	struct err e = ERR_INIT;
@@ -63,6 +64,7 @@ static void hear_record(int fd)
 	if (record->outcome != TRIAL_DONE)
 		fail_msg("%s", record->reason);
 	assert_int_equal(record->ends[END_CLIENT].record.transactions, 200);
+	return record->target_use;
 }
 
 static bool can_measure(void)
@@ -96,6 +98,40 @@ static void trials_that_come_are_answered_one_after_another(void **state)
 	assert_has(said.text, "cannot pin the server to CPU 1000");
 	assert_int_equal(said.exit, EXIT_FAILED); /* of this trial, not of the run */
 	hear_record(ends[0]);
+	close(ends[0]);
+}
+
+/* A device that the target has is not looked for again, and is free for the target that follows. */
+static void trials_on_a_borrowed_device_share_its_target(void **state)
+{
+	static const char *const make[] = {"sh", "-c",
+		"ip link add taut-d1 type veth peer name taut-d2 && ip link set taut-d1 up && ip link set taut-d2 up",
+		NULL};
+#define DEVICE FEW ",target=container,runtime=netns,attachment=device,device=taut-d1,client_device=taut-d2"
+	static const struct {
+		const char *words;
+		uint64_t use;
+	} rows[] = {
+		{DEVICE ",share=target", 1},
+		{DEVICE ",share=target,workload=udp_rr", 2},
+		{DEVICE ",share=target,mtu=1400", 1},
+		{DEVICE, 1},
+	};
+	struct err e = ERR_INIT;
+	int ends[2];
+
+	(void)state;
+	if (!can_measure() || !is_privileged() || child_run(make, true, 5 * NS_PER_S, NULL, &e) < 0) {
+		print_message("# skipped: no devices to borrow: %s\n", e.text);
+		return;
+	}
+	stream_make(ends);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		ok(frame_send(ends[0], FRAME_TRIAL, trial_frame(rows[i].words), soon(), &e));
+	ok(serve(ends, NULL, &e));
+	hear_hello(ends[0]);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		assert_int_equal(hear_record(ends[0]), rows[i].use);
 	close(ends[0]);
 }
 
@@ -200,6 +236,7 @@ static int group(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(trials_that_come_are_answered_one_after_another),
+		cmocka_unit_test(trials_on_a_borrowed_device_share_its_target),
 		cmocka_unit_test(settings_that_are_not_known_are_told_to_whoever_asked),
 		cmocka_unit_test(what_is_no_trial_ends_the_service),
 		cmocka_unit_test(nobody_to_serve_is_an_error),

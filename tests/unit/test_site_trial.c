@@ -71,6 +71,134 @@ static void a_trial_is_measured_and_verified_and_leaves_nothing(void **state)
 	}
 }
 
+/* The journal stays, and a later taut would refuse: it is thrown away with what stands in for the machine. */
+static void journals_forget(void)
+{
+	tree_remove(getenv("TAUT_STATE"), ERR_IGNORED);
+}
+
+/* --- one target for several trials --------------------------------------------------------------- */
+
+#define SHARED "share=target,"
+#define UDP    "workload=udp_rr,flows=2," FEW
+static const char *const grounds[] = {
+	SHARED,
+	SHARED "profile=low-latency,",
+	SHARED "target=container,runtime=netns,attachment=bridge,",
+	SHARED "target=container,runtime=oci,attachment=bridge,",
+	SHARED "target=container,runtime=oci,attachment=bridge,profile=low-latency,",
+	SHARED "target=container,runtime=oci,profile=command,apply=true,revert=true,",
+};
+static const char *const ends[] = {FEW, UDP, "workload=tcp_stream,duration=200ms,warmup=10ms"};
+
+/* The inode of a namespace tells whether it is the same one. */
+static uint64_t netns_of_server(void)
+{
+	AUTO(buf_free) struct buf there = {0};
+	struct stat st;
+	const char *at;
+
+	marked(getpid(), &there);
+	at = strstr(there.data, "(taut-server)");
+	while (at && at > there.data && strncmp(at, "process ", 8))
+		at--;
+	AUTO_FREE char *path = str_format("/proc/%d/ns/net", at ? atoi(at + strlen("process ")) : 0);
+	return stat(path, &st) == 0 ? st.st_ino : 0;
+}
+
+static void trials_that_differ_in_their_ends_share_a_target_with_fresh_agents(void **state)
+{
+	size_t fds = fds_open();
+	struct err e = ERR_INIT;
+
+	(void)state;
+	for (size_t g = 0; g < ARRAY_LEN(grounds); g++) {
+		struct site *site = site_new();
+		uint64_t netns = 0, clients[ARRAY_LEN(ends)], servers[ARRAY_LEN(ends)];
+		for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+			AUTO_FREE char *words = str_format("%s%s", grounds[g], ends[i]);
+			struct trial t;
+			if (!trial_ask(&t, site, words))
+				break;
+			trial_run(&t);
+			assert_done(&t);
+			print_message("# %s: %.0f ms\n", words, (double)t.record->duration_ns / 1e6);
+			assert_true(t.record->verified);
+			assert_int_equal(t.record->target_use, i + 1);
+			assert_knobs(&t, t.plan.tuning.profile != PROFILE_STOCK);
+			clients[i] = t.record->ends[END_CLIENT].pid;
+			servers[i] = t.record->ends[END_SERVER].pid;
+			assert_true(clients[i] > 0 && servers[i] > 0);
+			for (size_t before = 0; before < i; before++)
+				assert_true(clients[before] != clients[i] && servers[before] != servers[i]);
+			netns = i ? netns : netns_of_server();
+			assert_true(netns > 0);
+			assert_int_equal(netns_of_server(), netns);
+			trial_end(&t);
+		}
+		ok(site_group(site, NULL, 0, &e));
+		assert_nothing_marked(getpid());
+		site_close(site);
+		assert_int_equal(fds_open(), fds);
+	}
+}
+
+/* Another link, another profile, a trial that shares nothing: each has a target of its own. */
+static void a_target_serves_none_but_trials_that_want_the_same(void **state)
+{
+	static const struct {
+		const char *words;
+		uint64_t use;
+	} rows[] = {
+		{SHARED FEW, 1},
+		{SHARED "workload=udp_rr," FEW, 2},
+		{SHARED "mtu=1400," FEW, 1},
+		{SHARED "profile=low-latency," FEW, 1},
+		{FEW, 1},
+		{SHARED FEW, 1},
+		{SHARED "congestion=moon," FEW, 1}, /* fails */
+		{SHARED FEW, 1},
+		{SHARED FEW, 2},
+	};
+	struct site *site = site_new();
+	struct err e = ERR_INIT;
+	struct trial t;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows) && trial_ask(&t, site, rows[i].words); i++) {
+		trial_run(&t);
+		if (t.rc < 0 || t.record->target_use != rows[i].use)
+			fail_msg("%s: %d (%s), use %llu, not %llu (%s)", rows[i].words, t.rc, t.e.text,
+				(unsigned long long)t.record->target_use, (unsigned long long)rows[i].use,
+				t.record->reason);
+		trial_end(&t);
+	}
+	ok(site_group(site, NULL, 0, &e));
+	assert_nothing_marked(getpid());
+	site_close(site);
+}
+
+/* What tuning was done before the target started is undone when the group ends, and that can fail. */
+static void the_end_of_a_group_puts_the_machine_back_or_says_that_it_cannot(void **state)
+{
+	struct site *site = site_new();
+	struct err e = ERR_INIT;
+	struct trial t;
+
+	(void)state;
+	if (trial_ask(&t, site, SHARED "profile=command,apply=true,revert=false," FEW)) {
+		trial_run(&t);
+		assert_done(&t);
+		trial_end(&t);
+		assert_true(site_group(site, NULL, 0, &e) < 0);
+		assert_int_equal(e.exit, EXIT_PARTLY_APPLIED);
+		assert_has(e.text, "cannot put everything back");
+		assert_nothing_marked(getpid());
+	}
+	site_close(site);
+	journals_forget();
+}
+
 /* Ten million requests a second are more than any machine sends. */
 static void a_rate_that_is_not_met_is_told(void **state)
 {
@@ -219,12 +347,6 @@ static void an_end_that_dies_or_lies_fails_its_trial_and_says_which(void **state
 
 /* --- the machine cannot be put back -------------------------------------------------------------- */
 
-/* The journal stays, and a later taut would refuse: it is thrown away with what stands in for the machine. */
-static void journals_forget(void)
-{
-	tree_remove(getenv("TAUT_STATE"), ERR_IGNORED);
-}
-
 static void a_machine_that_cannot_be_put_back_ends_the_run(void **state)
 {
 	static const struct {
@@ -286,6 +408,9 @@ static int group(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_trial_is_measured_and_verified_and_leaves_nothing),
+		cmocka_unit_test(trials_that_differ_in_their_ends_share_a_target_with_fresh_agents),
+		cmocka_unit_test(a_target_serves_none_but_trials_that_want_the_same),
+		cmocka_unit_test(the_end_of_a_group_puts_the_machine_back_or_says_that_it_cannot),
 		cmocka_unit_test(a_rate_that_is_not_met_is_told),
 		cmocka_unit_test(noise_runs_as_long_as_trials_want_it),
 		cmocka_unit_test(an_end_that_dies_or_lies_fails_its_trial_and_says_which),

@@ -8,17 +8,12 @@
 
 #include "site/site.h"
 #include "test_marks.h"
+#include "test_need.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 
 #include <cmocka.h>
-
-#define ok(call)                                                                                             \
-	do {                                                                                                 \
-		if ((call) < 0)                                                                              \
-			fail_msg("%s: %s", #call, e.text);                                                   \
-	} while (0)
 
 /* Fails with both texts unless `text` has `part` in it. */
 void assert_has(const char *text, const char *part);

@@ -488,7 +488,8 @@ static void metric_names_are_those_of_the_contract(void **state)
 {
 	static const char *const names[] = {"latency_median", "latency_mean", "latency_sd", "latency_iqr",
 		"latency_p90", "latency_p99", "latency_p99.9", "latency_p99.99", "throughput",
-		"throughput_sd", "loss", "rate"};
+		"throughput_sd", "loss", "rate", "jitter", "connect_median", "connect_p99",
+		"first_reply_median", "first_reply_p99", "beside_throughput"};
 	enum stat_metric m = STAT_RATE;
 
 	(void)state;

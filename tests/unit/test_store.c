@@ -349,7 +349,7 @@ static void a_newer_schema_is_refused(void **state)
 	store_close(steal_ptr(&store));
 	sql(w->file, "PRAGMA user_version = 7");
 	assert_int_equal(store_open(&store, w->file, &error), -EPROTONOSUPPORT);
-	says("made by a newer taut (schema 7, this one knows 1)");
+	says("made by a newer taut (schema 7, this one knows 2)");
 	says("--db");
 	assert_null(store);
 }

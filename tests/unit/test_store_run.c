@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "test_keep.h"
+
 #define YEAR_NS (365 * 24 * 3600 * NS_PER_S)
 
 static struct err error;
@@ -20,21 +22,12 @@ static struct err error;
 			fail_msg("%s: %s", #call, error.text);                                               \
 	} while (0)
 
-static int folder_make(void **state)
+/* Where the runs are; malloc'd. */
+static char *database(void)
 {
-	char *folder = str_dup("/tmp/taut-test-XXXXXX");
+	char folder[] = "/tmp/taut-test-XXXXXX";
 
-	*state = mkdtemp(folder);
-	return *state ? 0 : -1;
-}
-
-static int folder_remove(void **state)
-{
-	AUTO_FREE char *command = str_format("rm -rf %s", (char *)*state);
-	int rc = system(command);
-
-	free(*state);
-	return rc;
+	return str_format("%s/runs.db", keep_folder(folder));
 }
 
 static int64_t begin(struct store *store, uint64_t started_ns)
@@ -58,9 +51,10 @@ static struct store_run found(struct store *store)
 /* The clock is set while a run goes on: as if it had begun ten years before or after now. */
 static void a_run_takes_as_long_as_it_takes_whatever_the_clock_says(void **state)
 {
-	AUTO_FREE char *path = str_format("%s/runs.db", (char *)*state);
+	AUTO_FREE char *path = database();
 	const uint64_t begins[] = {time_wall_ns() - 10 * YEAR_NS, time_wall_ns() + 10 * YEAR_NS};
 
+	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
 		AUTO(auto_store) struct store *store = NULL;
 		CHECK(store_open(&store, path, &error));
@@ -82,10 +76,11 @@ static void a_run_takes_as_long_as_it_takes_whatever_the_clock_says(void **state
 
 static void a_run_whose_process_has_gone_is_interrupted(void **state)
 {
-	AUTO_FREE char *path = str_format("%s/runs.db", (char *)*state);
+	AUTO_FREE char *path = database();
 	int gate[2], ready[2];
 	char byte;
 
+	(void)state;
 	assert_int_equal(pipe(gate) | pipe(ready), 0);
 	pid_t pid = fork();
 	if (pid == 0) {
@@ -114,10 +109,8 @@ static void a_run_whose_process_has_gone_is_interrupted(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(
-			a_run_takes_as_long_as_it_takes_whatever_the_clock_says, folder_make, folder_remove),
-		cmocka_unit_test_setup_teardown(
-			a_run_whose_process_has_gone_is_interrupted, folder_make, folder_remove),
+		cmocka_unit_test(a_run_takes_as_long_as_it_takes_whatever_the_clock_says),
+		cmocka_unit_test(a_run_whose_process_has_gone_is_interrupted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

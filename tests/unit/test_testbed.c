@@ -7,6 +7,7 @@
  */
 #include "net/net.h"
 #include "test_keep.h"
+#include "test_need.h"
 #include "test_marks.h"
 #include "testbed/testbed.h"
 
@@ -22,12 +23,6 @@
 #include <time.h>
 
 #include <cmocka.h>
-
-#define ok(call)                                                                                             \
-	do {                                                                                                 \
-		if ((call) < 0)                                                                              \
-			fail_msg("%s: %s", #call, e.text);                                                   \
-	} while (0)
 
 #define START_NS (50 * NS_PER_S)
 #ifndef KILLS
@@ -47,9 +42,9 @@ static const struct kind kinds[] = {
 	{"container", "netns", "bridge", true, 9000, 5},
 	{"container", "oci", "veth", true, 0, 2},
 	{"container", "oci", "bridge", false, 1400, 5},
+	{"native", "", "macvlan", false, 0, 3},
+	{"container", "oci", "macvlan", true, 1400, 3},
 };
-
-static char skip_reason[1024];
 
 static void settings_make(struct settings *s, const struct kind *k)
 {
@@ -87,7 +82,7 @@ static bool possible(const struct kind *k)
 
 	settings_make(&s, k);
 	plan_resolve(&plan, &s);
-	snprintf(reason, sizeof(reason), "%s", skip_reason);
+	str_copy(reason, sizeof(reason), namespaces_lacking());
 	if (!reason[0] && target_probe(&plan, reason, sizeof(reason), &privilege) == TARGET_YES)
 		return true;
 	if (must && strstr(must, what))
@@ -321,14 +316,17 @@ static void what_this_build_cannot_make_is_named(void **state)
 	} rows[] = {
 		{{"unikernel", "", ""},
 			"cannot use target 'unikernel': "
-			"this build cannot make it, known are native, container, vm and vm:NAME"},
-		{{"container", "docker", ""},
-			"target container: cannot use runtime 'docker': this build cannot make it, known are netns, oci"},
+			"this build cannot make it, known are native, container, vm, vm:NAME, container:NAME and pid:N"},
+		{{"container", "lxc", ""},
+			"target container: cannot use runtime 'lxc': this build cannot make it, known are netns, oci"},
 		{{"native", "oci", ""},
 			"target native: cannot use runtime 'oci': this build cannot make it, known are netns"},
-		{{"native", "", "macvlan"},
-			"cannot use attachment 'macvlan': this build cannot make it, known are veth, bridge, host"},
-	};
+		{{"native", "", "ipvlan"},
+			"cannot use attachment 'ipvlan': "
+			"this build cannot make it, known are veth, bridge, host, macvlan, device, vf, vhost-user, memif"},
+		{{"container", "oci", "host"},
+			"cannot use attachment 'host' with runtime oci: it has one of veth|bridge|macvlan|device|vf"},
+	}; /* which engines are known is the build's affair, and they come last */
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -337,7 +335,8 @@ static void what_this_build_cannot_make_is_named(void **state)
 		settings_make(&s, &rows[i].kind);
 		assert_int_equal(target_check(&s, &e), -EINVAL);
 		assert_int_equal(e.exit, EXIT_USAGE);
-		assert_string_equal(e.text, rows[i].text);
+		if (!str_starts(e.text, rows[i].text))
+			fail_msg("got '%s', wanted '%s'", e.text, rows[i].text);
 	}
 }
 
@@ -462,13 +461,11 @@ int main(void)
 		cmocka_unit_test(a_killed_taut_leaves_nothing_behind_a_sweep),
 		cmocka_unit_test(a_taut_killed_at_any_moment_leaves_nothing_behind_a_sweep),
 	};
-	struct err e = ERR_INIT;
 	char state[] = "/tmp/taut-testbed-XXXXXX";
 
 	keep_real(state);
 	setenv("TAUT_STATE", state, 1);
-	if (!is_privileged() && (userns_enter(&e) < 0 || unshare(CLONE_NEWNET) < 0))
-		snprintf(skip_reason, sizeof(skip_reason), "%s", e.code ? e.text : "no network namespaces");
+	namespaces_enter();
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	tree_remove(state, ERR_IGNORED);
 	return failed;

@@ -509,6 +509,45 @@ static void stock_writes_nothing_but_what_the_user_places(void **state)
 	world_end(&w);
 }
 
+/* Of a tool the reason is not a limit: taut cannot lock the memory of another program. */
+static void whose_memory_is_not_locked_is_said_with_the_reason(void **state)
+{
+	static const struct {
+		const char *tool, *reason;
+	} rows[] = {
+		{"taut", "it may lock too few bytes of memory only (ulimit -l)"},
+		{"netperf", "the program of the tool netperf decides itself whether it locks its memory"},
+	};
+	struct err e = ERR_INIT;
+	struct subject subject;
+	struct world w;
+
+	(void)state;
+	world_make(&w, WORLD_V1, 2);
+	world_enter(&w);
+	world_subject(&w, &subject);
+	for (size_t i = 0; i < subject.threads_n; i++) {
+		AUTO_FREE char *path = str_format("/proc/%d/status", subject.threads[i].pid);
+		world_put(&w, path, "Name:\tx\nVmLck:\t       0 kB\n");
+	}
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct settings s = settings_of("low-latency");
+		struct undo_list *plan;
+		size_t seen = 0;
+		must(setting_set(&s, "tool", rows[i].tool, &e), &e);
+		must(world_plan(&plan, &w.host, TUNE_LIVE, &s, &subject, &e), &e);
+		for (size_t k = 0; k < plan->n; k++)
+			if (!strcmp(plan->entries[k].knob, "endpoint-memory")) {
+				assert_int_equal(plan->entries[k].status, UNDO_SKIPPED);
+				assert_string_equal(plan->entries[k].reason, rows[i].reason);
+				seen++;
+			}
+		assert_int_equal(seen, 2);
+		undo_list_free(plan);
+	}
+	world_end(&w);
+}
+
 static void without_root_only_the_own_tasks_are_placed(void **state)
 {
 	struct settings s = settings_of("low-latency");
@@ -677,6 +716,49 @@ static void every_combination_is_undone(void **state)
 	}
 }
 
+/* A client that never blocks keeps its CPU from the server, where that has a priority no higher. */
+static void a_client_that_floods_is_realtime_on_a_cpu_of_its_own_only(void **state)
+{
+	static const struct {
+		int cpus;
+		const char *workload, *beside, *profile, *sched;
+		int64_t client_cpu, server_cpu;
+		bool fine;
+	} rows[] = {
+		{2, "udp_stream", "", "low-latency", "fifo:50", -1, -1, false},
+		{2, "udp_stream", "", "low-latency", "other", -1, -1, true},
+		{2, "udp_stream", "", "low-latency", "", -1, -1, true},
+		{3, "udp_stream", "", "low-latency", "fifo:50", -1, -1, true},
+		{2, "tcp_stream", "", "low-latency", "fifo:50", -1, -1, true},
+		{2, "tcp_rr", "udp_stream", "low-latency", "fifo:50", -1, -1, true}, /* which makes way */
+		{2, "udp_stream", "", "stock", "fifo:50", -1, -1, true},
+		{2, "udp_stream", "", "stock", "fifo:50", 1, 1, false},
+		{2, "udp_stream", "", "stock", "fifo:50", 0, 1, true},
+		{1, "udp_stream", "", "stock", "fifo:50", -1, -1, false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct err e = ERR_INIT;
+		struct tuning tuning;
+		struct settings s;
+		struct world w;
+		settings_init(&s);
+		s.workload = rows[i].workload;
+		s.beside = rows[i].beside;
+		s.profile = rows[i].profile;
+		s.sched = rows[i].sched;
+		s.client_cpu = rows[i].client_cpu;
+		s.server_cpu = rows[i].server_cpu;
+		world_make(&w, WORLD_NONE, rows[i].cpus);
+		assert_int_equal(tuning_make(&tuning, &s, &e), 0);
+		int rc = tune_flood_check(&w.host, &tuning, &e);
+		if ((rc == 0) != rows[i].fine || (rc < 0 && e.exit != EXIT_USAGE))
+			fail_msg("row %zu: %d, '%s'", i, rc, e.text);
+		world_end(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -695,10 +777,12 @@ int main(void)
 		cmocka_unit_test(an_optional_knob_that_is_refused_is_skipped),
 		cmocka_unit_test(a_mandatory_knob_that_is_refused_undoes_its_plan),
 		cmocka_unit_test(stock_writes_nothing_but_what_the_user_places),
+		cmocka_unit_test(whose_memory_is_not_locked_is_said_with_the_reason),
 		cmocka_unit_test(without_root_only_the_own_tasks_are_placed),
 		cmocka_unit_test(the_users_commands_are_run_and_undone),
 		cmocka_unit_test(others_work_is_not_disturbed),
 		cmocka_unit_test(the_company_of_the_machine_to_be_tuned_is_no_stranger),
+		cmocka_unit_test(a_client_that_floods_is_realtime_on_a_cpu_of_its_own_only),
 		cmocka_unit_test(every_combination_is_undone),
 	};
 

@@ -87,6 +87,7 @@ struct way {
 	const char *profile, *sched;
 	int64_t client_cpu, server_cpu;
 	const char *want;
+	const char *workload, *beside; /* NULL: tcp_rr, none */
 };
 
 static const struct way ways[] = {
@@ -107,6 +108,19 @@ static const struct way ways[] = {
 	{"one CPU: nothing to place, and no guest that could keep it", 1, 1, 1, NULL, "low-latency", "", -1,
 		-1,
 		"client 0 fifo:50, vcpu 0 other:0, vhost 0 fifo:51, iothread 0 other:0, emulator 0 other:0"},
+	{"all on one CPU, and a client that never blocks: it must not be realtime", 2, 1, 1, "1\n",
+		"low-latency", "", -1, -1,
+		"client 1 other:0, vcpu 1 fifo:49, vhost 1 fifo:51, iothread 1 fifo:50, emulator 1 fifo:50",
+		"udp_stream"},
+	{"the same of a stream beside requests", 2, 1, 1, "1\n", "low-latency", "", -1, -1,
+		"client 1 other:0, vcpu 1 fifo:49, vhost 1 fifo:51, iothread 1 fifo:50, emulator 1 fifo:50",
+		"tcp_rr", "udp_stream"},
+	{"over TCP it blocks", 2, 1, 1, "1\n", "low-latency", "", -1, -1,
+		"client 1 fifo:50, vcpu 1 fifo:49, vhost 1 fifo:51, iothread 1 fifo:50, emulator 1 fifo:50",
+		"tcp_stream"},
+	{"a CPU of its own, where it may never block", 4, 1, 1, NULL, "low-latency", "", -1, -1,
+		"client 2 fifo:50, vcpu 1 fifo:49, vhost 3 fifo:51, iothread 0 other:0, emulator 0 other:0",
+		"udp_stream"},
 	{"the user's places", 4, 1, 1, NULL, "low-latency", "", 3, 2,
 		"client 3 fifo:50, vcpu 2 fifo:49, vhost 3 fifo:51, iothread 0 other:0, emulator 0 other:0"},
 	{"the user's scheduling", 4, 1, 1, NULL, "low-latency", "other", -1, -1,
@@ -129,6 +143,8 @@ static void try_way(const struct way *way, enum world_kind kind)
 	bool all = false;
 
 	s.sched = way->sched;
+	s.workload = way->workload ? way->workload : s.workload;
+	s.beside = way->beside ? way->beside : s.beside;
 	s.client_cpu = way->client_cpu;
 	s.server_cpu = way->server_cpu;
 	world_make(&w, kind, way->cpus);

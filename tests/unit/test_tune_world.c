@@ -412,8 +412,13 @@ void world_make(struct world *w, enum world_kind kind, int cpus_n)
 	snprintf(mask, sizeof(mask), "%x\n", (1u << cpus_n) - 1);
 	put_files(w, list, mask);
 	put_cgroups(w, list);
-	w->calls = (struct undo_calls){
-		fake_write, fake_mkdir, fake_rmdir, fake_affinity, fake_sched, fake_rttime, real_run};
+	w->calls = (struct undo_calls){.write_file = fake_write,
+		.make_dir = fake_mkdir,
+		.remove_dir = fake_rmdir,
+		.set_affinity = fake_affinity,
+		.set_sched = fake_sched,
+		.set_rttime = fake_rttime,
+		.run = real_run};
 	w->host.root = root_open(w->path, ERR_IGNORED);
 	assert(w->host.root >= 0 && cgroups_find(w->host.root, &w->host.cgroups, ERR_IGNORED) == 0 &&
 		cpus_online(w->host.root, &w->host.online, ERR_IGNORED) == 0);

@@ -3,6 +3,7 @@
 #include "test_tune_world.h"
 #include "undo/private.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <sched.h>
@@ -46,13 +47,17 @@ static pid_t first_of_another(uint64_t *pidns)
 	pid_t maker = fork(), first = 0;
 	char path[64];
 	struct stat st;
+	int alive[2];
 
 	if (maker == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (unshare(CLONE_NEWPID) < 0 || (first = fork()) < 0)
+		if (pipe(alive) < 0 || unshare(CLONE_NEWPID) < 0 || (first = fork()) < 0)
 			_exit(1);
-		if (first == 0)
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
+		/* The first process ends with its maker, at whatever moment that is killed. */
+		if (first == 0) {
+			close(alive[1]);
+			_exit((int)read(alive[0], path, 1));
+		}
 		for (;;)
 			pause();
 	}
@@ -83,6 +88,10 @@ static void a_namespace_without_processes_has_no_owner(void **state)
 	if (!maker || stat("/proc/self/ns/pid", &st) < 0 || st.st_ino != 0xeffffffcu)
 		skip();
 	assert_true(undo_owner_alive(root, &owner));
+	/* As long as it is open, no other namespace of the machine can get its number. */
+	AUTO_FREE char *path = str_format("/proc/%d/ns/pid_for_children", maker);
+	AUTO_CLOSE int held = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(held >= 0);
 	kill(maker, SIGKILL);
 	waitpid(maker, NULL, 0);
 	for (int tries = 0; tries < 5000 && undo_owner_alive(root, &owner); tries++)

@@ -42,14 +42,39 @@ static void add_latencies(struct endpoint_record *r, bool open)
 	r->windows[0] = (struct window){.count = 100, r->response.sum, r->response.max, 50000, 0};
 }
 
+static void add_parts(struct endpoint_record *r)
+{
+	r->has_parts = true;
+	hist_clear(&r->connect);
+	hist_clear(&r->first_reply);
+	for (uint64_t i = 1; i <= 100; i++) {
+		hist_add(&r->connect, i * 400);
+		hist_add(&r->first_reply, i * 600);
+	}
+}
+
+/* A stream of datagrams beside, of which one was lost. */
+static void add_beside(const struct world *w, uint64_t bytes)
+{
+	w->client->beside_sent = 60;
+	w->server->beside_received = 59;
+	w->server->beside_lost = 1;
+	w->server->beside_bytes = 50 * bytes;
+	w->server->beside_ns = NS_PER_S;
+}
+
 static void world_make(struct world *w, const char *workload, uint64_t rate, uint64_t transactions)
 {
 	struct settings s;
+	bool beside = !strcmp(workload, "beside");
 
 	settings_init(&s);
+	s.beside = beside ? "udp_stream" : "";
+	workload = beside ? "tcp_rr" : workload;
 	s.workload = workload;
 	s.rate = rate;
 	s.transactions = transactions;
+	s.size_bytes = 128 << 10;
 	s.warmup_ns = NS_PER_S / 10;
 	s.duration_ns = NS_PER_S;
 	assert_int_equal(plan_make(&w->plan, &s, ERR_IGNORED), 0);
@@ -60,8 +85,12 @@ static void world_make(struct world *w, const char *workload, uint64_t rate, uin
 	w->client->started_ns = w->server->started_ns = 5 * NS_PER_S;
 	w->client->ended_ns = w->server->ended_ns = 6 * NS_PER_S;
 	w->server->sent = 110;
-	if (w->plan.ends[END_CLIENT].job.workload->kind == WORKLOAD_RR) {
+	if (!w->plan.ends[END_CLIENT].job.workload->stream) {
 		add_latencies(w->client, rate != 0);
+		if (w->plan.ends[END_CLIENT].job.workload->connects)
+			add_parts(w->client);
+		if (beside)
+			add_beside(w, w->plan.ends[END_CLIENT].job.beside_bytes);
 		return;
 	}
 	bool reverse = w->plan.ends[END_CLIENT].job.workload->reverse;
@@ -69,6 +98,11 @@ static void world_make(struct world *w, const char *workload, uint64_t rate, uin
 	receiver->receiver = true;
 	receiver->bytes = 100 * s.size_bytes;
 	receiver->sent = 0;
+	if (w->plan.ends[END_CLIENT].job.workload->datagrams) {
+		receiver->received = 108;
+		receiver->lost = 2;
+		receiver->jitter_ns = receiver->jitter_mean_ns = 5000;
+	}
 	(reverse ? w->server : w->client)->sent = 110;
 }
 
@@ -85,7 +119,8 @@ static const struct {
 	const char *workload;
 	uint64_t rate, transactions;
 } kinds[] = {{"tcp_rr", 0, 0}, {"tcp_rr", 0, 100}, {"udp_rr", 0, 0}, {"udp_rr", 110, 0}, {"tcp_rr", 110, 0},
-	{"tcp_stream", 0, 0}, {"tcp_maerts", 0, 0}};
+	{"tcp_stream", 0, 0}, {"tcp_maerts", 0, 0}, {"udp_stream", 0, 0}, {"udp_stream", 110, 0},
+	{"tcp_crr", 0, 0}, {"tcp_crr", 110, 0}, {"ping", 0, 0}, {"ping", 110, 0}, {"beside", 0, 0}};
 
 #define COUNT(member)                                                                                        \
 	{                                                                                                    \
@@ -97,7 +132,9 @@ static const struct {
 } counts[] = {COUNT(sent), COUNT(transactions), COUNT(bytes), COUNT(lost), COUNT(timeouts), COUNT(reordered),
 	COUNT(duplicates), COUNT(late), COUNT(overtaken), COUNT(dead_flows), COUNT(retransmits),
 	COUNT(cpu_ns), COUNT(switches_voluntary), COUNT(switches_involuntary), COUNT(busy_poll_us),
-	COUNT(timer_slack_ns), COUNT(window_length_ns), COUNT(ended_ns)};
+	COUNT(received), COUNT(jitter_ns), COUNT(jitter_mean_ns), COUNT(beside_sent), COUNT(beside_bytes),
+	COUNT(beside_ns), COUNT(beside_received), COUNT(beside_lost), COUNT(timer_slack_ns),
+	COUNT(window_length_ns), COUNT(ended_ns)};
 
 static void every_figure_of_a_record_has_a_bound(void **state)
 {
@@ -204,6 +241,15 @@ static void more_replies(struct world *w)
 {
 	w->server->sent = 112;
 }
+/* Its sender never let it run. */
+static void nothing_came(struct world *w)
+{
+	struct endpoint_record *r = w->client->receiver ? w->client : w->server;
+
+	r->ended_ns = r->started_ns = 0;
+	r->bytes = r->transactions = r->sent = r->lost = r->duplicates = r->reordered = r->overtaken = 0;
+	r->windows_n = 0;
+}
 static void sender_wrote_less(struct world *w)
 {
 	(w->client->receiver ? w->server : w->client)->sent = 98;
@@ -213,6 +259,55 @@ static void more_than_a_link(struct world *w)
 	struct endpoint_record *r = w->client->receiver ? w->client : w->server;
 
 	r->bytes = 126 * NS_PER_S;
+}
+
+static void one_more_came(struct world *w)
+{
+	w->server->received++;
+}
+static void one_less_lost(struct world *w)
+{
+	w->server->lost--;
+}
+static void jitters_for_an_hour(struct world *w)
+{
+	w->server->jitter_ns = 3600 * NS_PER_S;
+}
+static void more_overtaken(struct world *w)
+{
+	w->server->overtaken = w->server->reordered = w->server->received + 1;
+}
+static void more_bytes_than_came(struct world *w)
+{
+	w->server->bytes = w->server->received * (128 << 10) + 1;
+}
+static void without_parts(struct world *w)
+{
+	w->client->has_parts = false;
+}
+static void with_parts(struct world *w)
+{
+	add_parts(w->client);
+}
+static void another_part(struct world *w)
+{
+	hist_add(&w->client->connect, 5);
+}
+static void slow_to_connect(struct world *w)
+{
+	hist_add(&w->client->connect, HUGE_COUNT);
+}
+static void beside_one_more(struct world *w)
+{
+	w->server->beside_received++;
+}
+static void beside_more_bytes(struct world *w)
+{
+	w->server->beside_bytes *= 2;
+}
+static void beside_at_the_sender(struct world *w)
+{
+	w->client->beside_ns = 1;
 }
 
 static void figures_that_contradict_one_another_are_refused(void **state)
@@ -227,6 +322,7 @@ static void figures_that_contradict_one_another_are_refused(void **state)
 		{short_stretch, "tcp_rr", 0, 0,
 			"a measured stretch of 999000000 ns: the job has 1000000000 ns"},
 		{short_stretch, "tcp_maerts", 0, 0, NULL},
+		{nothing_came, "tcp_stream", 0, 0, NULL},
 		{instant_client, "tcp_rr", 0, 100, "100 transactions in a stretch of 1 ns"},
 		{narrow, "tcp_rr", 0, 100, "service times of 5050000 ns in all: a stretch of 1000000 ns"},
 		{outside, "udp_rr", 0, 0, "among 'worst'"},
@@ -250,6 +346,26 @@ static void figures_that_contradict_one_another_are_refused(void **state)
 		{sender_wrote_less, "tcp_stream", 0, 0,
 			"the receiver got 13107200 bytes, and the sender wrote 98"},
 		{sender_wrote_less, "tcp_maerts", 0, 0, "and the sender wrote 98 times 131072"},
+		{one_more_came, "udp_stream", 0, 0,
+			"the receiver got 109 datagrams and lost 2, and the sender sent 110"},
+		{one_less_lost, "udp_stream", 110, 0,
+			"the receiver got 108 datagrams and lost 1, and the sender sent 110"},
+		{jitters_for_an_hour, "udp_stream", 0, 0, "'jitter_ns' is 3600000000000"},
+		{more_overtaken, "udp_stream", 0, 0, "'overtaken' is 109, and can be 108 at most"},
+		{more_bytes_than_came, "udp_stream", 0, 0, "'bytes' is 14155777, and can be 14155776"},
+		{sender_wrote_less, "udp_stream", 0, 0, "and the sender wrote 98"},
+		{without_parts, "tcp_crr", 0, 0, "'connect' is missing, at this end of tcp_crr"},
+		{with_parts, "tcp_rr", 0, 0, "'connect' is not to be expected, at this end of tcp_rr"},
+		{another_part, "tcp_crr", 110, 0,
+			"service times of 5050000 ns in all, connecting 2020005 ns and first replies 3030000 ns"},
+		{slow_to_connect, "tcp_crr", 0, 0, "a connect time of"},
+		{fewer_replies, "ping", 0, 0, "the client got 110 replies, and the server sent 109"},
+		{more_replies, "ping", 0, 0, NULL},
+		{beside_one_more, "beside", 0, 0,
+			"the receiver beside got 60 datagrams and lost 1, and the sender sent 60"},
+		{beside_more_bytes, "beside", 0, 0,
+			"the receiver beside got 147200 bytes, and the sender wrote 60"},
+		{beside_at_the_sender, "beside", 0, 0, "'beside_ns' is 1, and can be 0 at most"},
 		{more_than_a_link, "tcp_maerts", 0, 0, "'bytes' is 126000000000, and can be 125000131072"},
 	};
 
