@@ -88,7 +88,8 @@ static void world_make(struct world *w)
 	keep_folder(w->folder);
 	keep_real(w->state);
 	/* What holds a namespace is a mount, which other tests beside this one must not see. */
-	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0 ||
+		mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		fail_msg("no namespaces: %s", strerror(errno));
 	w->root = root_open("/", &e);
 	w->calls = undo_real_calls;
