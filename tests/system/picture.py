@@ -60,8 +60,15 @@ def _tasks():
         # fields[0] is the state, number 3 in proc(5): nice 19, starttime 22, rt_priority 40, policy 41
         tasks[f"task {os.path.basename(folder)} start {fields[19]}"] = {
             "affinity": allowed and allowed[1], "nice": fields[16],
-            "priority": fields[37], "policy": fields[38], "cgroups": groups}
+            "priority": fields[37], "policy": fields[38], "cgroups": _own_hierarchies(groups or "")}
     return tasks
+
+
+def _own_hierarchies(groups):
+    """Of the lines of /proc/TID/cgroup those in which taut moves a task: the unified one, cpuset and cpu.  In others
+    (memory, say) whoever manages the machine moves tasks at any time, and taut never does."""
+    return [line for line in groups.splitlines()
+            if not (names := line.split(":")[1]) or {"cpuset", "cpu"} & set(names.split(","))]
 
 
 def _owner_of(folder):
