@@ -133,6 +133,19 @@ static int namespace_write(int root, const char *path, const char *value, struct
 	return rc;
 }
 
+int net_link_bare(int ns, const char *link, struct err *e)
+{
+	AUTO_FREE char *path = str_format("/proc/sys/net/ipv6/conf/%s/addr_gen_mode", link);
+	AUTO_CLOSE int root = root_open("/", e);
+	int rc, saved = root < 0 ? root : netns_enter(ns, e);
+
+	if (saved < 0)
+		return saved;
+	rc = namespace_write(root, path, "1", e);
+	netns_leave(&saved);
+	return rc;
+}
+
 int net_namespace_prepare(int ns, struct err *e)
 {
 	AUTO_CLOSE int root = root_open("/", e);

@@ -47,6 +47,10 @@ int net_link_set_mtu(int ns, const char *name, unsigned mtu, struct err *e);
 int net_link_up(int ns, const char *name, struct err *e);
 /* "10.0.0.1" with prefix 24, or an IPv6 address (without duplicate address detection). */
 int net_address_add(int ns, const char *link, const char *address, unsigned prefix, struct err *e);
+/* The link, which is down, gets no address by itself when it comes up. */
+int net_link_bare(int ns, const char *link, struct err *e);
+/* Has the kernel that has the address answered within that time?  1, 0; a wire that passes nothing is 0. */
+int net_answers(int ns, const char *address, unsigned wait_ms, struct err *e);
 /* What a link is set to. */
 struct net_link {
 	unsigned flags; /* IFF_UP …, IFF_LOWER_UP: it has a carrier */

@@ -67,7 +67,7 @@ static int device_resolve(const struct devices *d, const struct trial_plan *plan
 }
 
 /* For both ends of a cable to agree on a rate; an emulated machine may get little of the CPU meanwhile. */
-static uint64_t carrier_ns(void)
+uint64_t device_carrier_ns(void)
 {
 	return (host_emulated() ? 60 : 15) * NS_PER_S;
 }
@@ -75,7 +75,7 @@ static uint64_t carrier_ns(void)
 /* Waits until the link has a carrier: -ENOLINK, -EINTR. */
 int device_link_carrier(int ns, const char *name, const char *word, struct err *e)
 {
-	uint64_t end = time_now_ns() + carrier_ns();
+	uint64_t end = time_now_ns() + device_carrier_ns();
 	struct net_link link = {0};
 	int rc;
 
@@ -86,7 +86,7 @@ int device_link_carrier(int ns, const char *name, const char *word, struct err *
 			return err_set(e, ENOLINK,
 				"cannot use device %s: no carrier within %llu s, so no cable is in it, "
 				"or it leads elsewhere",
-				word, (unsigned long long)(carrier_ns() / NS_PER_S));
+				word, (unsigned long long)(device_carrier_ns() / NS_PER_S));
 		poll(NULL, 0, LOOK_MS);
 	}
 	return rc;
@@ -218,4 +218,5 @@ const struct attachment_row attachment_device = {
 	.check = device_resolve,
 	.create = device_create,
 	.device = bypass_function_device,
+	.cabled = true,
 };

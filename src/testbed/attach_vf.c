@@ -10,7 +10,9 @@
  *
  * The driver waits for the answer of its NIC with the bottom halves of its CPU disabled.  On a realtime
  * kernel the NIC's interrupt thread, if it is on the same CPU, waits for that to end, and the answer comes
- * too late.  So the driver is called on one CPU, and if it has no answer there, on another.
+ * too late: from then on the driver asks no more and its link passes nothing, until it notices seconds later.
+ * So the driver is called on one CPU, and if it has no answer there, on another, all that makes it ask is
+ * done on that CPU, and the link gets no addresses by itself, which the kernel would give it on any CPU.
  */
 #include "private.h"
 
@@ -168,6 +170,8 @@ static int function_up(struct target *t, const struct devices *d, struct err *e)
 	struct endpoint *ep = &t->server;
 	int rc = net_link_move(d->home, ep->link, ep->netns, e);
 
+	if (rc == 0)
+		rc = net_link_bare(ep->netns, ep->link, e);
 	if (rc == 0 && t->plan.settings.mtu)
 		rc = net_link_set_mtu(ep->netns, ep->link, (unsigned)t->plan.settings.mtu, e);
 	if (rc < 0)
@@ -176,7 +180,8 @@ static int function_up(struct target *t, const struct devices *d, struct err *e)
 	return net_link_up(ep->netns, ep->link, e);
 }
 
-/* Calls the driver on one CPU after another, until it has the address; on that CPU the link is put up. */
+/* Calls the driver on one CPU after another, until it has the address.  On that CPU this thread stays until
+ * the wire is made, for the driver asks its NIC again when its link gets an address (target.c). */
 static int function_drive(struct target *t, const struct devices *d, const struct function *f, struct err *e)
 {
 	int rc = -EADDRNOTAVAIL, goes = 0;
@@ -195,9 +200,7 @@ static int function_drive(struct target *t, const struct devices *d, const struc
 		rc = task_set_affinity(0, &one, e);
 		rc = rc < 0 ? rc : function_probe(t, d, f, e);
 	}
-	rc = rc < 0 ? rc : function_up(t, d, e);
-	task_set_affinity(0, &allowed, ERR_IGNORED);
-	return rc;
+	return rc < 0 ? rc : function_up(t, d, e);
 }
 
 static int function_lend(struct target *t, const struct devices *d, const struct function *f, struct err *e)
@@ -271,4 +274,5 @@ const struct attachment_row attachment_vf = {
 	.check = vf_resolve,
 	.create = vf_create,
 	.device = bypass_function_device,
+	.cabled = true,
 };

@@ -72,6 +72,8 @@ int device_attach(struct target *t, int (*take)(struct target *t, const struct d
 	struct err *e);
 /* Waits until a link has a carrier: -ENOLINK, which names it as `word`, -EINTR. */
 int device_link_carrier(int ns, const char *name, const char *word, struct err *e);
+/* How long that may take, ns. */
+uint64_t device_carrier_ns(void);
 /* Until what is plugged into both ends of a cable has agreed. */
 int device_carrier(const struct endpoint *ep, const char *word, struct err *e);
 

@@ -134,6 +134,8 @@ struct attachment_row {
 	int (*create)(struct target *t, struct err *e);
 	/* The device of an end that moves packets by DPDK, as DPDK names it; malloc'd.  NULL: it has none. */
 	char *(*device)(const struct target *t, enum end_number end);
+	/* A cable lies between, and what it is plugged into may pass nothing for a while. */
+	bool cabled;
 	/* There are no links: the server's end connects to a socket of the client's, which starts first. */
 	bool shares_memory;
 };

@@ -12,9 +12,13 @@
 #include "device.h"
 
 #include <assert.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 
 #define TAKE_DOWN_NS (5 * NS_PER_S)
+#define ANSWER_MS    500 /* for one answer */
+#define LOOK_MS      10
 #define BOOT_NS      (90 * NS_PER_S)  /* emulated, and beside noise */
 #define DISK_BOOT_NS (300 * NS_PER_S) /* a whole system, with all its services */
 
@@ -37,10 +41,59 @@ void target_link_add(struct target *t, const char *name, int netns, const char *
 	str_copy(link->held, sizeof(link->held), held ? held : "");
 }
 
-int target_connect(struct target *t, struct err *e)
+static int addresses_add(struct target *t, size_t family, struct err *e)
+{
+	int rc = 0;
+
+	if (!t->client.pci[0])
+		rc = net_address_add(t->client.netns, t->client.link, addresses[family].client,
+			addresses[family].prefix, e);
+	if (rc == 0 && !t->runtime->boots && !t->server.pci[0]) /* a machine's PID 1 does it there */
+		rc = net_address_add(t->server.netns, t->server.link, addresses[family].server,
+			addresses[family].prefix, e);
+	return rc;
+}
+
+/* What a cable is plugged into may forward nothing yet, and a driver may have to start its device anew. */
+static int answer_wait(const struct target *t, const char *address, struct err *e)
+{
+	uint64_t end = time_now_ns() + device_carrier_ns();
+	int rc;
+
+	if (!t->attachment->cabled || t->runtime->boots || t->client.pci[0] || t->server.pci[0])
+		return 0;
+	while ((rc = net_answers(t->client.netns, address, ANSWER_MS, e)) == 0) {
+		if (stop_flag)
+			return err_set(e, EINTR, "interrupted");
+		if (time_now_ns() >= end)
+			return err_set(e, EHOSTUNREACH,
+				"cannot use attachment %s: nothing passes between its ends for %llu s, "
+				"though both have a carrier",
+				t->attachment->name, (unsigned long long)(device_carrier_ns() / NS_PER_S));
+		poll(NULL, 0, LOOK_MS);
+	}
+	return MIN(rc, 0);
+}
+
+/* An attachment may put this thread on one CPU, to set its links up from there (attach_vf.c). */
+static int wire_make(struct target *t, struct err *e)
 {
 	size_t family = t->plan.settings.ipv6 ? 1 : 0;
-	int rc;
+	cpus before;
+
+	if (sched_getaffinity(0, sizeof(before), &before) < 0)
+		return err_sys(e, "cannot read the affinity of taut");
+	int rc = t->attachment->create(t, e);
+	if (rc < 0)
+		err_wrap(e, "cannot make attachment %s", t->attachment->name);
+	rc = rc < 0 ? rc : addresses_add(t, family, e);
+	rc = rc < 0 ? rc : answer_wait(t, addresses[family].server, e);
+	task_set_affinity(0, &before, ERR_IGNORED);
+	return rc;
+}
+
+int target_connect(struct target *t, struct err *e)
+{
 
 	if (!t->attachment->create && !t->attachment->shares_memory)
 		return 0;
@@ -50,15 +103,7 @@ int target_connect(struct target *t, struct err *e)
 		return t->server.netns;
 	if (t->attachment->shares_memory)
 		return 0;
-	if ((rc = t->attachment->create(t, e)) < 0)
-		return err_wrap(e, "cannot make attachment %s", t->attachment->name);
-	if (!t->client.pci[0])
-		rc = net_address_add(t->client.netns, t->client.link, addresses[family].client,
-			addresses[family].prefix, e);
-	if (rc == 0 && !t->runtime->boots && !t->server.pci[0]) /* a machine's PID 1 does it there */
-		rc = net_address_add(t->server.netns, t->server.link, addresses[family].server,
-			addresses[family].prefix, e);
-	return rc;
+	return wire_make(t, e);
 }
 
 /* The machine, and the cgroups on it. */

@@ -371,6 +371,44 @@ static void a_virtual_link_is_no_device(void **state)
 	assert_false(standing.there);
 }
 
+static void the_kernel_at_the_other_end_answers(void **state)
+{
+	static const char *const ends[][2] = {{"10.0.0.1", "10.0.0.2"}, {"fd00::1", "fd00::2"}};
+	struct err e = ERR_INIT;
+
+	(void)state;
+	need_namespaces();
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+		AUTO_CLOSE int a = namespace_new(), b = namespace_new();
+		unsigned prefix = i ? 64 : 24;
+		assert_int_equal(net_answers(a, ends[i][1], 50, &e), 0); /* no way leads there */
+		ok(net_veth_create(a, "left", b, "right", 0, &e));
+		ok(net_address_add(a, "left", ends[i][0], prefix, &e));
+		assert_int_equal(net_answers(a, ends[i][1], 50, &e), 0); /* nobody has the address */
+		ok(net_address_add(b, "right", ends[i][1], prefix, &e));
+		int answers = 0;
+		for (int go = 0; go < 50 && !answers; go++)
+			answers = net_answers(a, ends[i][1], 100, &e);
+		assert_int_equal(answers, 1);
+	}
+}
+
+static void a_bare_link_gets_no_address_by_itself(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	need_namespaces();
+	AUTO_CLOSE int a = namespace_new(), b = namespace_new();
+	ok(net_veth_create(a, "left", b, "right", 0, &e));
+	ok(net_property_set(a, "left", "up", "down", &e));
+	ok(net_link_bare(a, "left", &e));
+	ok(net_link_up(a, "left", &e));
+	AUTO_FREE char *addresses = NULL;
+	ok(net_property_get(a, "left", "addresses", &addresses, &e));
+	assert_null(strstr(addresses, "fe80"));
+}
+
 static void errors_name_the_object_and_the_reason(void **state)
 {
 	unsigned mtu;
@@ -406,6 +444,8 @@ int main(void)
 		cmocka_unit_test(what_a_link_is_set_to_is_a_text_that_can_be_set_again),
 		cmocka_unit_test(a_link_moves_with_all_but_its_addresses),
 		cmocka_unit_test(a_virtual_link_is_no_device),
+		cmocka_unit_test(the_kernel_at_the_other_end_answers),
+		cmocka_unit_test(a_bare_link_gets_no_address_by_itself),
 		cmocka_unit_test(errors_name_the_object_and_the_reason),
 	};
 
