@@ -77,6 +77,27 @@ struct stat_interval stat_median_interval(const double *x, size_t n, double conf
 	return (struct stat_interval){sorted[l - 1], sorted[u - 1], coverage, l};
 }
 
+/*
+ * The end of Clopper and Pearson's interval: the p at which the tail of the beta distribution is `tail`, by
+ * halving, since GSL's inverse aborts the program where its own search does not converge.
+ */
+static double proportion_end(double tail, double a, double b)
+{
+	double low = 0, high = 1;
+
+	for (int i = 0; i < 1100 && low < high; i++) {
+		double middle = low + (high - low) / 2;
+
+		if (middle <= low || middle >= high)
+			break;
+		if (gsl_cdf_beta_P(middle, a, b) < tail)
+			low = middle;
+		else
+			high = middle;
+	}
+	return high;
+}
+
 struct stat_interval stat_proportion_interval(size_t k, size_t n, double confidence)
 {
 	double tail = (1 - confidence) / 2, hits = (double)k, misses = (double)(n - k);
@@ -84,8 +105,9 @@ struct stat_interval stat_proportion_interval(size_t k, size_t n, double confide
 	if (!n || k > n)
 		return (struct stat_interval){NAN, NAN, NAN, 0};
 	return (struct stat_interval){
-		.low = k ? gsl_cdf_beta_Pinv(tail, hits, misses + 1) : 0,
-		.high = k < n ? gsl_cdf_beta_Qinv(tail, hits + 1, misses) : 1,
+		.low = k ? proportion_end(tail, hits, misses + 1) : 0,
+		/* From the other side: 1 − tail would lose the digits of a small tail. */
+		.high = k < n ? 1 - proportion_end(tail, misses, hits + 1) : 1,
 		.coverage = confidence,
 	};
 }

@@ -38,8 +38,7 @@ double stat_sd(const double *x, size_t n);
 double stat_median(const double *x, size_t n);
 /* Hyndman and Fan's (1996) type 7: linear between order statistics at (n − 1)p; p in [0, 1]. */
 double stat_quantile(const double *x, size_t n, double p);
-/* Harrell and Davis (1982): all order statistics, weighted by a Beta((n + 1)p, (n + 1)(1 − p)); p in (0, 1).
- */
+/* Harrell and Davis (1982): order statistics, weighted by a Beta((n + 1)p, (n + 1)(1 − p)); p in (0, 1). */
 double stat_quantile_hd(const double *x, size_t n, double p);
 
 struct stat_interval {
@@ -192,6 +191,80 @@ enum stat_stretch stat_stretch(const double *x, size_t n);
 /* As in JSON: "too_short", … */
 const char *stat_stretch_name(enum stat_stretch stretch);
 
+/* Mann and Kendall: a drift over the trials (trend.c).  z and p are NaN when all values are equal. */
+struct stat_trend {
+	double s, variance, z, p;
+};
+
+struct stat_trend stat_mann_kendall(const double *x, size_t n);
+/* ρ(0) … ρ(lags − 1), NaN of a constant (autocorrelation.c); Ljung and Box over lags 1 … lags, df1 = lags. */
+void stat_autocorrelation(const double *x, size_t n, double *out, size_t lags);
+struct stat_test stat_ljung_box(const double *x, size_t n, size_t lags);
+
+/* Geyer's initial positive sequence: n_eff independent values are worth as much as these n. */
+struct stat_worth {
+	double tau, n_eff;
+	size_t pairs;
+};
+
+struct stat_worth stat_effective_size(const double *x, size_t n);
+
+/* E-divisive change points (changes.c): the first value behind each, its Q, and the p of its permutations. */
+struct stat_split {
+	size_t at;
+	double q, p;
+};
+
+struct stat_changing {
+	uint64_t seed;
+	size_t rounds;
+	double alpha;
+};
+
+/* At most `most`, in the order of the series; none of fewer than 8 values. */
+size_t stat_changes(
+	const double *x, size_t n, const struct stat_changing *how, struct stat_split *out, size_t most);
+/* Q of the split before x[t]. */
+double stat_energy_at(const double *x, size_t n, size_t t);
+
+/* --- resampling (resample.c, band.c), stopping (precision.c) ----------------------------------- */
+
+/* A figure of the units that were drawn, of one sample (n[1] = 0) or two. */
+struct stat_resampling {
+	double (*figure)(
+		void *context, const size_t *first, size_t n_first, const size_t *second, size_t n_second);
+	void *context;
+	size_t n[2], rounds;
+	uint64_t seed;
+	double confidence;
+};
+
+struct stat_bootstrap {
+	double estimate, sd, percentile[2], bca[2];
+	double z0, acceleration, bca_at[2]; /* the quantiles at which bca lies */
+};
+
+/* replicates, in the order drawn, may be NULL. */
+void stat_bootstrap(const struct stat_resampling *r, double *replicates, struct stat_bootstrap *out);
+
+struct stat_band {
+	double middle, low, high;
+};
+
+struct stat_banding {
+	uint64_t seed;
+	size_t rounds;
+	double confidence;
+};
+
+/* curves[block · points + point], NaN where missing; out for each point; the ratio: b/a inside each block. */
+void stat_bands(const double *curves, size_t blocks, size_t points, const struct stat_banding *how,
+	struct stat_band *out);
+void stat_bands_ratio(const double *a, const double *b, size_t blocks, size_t points,
+	const struct stat_banding *how, struct stat_band *out);
+/* Are these log ratios, one a block, enough for an estimate to within `precision` (0.02)?  Looks at no p. */
+bool stat_precise(const double *log_ratios, size_t n, double precision);
+
 /* --- modality (modality.c) --------------------------------------------------------------------- */
 
 /* Do the values of ≥ 6 trials fall into two groups? */
@@ -281,9 +354,8 @@ enum stat_reason {
 	STAT_REASON_FEW_FOR_INTERVAL, /* n_blocks is below STAT_INTERVAL_BLOCKS */
 	STAT_REASON_FEW_FOR_VERDICT,  /* n_blocks is below STAT_VERDICT_BLOCKS */
 	STAT_REASON_EXPLORATORY,      /* not in the family that is judged */
-	STAT_REASON_SD_UNCONFIRMED, /* nothing is known of the bulk that could confirm the claim about the SD
-				     */
-	STAT_REASON_RARE_EXTREMES,  /* the bulk did not move as the SD did */
+	STAT_REASON_SD_UNCONFIRMED,   /* nothing is known of the bulk that could confirm it */
+	STAT_REASON_RARE_EXTREMES,    /* the bulk did not move as the SD did */
 	STAT_REASON_FEW_TRANSACTIONS, /* too few `transactions` for a tail */
 	STAT_REASON_EMULATED,         /* this metric is not judged on emulated machines; depends on `kind` */
 	STAT_REASON_NO_VALUE,         /* of a fact: one of the values is missing */
@@ -313,9 +385,8 @@ struct stat_effect {
 	double coverage;          /* attained by ci95 */
 	double p;      /* exact; NaN below STAT_INTERVAL_BLOCKS.  Not for printing without the rest */
 	double p_holm; /* NaN unless the metric belongs to the family that was judged */
-	double mde;   /* found with 80 % power: a fraction, or a difference when absolute; NaN: nothing can be
-		       */
-	double delta; /* what the verdict was held against */
+	double mde;    /* found with 80 % power: a fraction, or a difference when absolute; NaN: none */
+	double delta;  /* what the verdict was held against */
 	enum stat_verdict verdict;
 	enum stat_reason reason;         /* of STAT_NOT_ASSESSED, else STAT_REASON_NONE */
 	enum stat_kind kind;             /* for the reason: of the cell; */
