@@ -6,7 +6,8 @@ PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config python3 libjansson-de
 PACKAGES_RUN="runc crun stress-ng qemu-system-x86"
 PACKAGES_CHECK="clang clang-format clang-tidy cppcheck libclang-rt-14-dev libcmocka-dev iptables iproute2 ethtool man-db groff
  sockperf iperf3 iputils-ping openssh-client busybox-static dropbear-bin mtools syslinux qemu-guest-agent
- libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libdpdk-dev docker.io containerd podman netavark"
+ libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients libdpdk-dev docker.io containerd podman netavark
+ python3-jsonschema zsh fish"
 PACKAGES_COVERAGE="gcovr"
 
 say() {

@@ -74,6 +74,10 @@ size_t command_line_parse(
 void common_free(struct common *common);
 _Noreturn void usage_error(const char *verb, const char *format, ...) PRINTF(2, 3);
 
+/* words.c: what can follow on a command line, for the shells' completions. */
+void words_say(const char *args_doc, const struct argp_option *options);
+void words_say_verbs(void);
+
 /* --- talking ----------------------------------------------------------------------------------- */
 
 /* One line on stderr; whatever in it is not fit for a terminal is shown as '?'. */

@@ -143,6 +143,10 @@ size_t command_line_parse(
 	for (size_t i = 0; i < ARRAY_LEN(shared); i++)
 		if (!shared[i].group || shared[i].group & line->takes)
 			all[n++] = shared[i].option;
+	if (argc == 2 && !strcmp(argv[1], "--words")) {
+		words_say(line->args_doc, all);
+		exit(EXIT_DONE);
+	}
 	const struct argp argp = {
 		.options = all, .parser = parse, .args_doc = line->args_doc, .doc = line->doc};
 	program_invocation_name = argv[0];

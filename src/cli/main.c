@@ -72,6 +72,10 @@ int main(int argc, char **argv)
 		print_help(stdout);
 		return EXIT_DONE;
 	}
+	if (!strcmp(argv[1], "--words")) {
+		words_say_verbs();
+		return EXIT_DONE;
+	}
 	if (str_in(argv[1], "--version|-V")) {
 		printf("taut %s\n", TAUT_VERSION);
 		return EXIT_DONE;
