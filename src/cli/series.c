@@ -30,6 +30,11 @@ void series_add(struct series *s, json_t *run)
 	json_array_append_new(s->runs, run);
 }
 
+size_t series_n(const struct series *s)
+{
+	return json_array_size(s->runs);
+}
+
 json_t *series_json(const struct series *s)
 {
 	return json_pack("{s:s, s:O}", "schema", "taut.runs/1", "runs", s->runs);

@@ -262,6 +262,8 @@ static int show_series(const struct run_verb *v)
 {
 	AUTO(buf_free) struct buf b = {.columns = say_columns()};
 
+	if (!series_n(v->series)) /* the error is all there is to say */
+		return EXIT_DONE;
 	if (v->common.json)
 		return say_json(series_json(v->series));
 	series_text(v->series, &b);
