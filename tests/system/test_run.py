@@ -203,6 +203,22 @@ def _():
         check(all(line[0] != " " for line in taut.run("list", "knobs").out.splitlines()), "a row of more than a line")
 
 
+@test("on a terminal what takes longer than two seconds says what it is at and how long it will take; all else, and -q, says nothing")
+def _():
+    with Taut() as taut:
+        for arguments, wanted in (("--duration 5s", True), ("--duration 5s -q", False), ("--duration 100ms", False)):
+            pty = taut.run("-qec", f"stty cols 70; {TAUT} measure tcp_rr {arguments}", "/dev/null", command=["script"],
+                           environment={"TERM": "xterm"}).wants(0)
+            shown = [line for line in re.split(r"\r\x1b\[K|\r?\n", pty.out) if line.startswith("one trial, ")]
+            check_equal(bool(shown), wanted, f"progress with {arguments} in:\n{pty.out}")
+            if wanted:
+                check(any(re.fullmatch(r"one trial, about \d s left: native/veth/tcp_rr \(measuring\)", line) for line in shown),
+                      f"what and how long in {shown}")
+                check(len(set(shown)) >= 3, f"it does not go on: {shown}")
+                check_equal([line for line in shown if len(line) > 70], [], "lines of more than 70 columns")
+                check(pty.out.rindex("\r\x1b[K") < pty.out.rindex("p99"), f"the line stays:\n{pty.out!r}")
+
+
 @test("Ctrl-C ends a run with exit 130, keeps its trials, and --resume completes it")
 def _():
     with Taut() as taut:
