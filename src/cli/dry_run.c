@@ -188,7 +188,7 @@ static json_t *document_make(const struct experiment *x, struct site *site, uint
 	for (size_t a = 0; a < x->arms_n; a++)
 		json_array_append_new(arms, json_string(x->arms[a].name));
 	order = order_json(x, &blocks, &trials);
-	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:o, s:I, s:o, s:o, s:b}",
+	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:o, s:I, s:o, s:o, s:b, s:I}",
 		"schema", "taut.plan/2", "name", *x->name ? x->name : NULL, "refused", refused, "cells",
 		cells_json(x, false), "skipped", cells_json(x, true), "arms", arms, "seed",
 		(json_int_t)x->seed, "blocks", (json_int_t)x->blocks, "trials", (json_int_t)trials,

@@ -353,8 +353,8 @@ static int blame_overrides(const struct reader *r, struct err *e)
 	AUTO(buf_free) struct buf all = {0};
 
 	for (size_t i = 0; i < r->overrides_n; i++)
-		buf_add(&all, "%s%s=%s", i ? ", " : "", r->overrides[i].key, r->overrides[i].value);
-	return err_wrap(e, "cannot set %s for %s", all.data, r->x->name);
+		buf_add(&all, "%s%s=%s", i ? " --set " : "", r->overrides[i].key, r->overrides[i].value);
+	return err_wrap(e, "cannot use --set %s with %s", all.data, r->x->name);
 }
 
 static int make_cells(struct reader *r, struct err *e)

@@ -78,7 +78,7 @@ MISTAKES = [  # arguments, what the message must hold
     (("run", "quick", "--seed"), ["--seed wants a value"]),
     (("run", "quick", "--json=yes"), ["--json takes no value"]),
     (("run", "quick", "--set", "blocks=3"), ["'blocks'", "an option", "try: --blocks 3"]),
-    (("run", "quick", "--set", "target=vm", "--dry-run"), ["cannot set target=vm for quick", "arm stock"]),
+    (("run", "quick", "--set", "target=vm", "--dry-run"), ["cannot use --set target=vm with quick", "arm stock"]),
     (("run", "foo"), ["'foo'", "try: taut list experiments"]),
     ((*MEASURE, "--rate", "2.5"), ["rate", "'2.5'", "whole number"]),
     ((*MEASURE, "--rate", "1e99"), ["rate", "'1e99'", "between"]),

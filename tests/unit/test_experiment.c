@@ -397,14 +397,14 @@ static void merge_keys_that_name_themselves_or_too_much_end(void **state)
 
 static void an_override_that_makes_no_sense_is_named_and_no_line(void **state)
 {
-	const struct setting_override override = {.key = "runtime", .value = "moon"};
+	const struct setting_override override = {.key = "target", .value = "moon"};
 	static const char text[] = HEAD CELLS ARM;
 	struct experiment x;
 	struct err e = ERR_INIT;
 
 	(void)state;
 	assert_int_equal(experiment_parse(&x, "test", text, strlen(text), &override, 1, &e), -EINVAL);
-	if (!str_starts(e.text, "cannot set runtime=moon for x: arm a: "))
+	if (!str_starts(e.text, "cannot use --set target=moon with x: arm a: "))
 		fail_msg("%s", e.text);
 }
 
