@@ -73,7 +73,7 @@ def _():
         result = taut.run("run", spec, "--seed", "7").wants(0)
         check_equal(len(re.findall(r"^\[\s*\d+/8\]", result.err, re.M)), 8, "lines, one a trial")
         check_in("stored as run 2", result.err, "messages")
-        for message in ("stored as", "[ 1/8]", "seed 7\n"):
+        for message in ("stored as", "[ 1/8]", "trials in"):
             check(message not in result.out, f"{message!r} among the data\n{result}")
         check_equal(taut.run("run", spec, "--seed", "7", "-q").wants(0).err, "", "messages with -q")
 
