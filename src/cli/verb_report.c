@@ -66,14 +66,26 @@ static int formatted(struct format_verb *v, const char *which)
 int verb_report(int argc, char **argv)
 {
 	struct format_verb v = {0};
+	const struct report_format *markdown = report_format_find("markdown");
+	const struct argp_option options[] = {
+		{markdown->name, KEY_FORMAT_FIRST + (int)(markdown - report_formats), NULL, 0,
+			"write GitHub's Markdown, for a comment or a page", 1},
+		{0}};
 	const struct command_line line = {.args_doc = "[RUN]",
 		.args_max = 1,
+		.options = options,
+		.parse = parse_format,
+		.verb = &v,
 		.takes = COMMON_JSON | COMMON_DB | COMMON_QUIET | COMMON_GATE,
 		.doc = "Show a stored run again.  RUN is an id, a name (its latest run) or last, which is the default."};
 	const char *which = "last";
 
 	command_line_parse(&line, argc, argv, &v.common, &which);
-	v.format = report_format_find(v.common.json ? "json" : "text");
+	if (v.format && v.common.json)
+		usage_error(
+			argv[0], "cannot write both JSON and Markdown (try: one of --json and --markdown)");
+	if (!v.format)
+		v.format = report_format_find(v.common.json ? "json" : "text");
 	return formatted(&v, which);
 }
 

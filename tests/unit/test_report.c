@@ -335,7 +335,9 @@ static void of_two_groups_the_arm_is_named(void **state)
 	assert_false(r->cells[0].arms[0].bimodal);
 	assert_true(r->cells[0].arms[1].bimodal);
 	report_terminal(r, &plain, &b);
-	says(&b, "in tuned (two groups of values");
+	reads(&b, "bimodal in tuned, between trials: groups ×");
+	reads(&b, "6 of 12 in the higher one");
+	reads(&b, "(two groups of values");
 	buf_free(&b);
 	report_free(r);
 }
@@ -358,7 +360,7 @@ static void a_reason_for_skipping_is_said_once(void **state)
 	CHECK(store_run_end(w->store, w->run, "done", &problem));
 	CHECK(report_load(&r, w->store, w->run, NULL, &problem));
 	report_terminal(r, &plain, &b);
-	says(&b, "\nskipped\n  2 cells: no cable\n    a, c\n  b: no KVM\n");
+	says(&b, "\nskipped\n  2 cells: no cable (a, c)\n  b: no KVM\n");
 }
 
 static void terminal_says_what_happened(void **state)
