@@ -9,18 +9,31 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Does this character mean something at this place?  At the beginning of a text some more do, and in it what
+ * would become a link by itself. */
+static bool means_something(const char *text, size_t at)
+{
+	if (strchr("\\`*_[]|~", text[at]))
+		return true;
+	if (!at)
+		return strchr("#+-=!", text[at]);
+	if (strspn(text, "0123456789") == at)
+		return strchr(".)", text[at]);
+	return !strncmp(text + at, "://", 3) || (at >= 3 && !strncmp(text + at - 3, "www.", 4));
+}
+
 /* Adds text in which nothing has a meaning. */
 static void escaped(const char *text, struct buf *out)
 {
 	AUTO_FREE char *clean = str_printable(str_dup(text));
 
-	for (const char *c = clean; *c; c++)
-		if (*c == '<' || *c == '>' || *c == '&')
-			buf_add(out, "%s", *c == '<' ? "&lt;" : *c == '>' ? "&gt;" : "&amp;");
-		else if (*c == '@') /* names nobody */
+	for (size_t i = 0; clean[i]; i++)
+		if (clean[i] == '<' || clean[i] == '>' || clean[i] == '&')
+			buf_add(out, "%s", clean[i] == '<' ? "&lt;" : clean[i] == '>' ? "&gt;" : "&amp;");
+		else if (clean[i] == '@') /* names nobody */
 			buf_add(out, "&#64;");
 		else
-			buf_add(out, strchr("\\`*_{}[]()#+-!|~:", *c) ? "\\%c" : "%c", *c);
+			buf_add(out, means_something(clean, i) ? "\\%c" : "%c", clean[i]);
 }
 
 static void said(const struct doc_text *text, struct buf *out)
@@ -35,35 +48,46 @@ static void said(const struct doc_text *text, struct buf *out)
 	}
 }
 
-static void table(const struct doc_table *t, const struct doc_style *style, struct buf *out)
+/* Has any row something in this column? */
+static bool used(const struct doc_table *t, size_t c, const struct doc_style *style)
 {
-	buf_add(out, "\n|");
+	for (size_t r = 0; r < t->rows_n; r++)
+		if (t->rows[r].depth <= style->depth &&
+			(!doc_empty(&t->rows[r].fields[c].text) || !doc_empty(&t->rows[r].fields[c].note)))
+			return true;
+	return false;
+}
+
+static void table_row(
+	const struct doc_table *t, const struct doc_row *row, const struct doc_style *style, struct buf *out)
+{
+	buf_add(out, "|");
 	for (size_t c = 0; c < t->columns_n; c++) {
+		if (!used(t, c, style))
+			continue;
 		buf_add(out, " ");
-		said(&t->columns[c].title, out);
+		said(row ? &row->fields[c].text : &t->columns[c].title, out);
+		if (row && !doc_empty(&row->fields[c].note)) {
+			buf_add(out, doc_empty(&row->fields[c].text) ? "" : " ");
+			said(&row->fields[c].note, out);
+		}
 		buf_add(out, " |");
 	}
-	buf_add(out, "\n|");
-	for (size_t c = 0; c < t->columns_n; c++)
-		buf_add(out, t->columns[c].align == DOC_RIGHT ? " ---: |" : " --- |");
 	buf_add(out, "\n");
-	for (size_t r = 0; r < t->rows_n; r++) {
-		if (t->rows[r].depth > style->depth)
-			continue;
-		buf_add(out, "|");
-		for (size_t c = 0; c < t->columns_n; c++) {
-			const struct doc_field *f = &t->rows[r].fields[c];
+}
 
-			buf_add(out, " ");
-			said(&f->text, out);
-			if (!doc_empty(&f->note)) {
-				buf_add(out, doc_empty(&f->text) ? "" : " ");
-				said(&f->note, out);
-			}
-			buf_add(out, " |");
-		}
-		buf_add(out, "\n");
-	}
+static void table(const struct doc_table *t, const struct doc_style *style, struct buf *out)
+{
+	buf_add(out, "\n");
+	table_row(t, NULL, style, out);
+	buf_add(out, "|");
+	for (size_t c = 0; c < t->columns_n; c++)
+		if (used(t, c, style))
+			buf_add(out, t->columns[c].align == DOC_RIGHT ? " ---: |" : " --- |");
+	buf_add(out, "\n");
+	for (size_t r = 0; r < t->rows_n; r++)
+		if (t->rows[r].depth <= style->depth)
+			table_row(t, &t->rows[r], style, out);
 	buf_add(out, "\n");
 }
 
@@ -79,13 +103,13 @@ static void part(const struct doc_node *n, const struct doc_style *style, size_t
 			buf_add(out, "\n%.*s ", (int)MIN(level, (size_t)6), "######");
 			said(&n->title, out);
 			said(&n->text, out);
-			buf_add(out, "\n\n");
+			buf_add(out, "\n");
 		}
 		parts(n, style, level + 1, out);
 		break;
 	case DOC_LINE:
-	case DOC_ANSWER:
-		buf_add(out, "* ");
+	case DOC_ANSWER: /* a line that goes on from the one before is an item below it */
+		buf_add(out, n->part == DOC_LINE && doc_empty(&n->title) ? "  * " : "* ");
 		said(&n->title, out);
 		buf_add(out, doc_empty(&n->title) ? "" : ": ");
 		said(&n->text, out);
@@ -128,8 +152,7 @@ void doc_markdown(const struct doc_node *root, const struct doc_style *style, st
 {
 	buf_add(out, "# ");
 	said(&root->title, out);
-	buf_add(out, "\n\n");
 	said(&root->text, out);
-	buf_add(out, "\n");
+	buf_add(out, "\n\n");
 	parts(root, style, 2, out);
 }

@@ -55,7 +55,7 @@ static void effect_words(const struct text_comparison *c, const struct stat_effe
 	else
 		size_words(e, line);
 	if (*interval)
-		buf_add(line, " (95 %% sure: %s)", interval);
+		buf_add(line, " (95 %% interval %s)", interval);
 }
 
 /* The judged effect with this verdict that is furthest from no change; NULL: none. */
@@ -100,7 +100,7 @@ static void nothing_found(const struct text_comparison *c, size_t judged, struct
 	}
 	text_interval(e, note, sizeof(note));
 	text_verdict(e, word, ignored, sizeof(word));
-	buf_add(line, ", %s%s%s", word, *note ? ", 95 % sure: " : "", note);
+	buf_add(line, ", %s%s%s", word, *note ? ", 95 % interval " : "", note);
 }
 
 static enum doc_mark sentence(const struct text_comparison *c, size_t judged, struct buf *line)

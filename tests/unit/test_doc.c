@@ -81,14 +81,14 @@ static void a_column_that_gives_way_is_named(void **state)
 
 static void foreign_text_is_text_in_markdown(void **state)
 {
-	static const char *const bad[] = {"<script>", "[x](http", " | a", "\033", "\n# "};
+	static const char *const bad[] = {"<script>", "[x]", " | a", "http://", "www.", "\033", "\n# "};
 	AUTO(auto_doc) struct doc_node *root = doc_new();
 	AUTO(buf_free) struct buf b = {0};
 	const struct doc_style style = {.depth = DOC_USUAL};
 
 	(void)state;
 	struct doc_node *p = doc_add(root, DOC_PARAGRAPH);
-	doc_piece(&p->text, DOC_PLAIN, DOC_FOREIGN, "<script>[x](http://y) | a \033[1m\n# title");
+	doc_piece(&p->text, DOC_PLAIN, DOC_FOREIGN, "<script>[x](http://y) | a www.y.z \033[1m\n# title");
 	doc_markdown(root, &style, &b);
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
 		if (strstr(b.data + 2, bad[i]))
