@@ -182,16 +182,13 @@ char *str_printable_lines(char *text); /* but line feeds and tabs stay */
 size_t str_shown(const char *text, size_t len, size_t *not_shown);
 bool str_code_shown(uint32_t code); /* one character, by its number */
 char *str_trim(char *text);         /* in place: without leading and trailing white space */
+/* The closest of `words` (by edit distance, at most 3) to what was typed, or NULL: for "did you mean". */
 /* "a, b or c" with `last` before the last word; malloc'd, "" for none. */
 char *str_list(const char *const *words, size_t n, const char *last);
-/* The closest of `words` to what was typed, or NULL: for "did you mean".  At most a third of what was typed
- * may be wrong; else it is the one word that begins so. */
 const char *str_closest(const char *typed, const char *const *words, size_t n);
 /* Whole-string parsing; -EINVAL or -ERANGE, *out untouched then. */
 int str_u64(const char *text, uint64_t *out);
 int str_double(const char *text, double *out);
-/* "2000", "2k", "1.5M", "1e5" (powers of 1000) into a count; -EINVAL also for what is no whole number. */
-int str_count(const char *text, uint64_t *out);
 /* "64", "128K", "128KiB", "1M", "2G" (powers of 1024) into bytes. */
 int str_bytes(const char *text, uint64_t *out);
 

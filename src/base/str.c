@@ -110,29 +110,26 @@ char *str_trim(char *text)
 	return text;
 }
 
-#define WORD_MAX 64 /* a longer one is not compared */
-
-/* Edit distance of two short words, where two neighbours that changed places are one edit (optimal string
- * alignment); 99 when one is too long to matter. */
+/* Levenshtein distance of two short words; 99 when one is too long to matter. */
 static int edit_distance(const char *a, const char *b)
 {
-	int rows[3][WORD_MAX];
+	int row[64];
 	size_t la = strlen(a), lb = strlen(b);
 
-	if (la >= WORD_MAX || lb >= WORD_MAX)
+	if (la >= ARRAY_LEN(row) || lb >= ARRAY_LEN(row))
 		return 99;
 	for (size_t j = 0; j <= lb; j++)
-		rows[0][j] = (int)j;
+		row[j] = (int)j;
 	for (size_t i = 1; i <= la; i++) {
-		int *row = rows[i % 3], *above = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
+		int diagonal = row[0];
 		row[0] = (int)i;
 		for (size_t j = 1; j <= lb; j++) {
-			row[j] = MIN(above[j - 1] + (a[i - 1] != b[j - 1]), MIN(above[j], row[j - 1]) + 1);
-			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-				row[j] = MIN(row[j], before[j - 2] + 1);
+			int substituted = diagonal + (a[i - 1] != b[j - 1]);
+			diagonal = row[j];
+			row[j] = MIN(substituted, MIN(row[j], row[j - 1]) + 1);
 		}
 	}
-	return rows[la % 3][lb];
+	return row[lb];
 }
 
 char *str_list(const char *const *words, size_t n, const char *last)
@@ -145,12 +142,10 @@ char *str_list(const char *const *words, size_t n, const char *last)
 	return list.data;
 }
 
-/* A word of which a third or more is wrong is another word; only one that has just been begun is not. */
 const char *str_closest(const char *typed, const char *const *words, size_t n)
 {
-	const char *best = NULL, *begun = NULL;
-	int least = MAX(1, (int)MIN(strlen(typed), (size_t)WORD_MAX) / 3) + 1;
-	size_t begun_n = 0;
+	const char *best = NULL;
+	int least = 4;
 
 	for (size_t i = 0; i < n; i++) {
 		int d = edit_distance(typed, words[i]);
@@ -158,12 +153,8 @@ const char *str_closest(const char *typed, const char *const *words, size_t n)
 			least = d;
 			best = words[i];
 		}
-		if (strlen(typed) > 2 && str_starts(words[i], typed)) {
-			begun = words[i];
-			begun_n++;
-		}
 	}
-	return best ? best : begun_n == 1 ? begun : NULL;
+	return best;
 }
 
 int str_u64(const char *text, uint64_t *out)
@@ -191,36 +182,6 @@ int str_double(const char *text, double *out)
 	if (end == text || *end || !isfinite(value))
 		return -EINVAL;
 	*out = value;
-	return 0;
-}
-
-int str_count(const char *text, uint64_t *out)
-{
-	static const struct {
-		char unit;
-		double times;
-	} units[] = {{'k', 1e3}, {'K', 1e3}, {'M', 1e6}, {'G', 1e9}};
-	char *end;
-
-	if (str_u64(text, out) == 0)
-		return 0;
-	/* strtod() knows numbers that nobody means here. */
-	if (!isdigit((unsigned char)*text) || text[strspn(text, "0123456789.eE+kKMG")])
-		return -EINVAL;
-	double value = strtod(text, &end);
-	for (size_t i = 0; *end && i < ARRAY_LEN(units); i++)
-		if (*end == units[i].unit) {
-			value *= units[i].times;
-			end++;
-			break;
-		}
-	if (*end)
-		return -EINVAL;
-	if (!(value < 0x1p53)) /* up to there each whole number is a double of its own */
-		return -ERANGE;
-	if (fabs(value - nearbyint(value)) > 1e-9 * value)
-		return -EINVAL;
-	*out = (uint64_t)nearbyint(value);
 	return 0;
 }
 

@@ -225,11 +225,7 @@ static const struct kernel *pick(
 
 static int none_found(const char *which, size_t n, struct err *e)
 {
-	if (n)
-		err_set(e, ENOENT, "cannot find a kernel '%s': none of the %zu kernels here is one", which,
-			n);
-	else
-		err_set(e, ENOENT, "cannot find a kernel '%s': there is no kernel here", which);
+	err_set(e, ENOENT, "cannot find a kernel '%s': none of the %zu kernels here is one", which, n);
 	return kernel_fetchable(which) ? err_try(e, "taut kernel fetch %s", which)
 				       : err_try(e, "taut kernel list");
 }

@@ -72,8 +72,6 @@ struct command_line {
 size_t command_line_parse(
 	const struct command_line *line, int argc, char **argv, struct common *common, const char **args);
 void common_free(struct common *common);
-/* Is the word, in front of a verb, an option whose value is the next word? */
-bool common_option_takes_value(const char *word);
 _Noreturn void usage_error(const char *verb, const char *format, ...) PRINTF(2, 3);
 
 /* words.c: what can follow on a command line, for the shells' completions. */
@@ -82,26 +80,16 @@ void words_say_verbs(void);
 
 /* --- talking ----------------------------------------------------------------------------------- */
 
-/* A line on stderr, and what say_finish() tells as JSON. */
-void say_mistake(const char *head, const char *format, va_list args);
+/* One line on stderr; whatever in it is not fit for a terminal is shown as '?'. */
+void say_line(const char *head, const char *format, va_list args);
 void say_note(const char *format, ...) PRINTF(1, 2);
 /* Says an error on stderr; returns its exit code. */
 int say_error(const struct err *e);
 /* The same, but nothing is said of an interrupt: whoever raised it knows. */
 int say_end(const struct err *e);
 void say_setup(const struct common *common); /* log level and sink */
-void say_json_wanted(bool wanted);
-/*
- * The end of the program, with its exit code, which is returned: where JSON was asked for and no document
- * could be written, stdout gets a taut.error/1 with the first error that was said.
- */
-int say_finish(int code);
 /* Columns of the terminal that stdout is; 0: it is none. */
 size_t say_columns(void);
-/* The same of stderr. */
-size_t say_columns_stderr(void);
-/* What goes on, to stderr; b has been made for its columns. */
-void say_status(const struct buf *b);
 struct report_style say_style(const struct common *common);
 /* Writes data to stdout; a reader that has gone is no error but raises stop_flag; a full disk is an error. */
 int say_data(const char *data, size_t len);
@@ -109,47 +97,26 @@ int say_buf(const struct buf *b);
 int say_buf_or(const struct buf *b, const char *nothing); /* `nothing` where it is empty */
 int say_json(
 	json_t *document); /* steals it; pretty on a terminal or not, always one document and a newline */
-/* Is it a terminal that understands more than text? */
-bool say_terminal(int fd);
-/* How many bytes of UTF-8 fit into a line of so many columns; 0: all. */
-int say_fitting(const char *text, size_t columns);
+/* The one line of progress on a terminal: replaced by the next, gone with NULL. */
+void progress_line(const char *text);
 /* The same with a step of fetching a kernel, unless common->quiet; where there is no terminal only what
  * takes long is said. */
 void say_doing(const struct boot_doing *doing, void *common);
 
 /* "2 h 03 min", "1 min 12 s", "7 s"; returns out. */
 char *say_left(uint64_t ns, char *out, size_t size);
-/* One line, but for a terminal (b->columns) that is narrower, where what follows the head is wrapped. */
+/* One line, but for a terminal that is narrower, where what follows the head is wrapped. */
 void say_row(struct buf *b, const char *head, const char *text);
 /* "skipped NAME, NAME: reason": a line for each reason, with the first cells that have it. */
 void say_skipped(const struct experiment *x, struct buf *b);
-
-/* --- progress.c: the one line on a terminal ------------------------------------------------------ */
-
-struct progress {
-	const char *head, *tail; /* "HEAD, about 5 s left: TAIL"; tail NULL: none */
-	uint64_t left_ns;        /* 0: not known, so the time that it has taken is shown */
-	bool untimed;            /* no time is shown */
-	bool late;               /* not before it has taken two seconds */
-};
-/* Replaces the line, which is kept up to date until the next one. */
-void progress_stage(const struct progress *p);
-void progress_line(const char *text); /* untimed; NULL: no line */
-/* What is being done within the stage, in brackets; NULL: nothing that has a name. */
-void progress_doing(const char *word);
-/* Between these two something else is written to the terminal. */
-void progress_hide(void);
-void progress_show(void);
-void progress_end(void);
 
 /* --- dry_run.c: what would be done, for every verb that does something -------------------------- */
 
 /*
  * Says the plan of an experiment that has been probed on a site that was opened for planning: as text or as
  * taut.plan/2.  A seed of 0 becomes the one that is shown; a name of "" (a single trial) becomes null.
- * `repeat`: how many runs in a row.
  */
-int dry_run(struct experiment *x, struct site *site, uint64_t repeat, bool json);
+int dry_run(struct experiment *x, struct site *site, bool json);
 
 /* --- state ------------------------------------------------------------------------------------- */
 

@@ -96,60 +96,36 @@ static json_t *order_json(const struct experiment *x, uint64_t *blocks, uint64_t
 	return order;
 }
 
-/* What of a trial's settings tuning can depend on, as one text; malloc'd. */
-static char *tuning_key(const struct settings *s)
+/* The first cell with this arm that is carried out, or else that is not; NULL: no cell has it. */
+static const struct cell *cell_of_arm(const struct experiment *x, size_t arm)
 {
-	struct buf b = {0};
+	const struct cell *skipped = NULL;
 
-	for (size_t i = 0; i < setting_rows_n; i++) {
-		char number[SETTING_NUMBER_MAX];
-		if (!setting_rows[i].ends)
-			buf_add(&b, "%s\n", setting_text(s, &setting_rows[i], number, sizeof(number)));
+	for (size_t c = 0; c < x->cells_n; c++) {
+		if (!cell_has(&x->cells[c], arm))
+			continue;
+		if (!x->cells[c].skipped)
+			return &x->cells[c];
+		skipped = skipped ? skipped : &x->cells[c];
 	}
-	return b.data;
+	return skipped;
 }
 
-/* The entry of this arm with the same knobs, to which the cell is added; steals the knobs. */
-static void tuning_add(json_t *tuning, const char *arm, const char *cell, json_t *knobs)
-{
-	json_t *entry;
-	size_t i;
-
-	json_array_foreach (tuning, i, entry)
-		if (!strcmp(json_string_value(json_object_get(entry, "arm")), arm) &&
-			json_equal(json_object_get(entry, "knobs"), knobs)) {
-			json_array_append_new(json_object_get(entry, "cells"), json_string(cell));
-			json_decref(knobs);
-			return;
-		}
-	json_array_append_new(tuning,
-		json_pack("{s:s, s:s, s:[s], s:o}", "arm", arm, "cell", cell, "cells", cell, "knobs", knobs));
-}
-
-/*
- * What tuning every arm would begin with, in each cell that it is carried out in, or else in those that are
- * skipped; cells in which an arm has the same knobs are one entry.  Looking at the machine takes long, so
- * this is done once for trials that differ in what concerns the ends alone.
- */
+/* What tuning every arm would begin with, in its first cell. */
 static int tuning_json(const struct experiment *x, struct site *site, json_t *tuning, struct err *e)
 {
-	json_t *known = json_object();
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < x->arms_n * x->cells_n; i++) {
-		size_t a = i / x->cells_n;
-		const struct cell *cell = &x->cells[i % x->cells_n];
-		if (!cell_has(cell, a) || !cell->plans)
+	for (size_t a = 0; a < x->arms_n; a++) {
+		const struct cell *cell = cell_of_arm(x, a);
+		json_t *knobs = NULL;
+		if (!cell)
 			continue;
-		AUTO_FREE char *key = tuning_key(&cell->settings[a]);
-		json_t *knobs = json_incref(json_object_get(known, key));
-		if (!knobs && (rc = site_tuning_json(site, &cell->plans[a], &knobs, e)) == 0)
-			json_object_set(known, key, knobs);
-		if (rc == 0)
-			tuning_add(tuning, x->arms[a].name, cell->name, knobs);
+		int rc = site_tuning_json(site, &cell->plans[a], &knobs, e);
+		if (rc < 0)
+			return rc;
+		json_array_append_new(tuning, json_pack("{s:s, s:s, s:o}", "arm", x->arms[a].name, "cell",
+						      cell->name, "knobs", knobs));
 	}
-	json_decref(known);
-	return rc;
+	return 0;
 }
 
 /* Why it would be refused as a whole, or null. */
@@ -175,7 +151,7 @@ static int refusal_json(const struct experiment *x, struct site *site, json_t **
 }
 
 /* A new reference; NULL with an error. */
-static json_t *document_make(const struct experiment *x, struct site *site, uint64_t repeat, struct err *e)
+static json_t *document_make(const struct experiment *x, struct site *site, struct err *e)
 {
 	json_t *tuning = json_array(), *refused = NULL, *arms = json_array(), *order;
 	uint64_t blocks, trials;
@@ -188,13 +164,13 @@ static json_t *document_make(const struct experiment *x, struct site *site, uint
 	for (size_t a = 0; a < x->arms_n; a++)
 		json_array_append_new(arms, json_string(x->arms[a].name));
 	order = order_json(x, &blocks, &trials);
-	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:o, s:I, s:o, s:o, s:b, s:I}",
+	return json_pack("{s:s, s:s?, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:f, s:o, s:I, s:o, s:o, s:b}",
 		"schema", "taut.plan/2", "name", *x->name ? x->name : NULL, "refused", refused, "cells",
 		cells_json(x, false), "skipped", cells_json(x, true), "arms", arms, "seed",
 		(json_int_t)x->seed, "blocks", (json_int_t)x->blocks, "trials", (json_int_t)trials,
 		"duration_s", (double)run_estimate_ns(x) / 1e9, "order", order, "order_blocks",
 		(json_int_t)blocks, "tuning", tuning, "fetched_first", lacking(x), "qemu_fetched_first",
-		lacking_qemu(x), "repeat", (json_int_t)repeat);
+		lacking_qemu(x));
 }
 
 /* --- as text ----------------------------------------------------------------------------------- */
@@ -225,12 +201,8 @@ static void add_tuning(const json_t *tuning, struct buf *b)
 
 	json_array_foreach ((json_t *)(uintptr_t)tuning, i, arm) {
 		json_t *knobs = json_object_get(arm, "knobs");
-		size_t more = json_array_size(json_object_get(arm, "cells")) - 1;
 
-		buf_add(b, "\narm %s, in %s", text_of(arm, "arm"), text_of(arm, "cell"));
-		if (more)
-			buf_add(b, " and %zu %s", more, more == 1 ? "cell like it" : "cells like it");
-		buf_add(b, ": writes %s\n",
+		buf_add(b, "\narm %s, in %s: writes %s\n", text_of(arm, "arm"), text_of(arm, "cell"),
 			json_array_size(knobs) ? "this, where it is not skipped"
 					       : "nothing before its target exists");
 		json_array_foreach (knobs, k, knob)
@@ -239,7 +211,7 @@ static void add_tuning(const json_t *tuning, struct buf *b)
 	buf_add(b,
 		"\nHow the CPUs are set apart (cgroup v2 partition, v1 cpuset, affinity) is chosen when the target's\n"
 		"cgroup exists.  Placement and scheduling of the ends, and what concerns their links, follow when these\n"
-		"exist.  Cells in which an arm would begin with the same knobs are shown once; --json names them all.\n");
+		"exist.  An arm is shown in its first cell that is carried out; another cell may have another plan.\n");
 }
 
 static void add_order(const json_t *document, struct buf *b)
@@ -271,20 +243,14 @@ static void add_order(const json_t *document, struct buf *b)
 
 static int say_text(const struct experiment *x, bool drawn, const json_t *document)
 {
-	AUTO(buf_free) struct buf b = {.columns = say_columns()};
+	AUTO(buf_free) struct buf b = {0};
 	const json_t *item;
 	char left[48];
 	size_t i;
 
-	json_int_t trials = json_integer_value(json_object_get(document, "trials")),
-		   repeat = json_integer_value(json_object_get(document, "repeat"));
-
-	buf_add(&b, "%s: %lld %s in %llu %s, about %s", x->name, (long long)trials,
-		trials == 1 ? "trial" : "trials", (unsigned long long)x->blocks,
-		x->blocks == 1 ? "block" : "blocks", say_left(run_estimate_ns(x), left, sizeof(left)));
-	if (repeat > 1)
-		buf_add(&b, "; %lld times", (long long)repeat);
-	buf_add(&b, "\n");
+	buf_add(&b, "%s: %lld trials in %llu blocks, about %s\n", x->name,
+		(long long)json_integer_value(json_object_get(document, "trials")),
+		(unsigned long long)x->blocks, say_left(run_estimate_ns(x), left, sizeof(left)));
 	if (text_of(document, "refused"))
 		buf_add(&b, "would be refused: %s\n", text_of(document, "refused"));
 	say_skipped(x, &b);
@@ -299,14 +265,14 @@ static int say_text(const struct experiment *x, bool drawn, const json_t *docume
 	return say_buf(&b);
 }
 
-int dry_run(struct experiment *x, struct site *site, uint64_t repeat, bool json)
+int dry_run(struct experiment *x, struct site *site, bool json)
 {
 	struct err e = ERR_INIT;
 	bool drawn = !x->seed;
 
 	if (drawn)
 		x->seed = 1;
-	json_t *document = document_make(x, site, repeat, &e);
+	json_t *document = document_make(x, site, &e);
 	if (!document)
 		return say_error(&e);
 	if (json)

@@ -27,7 +27,7 @@ static void print_help(FILE *out)
 		if (verbs[i].help)
 			fprintf(out, "  %-9s %s\n", verbs[i].name, verbs[i].help);
 	fprintf(out, "\nStart with:  sudo taut run quick\n"
-		     "More:        taut help VERB, man taut\n");
+		     "More:        taut VERB --help, man taut\n");
 }
 
 static int unknown_verb(const char *typed)
@@ -56,64 +56,10 @@ static void stdout_look(int code, void *arg)
 	_exit(EXIT_FAILED);
 }
 
-static const struct verb *verb_find(const char *name)
-{
-	for (size_t i = 0; i < verbs_n; i++)
-		if (!strcmp(verbs[i].name, name))
-			return &verbs[i];
-	return NULL;
-}
-
-/* Where the verb stands: options may stand before it.  argc: nowhere. */
-static int verb_place(int argc, char **argv)
-{
-	int i = 1;
-
-	while (i < argc && argv[i][0] == '-')
-		i += common_option_takes_value(argv[i]) ? 2 : 1;
-	return MIN(i, argc);
-}
-
-/* "taut help VERB" is "taut VERB --help". */
-static char **help_words(char **argv)
-{
-	static char *words[4], help[] = "--help";
-
-	words[0] = argv[0];
-	words[1] = argv[2];
-	words[2] = help;
-	return words;
-}
-
-static int carry_out(int argc, char **argv)
-{
-	int at = verb_place(argc, argv);
-	const struct verb *verb = at < argc ? verb_find(argv[at]) : NULL;
-	static char name[64];
-
-	if (at == argc && str_in(argv[1], "--help|-h|-?")) {
-		print_help(stdout);
-		return EXIT_DONE;
-	}
-	if (at == argc && str_in(argv[1], "--version|-V|-v")) {
-		printf("taut %s\n", TAUT_VERSION);
-		return EXIT_DONE;
-	}
-	if (at == argc) {
-		say_note("a verb is missing (try: taut --help)");
-		return EXIT_USAGE;
-	}
-	if (!verb)
-		return unknown_verb(argv[at]);
-	/* The options before the verb become the first ones behind it. */
-	memmove(argv + 2, argv + 1, (size_t)(at - 1) * sizeof(*argv));
-	snprintf(name, sizeof(name), "taut %s", verb->name);
-	argv[1] = name;
-	return say_finish(verb->main(argc - 1, argv + 1));
-}
-
 int main(int argc, char **argv)
 {
+	char name[64];
+
 	standard_fds_open();
 	signals_take_over();
 	on_exit(stdout_look, NULL);
@@ -122,14 +68,24 @@ int main(int argc, char **argv)
 		print_help(stderr);
 		return EXIT_USAGE;
 	}
+	if (str_in(argv[1], "--help|-h|-?|help")) {
+		print_help(stdout);
+		return EXIT_DONE;
+	}
 	if (!strcmp(argv[1], "--words")) {
 		words_say_verbs();
 		return EXIT_DONE;
 	}
-	if (strcmp(argv[1], "help") != 0)
-		return carry_out(argc, argv);
-	if (argc > 2)
-		return carry_out(3, help_words(argv));
-	print_help(stdout);
-	return EXIT_DONE;
+	if (str_in(argv[1], "--version|-V")) {
+		printf("taut %s\n", TAUT_VERSION);
+		return EXIT_DONE;
+	}
+	for (size_t i = 0; i < verbs_n; i++) {
+		if (strcmp(verbs[i].name, argv[1]))
+			continue;
+		snprintf(name, sizeof(name), "taut %s", verbs[i].name);
+		argv[1] = name;
+		return verbs[i].main(argc - 1, argv + 1);
+	}
+	return unknown_verb(argv[1]);
 }

@@ -8,14 +8,9 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 
-/* Of JSON: what was asked for, whether there is a document, and the first error. */
-static struct {
-	bool wanted, said;
-	int code; /* errno; 0: not known */
-	char *message, *advice;
-} document;
+static bool progress_shown;
 
-bool say_terminal(int fd)
+static bool terminal_understands(int fd)
 {
 	const char *term = getenv("TERM");
 
@@ -26,7 +21,7 @@ static bool colours_wanted(void)
 {
 	const char *no_colour = getenv("NO_COLOR");
 
-	return say_terminal(STDOUT_FILENO) && !(no_colour && *no_colour);
+	return terminal_understands(STDOUT_FILENO) && !(no_colour && *no_colour);
 }
 
 /* Of a terminal; 0: it is none, or does not say. */
@@ -42,18 +37,29 @@ size_t say_columns(void)
 	return columns_of(STDOUT_FILENO);
 }
 
-size_t say_columns_stderr(void)
-{
-	return columns_of(STDERR_FILENO);
-}
-
-int say_fitting(const char *text, size_t columns)
+/* How many bytes of UTF-8 fit into a line of so many columns; 0: all. */
+static int fitting(const char *text, size_t columns)
 {
 	size_t n = 0, len = 0;
 
 	for (; text[len] && (!columns || n < columns); len++)
 		n += ((unsigned char)text[len + 1] & 0xc0) != 0x80;
 	return (int)len;
+}
+
+/* A line that is longer than the terminal is wide could not be taken back: its end is left out. */
+void progress_line(const char *text)
+{
+	AUTO_FREE char *clean = text ? str_printable(str_dup(text)) : NULL;
+
+	if (!terminal_understands(STDERR_FILENO))
+		return;
+	if (text)
+		fprintf(stderr, "\r\033[K%.*s", fitting(clean, columns_of(STDERR_FILENO)), clean);
+	else if (progress_shown)
+		fprintf(stderr, "\r\033[K");
+	fflush(stderr);
+	progress_shown = text != NULL;
 }
 
 void say_doing(const struct boot_doing *doing, void *common)
@@ -78,7 +84,7 @@ void say_doing(const struct boot_doing *doing, void *common)
 	if (doing->percent >= 0)
 		buf_add(&line, ": %.0f %%", doing->percent);
 	/* Where there is no line to be written over, what takes long is said once. */
-	if (!say_terminal(STDERR_FILENO) &&
+	if (!terminal_understands(STDERR_FILENO) &&
 		(doing->step == BOOT_STEP_KERNEL || doing->step == BOOT_STEP_QEMU))
 		say_note("%s", line.data);
 	progress_line(line.data);
@@ -99,15 +105,13 @@ char *say_left(uint64_t ns, char *out, size_t size)
 	return out;
 }
 
-/* One line on stderr; whatever in it is not fit for a terminal is shown as '?'. */
-static void say_line(const char *head, const char *format, va_list args)
+void say_line(const char *head, const char *format, va_list args)
 {
 	char line[4096]; /* what is said last may be that there is no memory */
 
 	vsnprintf(line, sizeof(line), format, args);
-	progress_hide();
+	progress_line(NULL);
 	fprintf(stderr, "%s: %s\n", head, str_printable(line));
-	progress_show();
 }
 
 void say_note(const char *format, ...)
@@ -136,63 +140,17 @@ void say_setup(const struct common *common)
 	log_level = common->verbose ? LOG_DEBUG : common->quiet ? LOG_QUIET : LOG_WARN;
 }
 
-static void remember(int code, const char *message, const char *advice)
-{
-	if (document.message)
-		return;
-	document.code = code;
-	document.message = str_printable(str_dup(message));
-	document.advice = *advice ? str_printable(str_dup(advice)) : NULL;
-}
-
-void say_mistake(const char *head, const char *format, va_list args)
-{
-	va_list again;
-
-	va_copy(again, args);
-	AUTO_FREE char *text = str_format_list(format, again);
-	va_end(again);
-	remember(EINVAL, text, "");
-	say_line(head, format, args);
-}
-
 int say_error(const struct err *e)
 {
 	char text[1100];
 
-	remember(e->code, e->text, e->advice);
 	say_note("%s", err_string(e, text, sizeof(text)));
 	return e->exit != EXIT_DONE ? (int)e->exit : EXIT_FAILED;
 }
 
-void say_json_wanted(bool wanted)
-{
-	document.wanted = wanted;
-}
-
-int say_finish(int code)
-{
-	progress_end();
-	if (document.wanted && !document.said && code != EXIT_DONE)
-		say_json(json_pack("{s:s, s:i, s:s, s:s?, s:s?}", "schema", "taut.error/1", "exit", code,
-			"message",
-			document.message           ? document.message
-			: code == EXIT_INTERRUPTED ? "interrupted"
-						   : "failed",
-			"try", document.advice, "errno",
-			document.code ? strerrorname_np(document.code) : NULL));
-	free(document.message);
-	free(document.advice);
-	document.message = document.advice = NULL;
-	return code;
-}
-
 int say_end(const struct err *e)
 {
-	if (e->code != EINTR)
-		return say_error(e);
-	remember(EINTR, "interrupted", "");
-	return EXIT_INTERRUPTED;
+	return e->code == EINTR ? EXIT_INTERRUPTED : say_error(e);
 }
 
 struct report_style say_style(const struct common *common)
@@ -217,18 +175,18 @@ static size_t stays(const char *text, size_t len, bool colours)
 	return n < len && text[n] == 'm' ? n + 1 : 0;
 }
 
-/* Whatever is printed; what is not taut's own text may be in it. */
-static bool write_clean(FILE *out, const char *data, size_t len)
+/* Whatever goes to stdout; what is not taut's own text may be in it. */
+static bool write_clean(const char *data, size_t len)
 {
-	bool colours = out == stdout && colours_wanted(), done = true;
+	bool colours = colours_wanted(), done = true;
 	size_t skip;
 
 	while (len && done) {
 		size_t n = str_shown(data, len, &skip);
 		size_t kept = skip ? stays(data + n, len - n, colours) : 0;
-		done = fwrite(data, 1, n + kept, out) == n + kept;
+		done = fwrite(data, 1, n + kept, stdout) == n + kept;
 		if (skip && !kept && done)
-			done = fputc('?', out) != EOF;
+			done = fputc('?', stdout) != EOF;
 		n += kept ? kept : skip;
 		data += n;
 		len -= n;
@@ -236,20 +194,11 @@ static bool write_clean(FILE *out, const char *data, size_t len)
 	return done;
 }
 
-void say_status(const struct buf *b)
-{
-	progress_hide();
-	if (b->data)
-		write_clean(stderr, b->data, b->len);
-	fflush(stderr);
-	progress_show();
-}
-
 int say_data(const char *data, size_t len)
 {
 	if (isatty(STDOUT_FILENO))
 		progress_line(NULL);
-	if (write_clean(stdout, data, len) && fflush(stdout) == 0)
+	if (write_clean(data, len) && fflush(stdout) == 0)
 		return EXIT_DONE;
 	if (errno == EPIPE) {
 		clearerr(stdout);
@@ -270,22 +219,22 @@ int say_buf_or(const struct buf *b, const char *nothing)
 	return b->len ? say_buf(b) : say_data(nothing, strlen(nothing));
 }
 
-int say_json(json_t *tree)
+int say_json(json_t *document)
 {
-	AUTO_FREE char *text = json_dumps(tree, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+	AUTO_FREE char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
 
-	json_decref(tree);
+	json_decref(document);
 	if (!text) {
 		fprintf(stderr, "taut: cannot write the document: it holds something that is no text\n");
 		return EXIT_FAILED;
 	}
 	AUTO_FREE char *line = str_format("%s\n", text);
-	document.said = true;
 	return say_data(line, strlen(line));
 }
 
 void say_row(struct buf *b, const char *head, const char *text)
 {
+	b->columns = say_columns();
 	if (b->columns)
 		text_wrap(b, head, text);
 	else

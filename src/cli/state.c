@@ -158,24 +158,9 @@ static void scheduling_prepare(void)
 				: "cannot be set back to other, nice 0; what taut starts inherits it (try: run as root)");
 }
 
-static void show_stage(enum site_stage stage)
-{
-	static const char *const words[] = {
-		[SITE_MAKES_TARGET] = "making the target",
-		[SITE_BOOTS_GUEST] = "booting the guest",
-		[SITE_BOOTS_HOST] = "booting the host",
-		[SITE_TUNES] = "tuning",
-		[SITE_MEASURES] = "measuring",
-		[SITE_ENDS] = "putting back",
-	};
-
-	progress_doing(words[stage]);
-}
-
 int measuring_open(struct measuring *m, struct common *common, const struct experiment *x, struct err *e)
 {
-	const struct site_options options = {
-		.yes = common->yes, .planning = common->dry_run, .stage = show_stage};
+	const struct site_options options = {.yes = common->yes, .planning = common->dry_run};
 	int rc = files_enough(e);
 
 	/* Before privilege_prepare(), which may leave us in a network namespace without a network. */

@@ -23,15 +23,11 @@ static int put_back(struct buf *said, struct err *e)
 static int clean(void)
 {
 	const struct undo_sweep_row *rows[SWEEP_ROWS_MAX];
-	static const struct progress putting_back = {.head = "putting the machine back", .late = true};
 	struct err owed = ERR_INIT, left = ERR_INIT;
 	AUTO(buf_free) struct buf said = {0};
-
-	progress_stage(&putting_back);
 	int reverted = put_back(&said, &owed);
 	int swept = undo_sweep(rows, machine_sweep_rows(rows), &said, &left);
 
-	progress_line(NULL);
 	if (!said.len && reverted >= 0 && swept >= 0)
 		buf_add(&said, "nothing to clean\n");
 	int code = said.len ? say_buf(&said) : EXIT_DONE;

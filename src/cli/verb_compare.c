@@ -19,20 +19,16 @@ int verb_compare(int argc, char **argv)
 	struct store *store = NULL;
 	struct err e = ERR_INIT;
 	json_t *document = NULL;
-	static const struct progress reading = {.head = "reading both runs", .late = true};
 	int code, rc;
 
 	command_line_parse(&line, argc, argv, &common, which);
 	struct report_style style = say_style(&common);
-	if (!common.quiet)
-		progress_stage(&reading);
 	rc = reports_load(&common, which, 2, &store, reports, &e);
 	old = reports[0];
 	new = reports[1];
 	if (rc == 0)
 		rc = common.json ? report_compare_json(old, new, &document, &e)
 				 : report_compare_terminal(old, new, &style, &b, &e);
-	progress_line(NULL);
 	if (rc < 0)
 		code = say_error(&e);
 	else

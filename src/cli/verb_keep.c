@@ -11,12 +11,9 @@ struct tune_verb {
 
 static int tune_act(const struct tune_verb *verb, struct err *e)
 {
-	static const struct progress at_work = {.head = "looking at what is in force", .late = true};
 	AUTO_CLOSE int root = root_open("/", e);
 	AUTO(buf_free) struct buf said = {0};
 	struct undo_host host = UNDO_HOST_NONE;
-
-	progress_stage(&at_work);
 	int rc = root < 0 ? root : machine_open(&host, root, e);
 
 	if (rc == 0 && verb->forget)
@@ -24,7 +21,6 @@ static int tune_act(const struct tune_verb *verb, struct err *e)
 	else if (rc == 0)
 		rc = verb->revert ? undo_revert_leftover(&host, &said, e) : undo_leftover(&host, &said, e);
 	undo_close(&host);
-	progress_line(NULL);
 	int code = say_buf_or(&said, rc < 0         ? ""
 				     : verb->revert ? "nothing to revert\n"
 						    : "no tuning of an earlier taut is in force\n");

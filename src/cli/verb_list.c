@@ -103,29 +103,6 @@ static int list_runs(const struct common *common)
 	return code;
 }
 
-/* Each row as its two columns; what is no row is the heading of those behind it. */
-static int list_json(const char *what, void (*list)(struct buf *b))
-{
-	json_t *rows = json_array();
-	AUTO(buf_free) struct buf b = {0};
-	const char *group = NULL;
-
-	list(&b);
-	for (char *save = NULL, *line = strtok_r(b.data, "\n", &save); line;
-		line = strtok_r(NULL, "\n", &save)) {
-		size_t name = strcspn(line, " ");
-		const char *help = line + name + strspn(line + name, " ");
-		if (!line[name] && name && line[name - 1] == ':') {
-			line[name - 1] = 0;
-			group = line;
-			continue;
-		}
-		json_array_append_new(rows,
-			json_pack("{s:s%, s:s, s:s*}", "name", line, name, "help", help, "group", group));
-	}
-	return say_json(json_pack("{s:s, s:s, s:o}", "schema", "taut.known/1", "what", what, "rows", rows));
-}
-
 int verb_list(int argc, char **argv)
 {
 	struct common common = {0};
@@ -143,16 +120,11 @@ int verb_list(int argc, char **argv)
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		if (!strcmp(lists[i].name, what)) {
 			if (common.json)
-				return list_json(what, lists[i].list);
+				usage_error(argv[0], "cannot list %s as JSON: --json is for runs", what);
 			lists[i].list(&b);
 			return say_buf(&b);
 		}
-	if (str_in(what, "kernels|kernel"))
-		usage_error(argv[0], "cannot list '%s' (try: taut kernel list)", what);
-	const char *words[ARRAY_LEN(lists) + 1] = {"runs"};
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
-		words[i + 1] = lists[i].name;
-	const char *near = str_closest(what, words, ARRAY_LEN(words));
-	usage_error(argv[0], "cannot list '%s' (try: %s)", what,
-		near ? near : "runs, experiments, workloads, settings, profiles, knobs, features");
+	usage_error(argv[0],
+		"cannot list '%s' (try: runs, experiments, workloads, settings, profiles, knobs, features)",
+		what);
 }

@@ -35,15 +35,13 @@ static char *words_apart(const char *form)
 	return b.data;
 }
 
-/* --help leaves a line whole that is too long; then the words stand in the help of the option.  So many
- * columns has a line beside its option's name and form. */
-#define OPTION_FRAME 9
+/* --help leaves a line of 79 columns whole that is too long; then the words stand in the help of the option.
+ */
+#define OPTION_MAX 70
 
 /* One option a row: "--max-duration=TIME"; a boolean may stand alone. */
 static void make_options(struct argp_option *options, char names[][32])
 {
-	size_t columns = say_columns(), line = columns ? MIN(columns, 79u) : 79;
-
 	for (size_t i = 0; i < setting_rows_n; i++) {
 		const struct setting_row *row = &setting_rows[i];
 		if (!strcmp(row->key, "workload"))
@@ -54,7 +52,7 @@ static void make_options(struct argp_option *options, char names[][32])
 				*p = '-';
 		*options = (struct argp_option){names[i], KEY_FIRST + (int)i, row->form,
 			row->type == SETTING_BOOL ? OPTION_ARG_OPTIONAL : 0, row->help, 1};
-		if (strlen(row->key) + strlen(row->form) + OPTION_FRAME > line) {
+		if (strlen(row->key) + strlen(row->form) > OPTION_MAX) {
 			AUTO_FREE char *words = words_apart(row->form);
 			AUTO_FREE char *help = str_format("%s: %s", row->help, words);
 			options->arg = "NAME";
@@ -79,20 +77,14 @@ static int show(struct measure_verb *v, const struct trial_record *record)
 	return said != EXIT_DONE ? said : (int)report_trial_exit_code(record);
 }
 
-static int carry_out(struct measure_verb *v, struct site *site, const struct experiment *one)
+static int carry_out(struct measure_verb *v, struct site *site, const struct trial_plan *plan)
 {
 	AUTO(auto_trial_record) struct trial_record *record = trial_record_new();
-	const struct progress measuring = {
-		.head = "one trial", .tail = one->cells->name, .left_ns = run_estimate_ns(one), .late = true};
 	struct err e = ERR_INIT;
-
-	if (!v->common.quiet)
-		progress_stage(&measuring);
-	int rc = site_trial(site, one->cells->plans, record, &e);
+	int rc = site_trial(site, plan, record, &e);
 
 	if (rc == 0) /* a target that could serve others has none to serve */
 		rc = site_group(site, NULL, 0, &e);
-	progress_line(NULL);
 	if (rc == -EINTR)
 		say_note("interrupted: nothing is shown of an unfinished trial, and all is put back");
 	return rc < 0 ? say_end(&e) : show(v, record);
@@ -112,8 +104,6 @@ static int cannot(const struct cell *cell, enum target_answer answer)
 /* A trial is an experiment of one cell, one arm and one block; its plan is a document always. */
 static int measure(struct measure_verb *v)
 {
-	static const struct progress looking = {
-		.head = "looking whether this can be measured here", .late = true};
 	AUTO(measuring_close) struct measuring m = MEASURING_NONE;
 	struct cell cell = {.settings = &v->settings, .arms_n = 1};
 	struct arm arm = {0};
@@ -126,14 +116,11 @@ static int measure(struct measure_verb *v)
 	str_copy(arm.name, sizeof(arm.name), v->settings.profile);
 	if (measuring_open(&m, &v->common, &one, &e) < 0 || site_check(m.site, &v->settings, &e) < 0)
 		return say_end(&e);
-	if (!v->common.quiet)
-		progress_stage(&looking);
 	enum target_answer answer = run_probe_cell(&one, &cell, m.site, v->common.dry_run);
-	progress_line(NULL);
 	int code = stop_flag              ? EXIT_INTERRUPTED
-		   : v->common.dry_run    ? dry_run(&one, m.site, 1, true)
+		   : v->common.dry_run    ? dry_run(&one, m.site, true)
 		   : answer != TARGET_YES ? cannot(&cell, answer)
-					  : carry_out(v, m.site, &one);
+					  : carry_out(v, m.site, cell.plans);
 	measuring_close(&m); /* before what the site may still look at */
 	free(cell.plans);
 	return code;

@@ -20,9 +20,6 @@ static error_t parse_format(int key, char *value, void *verb)
 	}
 	if (key < KEY_FORMAT_FIRST || (size_t)(key - KEY_FORMAT_FIRST) >= report_formats_n)
 		return ARGP_ERR_UNKNOWN;
-	if (v->format && v->format != &report_formats[key - KEY_FORMAT_FIRST])
-		usage_error("taut export", "cannot write --%s and --%s at once: one format at a time",
-			v->format->name, report_formats[key - KEY_FORMAT_FIRST].name);
 	v->format = &report_formats[key - KEY_FORMAT_FIRST];
 	return 0;
 }
@@ -44,19 +41,14 @@ static int formatted(struct format_verb *v, const char *which)
 	AUTO(buf_free) struct buf b = {.columns = v->common.output ? 0 : say_columns()};
 	struct report_style style = say_style(&v->common);
 	struct store *store = NULL;
-	static const struct progress reading = {.head = "reading the run", .late = true};
 	struct err e = ERR_INIT;
 	int code;
 
-	if (!v->common.quiet)
-		progress_stage(&reading);
 	if (reports_load(&v->common, &which, 1, &store, &report, &e) < 0 ||
 		v->format->write(report, store, &style, &b, &e) < 0)
 		code = say_error(&e);
-	else {
-		progress_line(NULL);
+	else
 		code = write_output(&v->common, &b);
-	}
 	if (code == EXIT_DONE && v->common.gate)
 		code = (int)report_exit_code(report, true);
 	store_close(store);
@@ -66,26 +58,14 @@ static int formatted(struct format_verb *v, const char *which)
 int verb_report(int argc, char **argv)
 {
 	struct format_verb v = {0};
-	const struct report_format *markdown = report_format_find("markdown");
-	const struct argp_option options[] = {
-		{markdown->name, KEY_FORMAT_FIRST + (int)(markdown - report_formats), NULL, 0,
-			"write GitHub's Markdown, for a comment or a page", 1},
-		{0}};
 	const struct command_line line = {.args_doc = "[RUN]",
 		.args_max = 1,
-		.options = options,
-		.parse = parse_format,
-		.verb = &v,
 		.takes = COMMON_JSON | COMMON_DB | COMMON_QUIET | COMMON_GATE,
 		.doc = "Show a stored run again.  RUN is an id, a name (its latest run) or last, which is the default."};
 	const char *which = "last";
 
 	command_line_parse(&line, argc, argv, &v.common, &which);
-	if (v.format && v.common.json)
-		usage_error(
-			argv[0], "cannot write both JSON and Markdown (try: one of --json and --markdown)");
-	if (!v.format)
-		v.format = report_format_find(v.common.json ? "json" : "text");
+	v.format = report_format_find(v.common.json ? "json" : "text");
 	return formatted(&v, which);
 }
 
@@ -108,8 +88,6 @@ int verb_export(int argc, char **argv)
 		options[n++] = (struct argp_option){report_formats[i].name, KEY_FORMAT_FIRST + (int)i, NULL,
 			0, report_formats[i].help, 1};
 	command_line_parse(&line, argc, argv, &v.common, &which);
-	if (!v.format && report_format_find(which))
-		usage_error(argv[0], "cannot export '%s': a format is an option (try: --%s)", which, which);
 	if (!v.format)
 		usage_error(
 			argv[0], "cannot export: the format is missing (try: --csv; --help has the others)");

@@ -103,6 +103,7 @@ void words_say(const char *args_doc, const struct argp_option *options)
 	for (const struct argp_option *o = options; o->name || o->key; o++)
 		if (o->name && !(o->flags & OPTION_HIDDEN))
 			say_option(o);
+	printf("--help\n");
 }
 
 void words_say_verbs(void)

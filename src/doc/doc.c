@@ -113,53 +113,6 @@ char *doc_plain(const struct doc_text *text)
 	return all;
 }
 
-/* --- parts of plain words ---------------------------------------------------------------------- */
-
-void doc_add_line(struct doc_node *parent, const char *head, const char *text)
-{
-	struct doc_node *node = doc_add(parent, DOC_LINE);
-
-	doc_say(&node->title, "%s", head);
-	doc_say(&node->text, "%s", text);
-}
-
-void doc_add_paragraph(struct doc_node *parent, const char *text)
-{
-	doc_say(&doc_add(parent, DOC_PARAGRAPH)->text, "%s", text);
-}
-
-void doc_add_note(struct doc_node *parent, const char *text)
-{
-	doc_say(&doc_add(parent, DOC_NOTE)->text, "%s", text);
-}
-
-struct doc_node *doc_add_section(struct doc_node *parent, const char *title)
-{
-	struct doc_node *node = doc_add(parent, DOC_SECTION);
-
-	doc_say(&node->title, "%s", title);
-	return node;
-}
-
-void doc_columns(struct doc_table *table, const char *align, const char *give_way, const char *const *titles)
-{
-	for (size_t c = 0; c < table->columns_n; c++) {
-		table->columns[c].align = align[c] == 'r' ? DOC_RIGHT : DOC_LEFT;
-		table->columns[c].give_way = *give_way ? (unsigned)(give_way[c] - '0') : 0;
-		doc_say(&table->columns[c].title, "%s", titles[c]);
-	}
-}
-
-void doc_field(struct doc_table *table, size_t column, enum doc_mark mark, const char *text)
-{
-	doc_piece(&table->rows[table->rows_n - 1].fields[column].text, mark, DOC_WORDS, "%s", text);
-}
-
-void doc_field_note(struct doc_table *table, size_t column, const char *text)
-{
-	doc_piece(&table->rows[table->rows_n - 1].fields[column].note, DOC_DIM, DOC_WORDS, "%s", text);
-}
-
 /* --- rows, series, events ---------------------------------------------------------------------- */
 
 struct doc_row *doc_row_add(struct doc_table *table)
@@ -202,12 +155,11 @@ void doc_event_add(struct doc_chart *chart, double x, const char *text)
 
 /* --- the end ----------------------------------------------------------------------------------- */
 
-void doc_text_clear(struct doc_text *text)
+static void text_clear(struct doc_text *text)
 {
 	for (size_t i = 0; i < text->n; i++)
 		free(text->pieces[i].text);
 	free(text->pieces);
-	*text = (struct doc_text){0};
 }
 
 static void table_free(struct doc_table *table)
@@ -215,11 +167,11 @@ static void table_free(struct doc_table *table)
 	if (!table)
 		return;
 	for (size_t c = 0; c < table->columns_n; c++)
-		doc_text_clear(&table->columns[c].title);
+		text_clear(&table->columns[c].title);
 	for (size_t r = 0; r < table->rows_n; r++) {
 		for (size_t c = 0; c < table->columns_n; c++) {
-			doc_text_clear(&table->rows[r].fields[c].text);
-			doc_text_clear(&table->rows[r].fields[c].note);
+			text_clear(&table->rows[r].fields[c].text);
+			text_clear(&table->rows[r].fields[c].note);
 		}
 		free(table->rows[r].fields);
 	}
@@ -266,8 +218,8 @@ void doc_free(struct doc_node *root)
 		next = node->next;
 		doc_free(node);
 	}
-	doc_text_clear(&root->title);
-	doc_text_clear(&root->text);
+	text_clear(&root->title);
+	text_clear(&root->text);
 	table_free(root->table);
 	chart_free(root->chart);
 	free(root);

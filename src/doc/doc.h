@@ -75,7 +75,6 @@ struct doc_field {
 };
 
 struct doc_row {
-	enum doc_depth depth;
 	bool group;               /* the first field is a heading for the rows that follow */
 	struct doc_field *fields; /* one a column */
 };
@@ -187,22 +186,9 @@ void doc_say(struct doc_text *text, const char *format, ...) PRINTF(2, 3); /* pl
 void doc_piece(struct doc_text *text, enum doc_mark mark, enum doc_kind kind, const char *format, ...)
 	PRINTF(4, 5);
 bool doc_empty(const struct doc_text *text);
-void doc_text_clear(struct doc_text *text); /* frees the pieces; the text is empty again */
 /* All its pieces in one, malloc'd: for who needs no marks. */
 char *doc_plain(const struct doc_text *text);
 
-/* Parts of plain words: a line with its head, "" where it goes on from the one before; a paragraph; a note; a
- * section. */
-void doc_add_line(struct doc_node *parent, const char *head, const char *text);
-void doc_add_paragraph(struct doc_node *parent, const char *text);
-void doc_add_note(struct doc_node *parent, const char *text);
-struct doc_node *doc_add_section(struct doc_node *parent, const char *title);
-
-/* The columns: a letter each, l or r; a digit each, when it gives way ("": none does); then their titles. */
-void doc_columns(struct doc_table *table, const char *align, const char *give_way, const char *const *titles);
-/* Fills a field, or its note, of the last row. */
-void doc_field(struct doc_table *table, size_t column, enum doc_mark mark, const char *text);
-void doc_field_note(struct doc_table *table, size_t column, const char *text);
 struct doc_row *doc_row_add(struct doc_table *table); /* of empty fields; valid until the next is added */
 struct doc_series *doc_series_add(
 	struct doc_chart *chart, const char *name, unsigned look, size_t n, bool band);
@@ -210,25 +196,3 @@ void doc_chart_row_add(struct doc_chart *chart, const char *name);
 void doc_event_add(struct doc_chart *chart, double x, const char *text);
 /* The table of a chart's numbers, whose columns and rows the caller fills. */
 struct doc_table *doc_chart_numbers(struct doc_chart *chart, size_t columns);
-
-/* --- writers ----------------------------------------------------------------------------------- */
-
-struct doc_style {
-	bool colour;          /* ANSI colours, on a terminal */
-	enum doc_depth depth; /* what is deeper is not shown */
-};
-
-#define DOC_WIDTH 100 /* of sentences, where nothing says how wide the lines may be, and at most */
-
-/* terminal.c: for a terminal of out->columns; 0 is one without end. */
-void doc_terminal(const struct doc_node *root, const struct doc_style *style, struct buf *out);
-/* markdown.c: GitHub's, in which foreign text is text. */
-void doc_markdown(const struct doc_node *root, const struct doc_style *style, struct buf *out);
-
-/* wrap.c: text in lines; the first begins with `head`, the others with as many blanks. */
-void doc_wrap(const struct doc_text *text, const char *head, const struct doc_style *style, struct buf *out);
-void doc_paint(enum doc_mark mark, const char *text, const struct doc_style *style, struct buf *out);
-size_t doc_width(const char *text); /* characters, not bytes, of UTF-8 */
-/* table.c: a table behind `indent` blanks. */
-void doc_table_print(
-	const struct doc_table *table, size_t indent, const struct doc_style *style, struct buf *out);

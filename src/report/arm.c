@@ -87,28 +87,6 @@ static double median_cpu(const struct report_arm *arm, size_t end)
 	return n ? stat_median(values, n) : NAN;
 }
 
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* How far apart the groups of trials are and how large: parted where the ratio of neighbours is largest, at
- * least two values from either end. */
-static void groups_measure(struct report_groups *g, double *values, size_t n)
-{
-	size_t at = 2;
-
-	qsort(values, n, sizeof(*values), by_value);
-	for (size_t i = 2; i + 2 <= n; i++)
-		if (values[i] / values[i - 1] > values[at] / values[at - 1])
-			at = i;
-	g->ratio = stat_median(values + at, n - at) / stat_median(values, at);
-	g->high = n - at;
-	g->of = n;
-}
-
 void report_arm_close(struct report_arm *arm, enum stat_kind kind)
 {
 	enum stat_metric main = kind == STAT_STREAM ? STAT_THROUGHPUT : STAT_LATENCY_MEDIAN;
@@ -134,11 +112,7 @@ void report_arm_close(struct report_arm *arm, enum stat_kind kind)
 	for (size_t end = 0; end < ENDS_MAX; end++)
 		arm->cpu_ns[end] = median_cpu(arm, end);
 	AUTO_FREE double *values = report_arm_values(arm, main, &n);
-	arm->groups.trials = stat_trials_bimodal(values, n);
-	arm->groups.time = latencies && stat_hist_bimodal(latencies);
-	arm->bimodal = arm->groups.trials || arm->groups.time;
-	if (arm->groups.trials)
-		groups_measure(&arm->groups, values, n);
+	arm->bimodal = stat_trials_bimodal(values, n) || (latencies && stat_hist_bimodal(latencies));
 }
 
 void report_arm_clear(struct report_arm *arm)

@@ -220,7 +220,7 @@ static bool all_exact(const struct match *all, size_t n)
 	return true;
 }
 
-static void match_section(const struct match *m, struct doc_node *root)
+static void match_section(const struct match *m, const struct report_style *style, struct buf *out)
 {
 	const char *name = m->old_cell->cell.name, *now = m->new_cell->cell.name;
 	bool renamed = strcmp(name, now) != 0;
@@ -228,8 +228,9 @@ static void match_section(const struct match *m, struct doc_node *root)
 		str_format("%s%s%s, %s", name, renamed ? ", now " : "", renamed ? now : "", m->old->name);
 	AUTO(buf_free) struct buf other = {0};
 
-	struct doc_node *out = doc_add_section(root, title);
-	doc_say(&out->text, ": %zu and %zu trials%s", m->old->usable, m->new->usable,
+	buf_add(out, "\n");
+	text_paint(out, style, TEXT_BOLD, title);
+	buf_add(out, "  %zu and %zu trials%s\n", m->old->usable, m->new->usable,
 		m->effects.exact ? ", exact clock" : "");
 	text_comparison(&(struct text_comparison){.kind = m->old_cell->kind,
 				.closed_loop = !settings_open_loop(&m->old->settings),
@@ -240,14 +241,13 @@ static void match_section(const struct match *m, struct doc_node *root)
 				.effects = m->effects.effects,
 				.n = m->effects.n,
 				.exact = m->effects.exact,
-				.apart = true,
 				.same_values = text_same_values(m->old, m->new)},
-		out);
+		style, out);
 	if (m->effects.exact && report_exact_identical(m->old, m->new))
-		doc_add_paragraph(out, "All that was recorded is identical to the last bit.");
+		buf_add(out, "  All that was recorded is identical to the last bit.\n");
 	differences(m, &other);
 	if (other.len)
-		doc_add_line(out, "differs in", other.data);
+		text_wrap(out, "  differs in: ", other.data);
 }
 
 int report_compare_terminal(const struct report *old, const struct report *new,
@@ -255,7 +255,6 @@ int report_compare_terminal(const struct report *old, const struct report *new,
 {
 	size_t n;
 	AUTO_FREE struct match *all = matches(old, new, &n);
-	AUTO(auto_doc) struct doc_node *root = doc_new();
 	char a[32], b[32];
 
 	if (!n)
@@ -263,22 +262,21 @@ int report_compare_terminal(const struct report *old, const struct report *new,
 	AUTO_FREE char *both = str_format("old: %s, run %lld, %s · new: %s, run %lld, %s", old->run.name,
 		(long long)old->run.id, time_iso8601(old->run.started_ns, a, sizeof(a)), new->run.name,
 		(long long)new->run.id, time_iso8601(new->run.started_ns, b, sizeof(b)));
-	doc_add_paragraph(root, both);
+	text_wrap(out, "", both);
 	if (all_exact(all, n)) {
-		doc_add_paragraph(root, FACTS);
+		text_wrap(out, "", FACTS);
 	} else {
-		doc_add_paragraph(root, BANNER);
+		text_wrap(out, "", BANNER);
 		if (!json_equal(old->environment, new->environment))
-			doc_add_paragraph(root,
+			text_wrap(out, "",
 				"The machine, its kernel or its state differ between the two (--json shows both).");
 	}
 	for (size_t i = 0; i < n; i++)
-		match_section(&all[i], root);
+		match_section(&all[i], style, out);
 	AUTO(buf_free) struct buf rest = {0};
 	each_pair(old, new, add_not_compared, &rest);
 	if (rest.len)
-		doc_add_line(doc_add(root, DOC_SECTION), "not compared", rest.data);
-	report_write(root, style, out);
+		text_wrap(out, "not compared: ", rest.data);
 	return 0;
 }
 

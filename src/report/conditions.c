@@ -255,7 +255,7 @@ static void placement(const struct trial_record *r, const struct conditions *all
 		(unsigned long long)r->ends[END_CLIENT].record.timer_slack_ns, r->settings.clock);
 }
 
-void report_trial_conditions(const struct trial_record *r, struct doc_node *out)
+void report_trial_conditions(const struct trial_record *r, struct buf *out)
 {
 	AUTO_FREE struct conditions *all = mem_alloc(sizeof(*all));
 	struct report_knobs knobs;
@@ -263,15 +263,15 @@ void report_trial_conditions(const struct trial_record *r, struct doc_node *out)
 
 	trial_conditions(r, all);
 	pattern(r, all, &line);
-	doc_add_line(out, "pattern", line.data);
+	text_wrap(out, "  pattern   ", line.data);
 	line.len = 0;
 	placement(r, all, &line);
-	doc_add_line(out, "placement", line.data);
+	text_wrap(out, "  placement ", line.data);
 	line.len = 0;
 	report_knobs_count(&knobs, r->knobs);
 	if (knobs.effective || knobs.unchanged || profile_of(&r->settings)->writes) {
 		report_knobs_text(&knobs, &line);
-		doc_add_line(out, "tuning", line.data);
+		text_wrap(out, "  tuning    ", line.data);
 	}
 	buf_free(&line);
 }

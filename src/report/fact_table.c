@@ -49,26 +49,29 @@ void text_fact(const struct text_comparison *c, const struct stat_effect *e, cha
 
 enum { METRIC, OLD, NEW, FACT };
 
-void text_facts(const struct text_comparison *c, struct doc_node *out)
+void text_facts(const struct text_comparison *c, const struct report_style *style, struct buf *out)
 {
-	struct doc_table *t = doc_add_table(out, 4)->table;
+	struct text_table t = {.align = "lrrl"};
 	char text[160];
 
-	doc_columns(t, "lrrl", "", (const char *const[]){"", c->old_name, c->new_name, ""});
+	text_row(&t);
+	text_cell(&t, OLD, TEXT_DIM, c->old_name);
+	text_cell(&t, NEW, TEXT_DIM, c->new_name);
 	for (size_t i = 0; i < c->n; i++) {
 		const struct stat_effect *e = &c->effects[i];
 
-		if (text_silent(c, e))
+		if (text_silent(c, e) || (style->brief && !e->primary))
 			continue;
-		doc_row_add(t)->depth = e->primary ? DOC_BRIEF : DOC_USUAL;
-		doc_field(t, METRIC, DOC_PLAIN, stat_metrics[e->metric].label);
-		doc_field(t, OLD, DOC_PLAIN,
+		text_row(&t);
+		text_cell(&t, METRIC, TEXT_PLAIN, stat_metrics[e->metric].label);
+		text_cell(&t, OLD, TEXT_PLAIN,
 			text_exact(e->metric, c->old_figures[e->metric], text, sizeof(text)));
-		doc_field(t, NEW, DOC_PLAIN,
+		text_cell(&t, NEW, TEXT_PLAIN,
 			text_exact(e->metric, c->new_figures[e->metric], text, sizeof(text)));
 		text_fact(c, e, text, sizeof(text));
-		doc_field(t, FACT, DOC_PLAIN, text);
+		text_cell(&t, FACT, TEXT_PLAIN, text);
 	}
+	text_table_print(&t, 2, style, out);
 }
 
 bool text_same_values(const struct report_arm *a, const struct report_arm *b)
@@ -80,7 +83,7 @@ bool text_same_values(const struct report_arm *a, const struct report_arm *b)
 }
 
 /* Which arms were done more than once, and whether they came out the same. */
-void report_repeats(const struct report_cell *cell, struct doc_node *out)
+void report_repeats(const struct report_cell *cell, struct buf *out)
 {
 	struct buf line = {0};
 
@@ -103,6 +106,6 @@ void report_repeats(const struct report_cell *cell, struct doc_node *out)
 			buf_add(&line, "the same figures, but not the same records");
 	}
 	if (line.len)
-		doc_add_line(out, "repeats", line.data);
+		text_wrap(out, "  repeats   ", line.data);
 	buf_free(&line);
 }

@@ -26,7 +26,6 @@ static int write_json(const struct report *r, struct store *store, const struct 
 const struct report_format report_formats[] = {
 	{"text", "tables for a terminal", write_text},
 	{"json", "one document, schema taut.run/1", write_json},
-	{"markdown", "the report as GitHub's Markdown", report_markdown},
 	{"csv", "one row a trial, RFC 4180", report_csv},
 	{"hlog", "HdrHistogram interval log, one line a trial", report_hlog},
 };

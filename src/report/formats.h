@@ -14,5 +14,3 @@ int report_hlog(const struct report *r, struct store *store, const struct report
  * as its logs hold it ("HISTFAAA…"); malloc'd.
  */
 char *report_hdr_text(const struct hist *h);
-int report_markdown(const struct report *r, struct store *store, const struct report_style *style,
-	struct buf *out, struct err *e);

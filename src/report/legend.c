@@ -11,20 +11,22 @@ static char *figure(const struct report_arm *arm, enum stat_metric metric, char 
 					      : text_value(metric, arm->figure[metric], out, size);
 }
 
-void report_arm_alone(const struct report_arm *arm, struct doc_node *out)
+void report_arm_alone(const struct report_arm *arm, const struct report_style *style, struct buf *out)
 {
-	struct doc_table *t = doc_add_table(out, 2)->table;
+	struct text_table t = {.align = "lr"};
 	char text[48];
 
-	doc_columns(t, "lr", "", (const char *const[]){"", arm->name});
+	text_row(&t);
+	text_cell(&t, 1, TEXT_DIM, arm->name);
 	for (int m = 0; m < STAT_METRICS; m++) {
 		if (!isfinite(arm->figure[m]))
 			continue;
-		doc_row_add(t);
-		doc_field(t, 0, DOC_PLAIN, stat_metrics[m].label);
-		doc_field(t, 1, DOC_PLAIN, figure(arm, (enum stat_metric)m, text, sizeof(text)));
+		text_row(&t);
+		text_cell(&t, 0, TEXT_PLAIN, stat_metrics[m].label);
+		text_cell(&t, 1, TEXT_PLAIN, figure(arm, (enum stat_metric)m, text, sizeof(text)));
 	}
-	doc_add_paragraph(out, "one arm: nothing to compare it with");
+	text_table_print(&t, 2, style, out);
+	buf_add(out, "  one arm: nothing to compare it with\n");
 }
 
 /* Do all request cells run closed loops, and does one show a maximum that no percentile tells of? */
@@ -71,7 +73,7 @@ static double coverage(const struct report *r, bool *pairs)
 }
 
 /* What the clocks of this report are worth. */
-static void clocks(const struct report *r, struct doc_node *out)
+static void clocks(const struct report *r, struct buf *out)
 {
 	bool exact = false, emulated = false, judged = false;
 
@@ -83,15 +85,17 @@ static void clocks(const struct report *r, struct doc_node *out)
 			emulated |= arm->emulated || host_of(&arm->settings)->emulated;
 			judged |= arm->emulated && !settings_exact(&arm->settings);
 		}
-	if (emulated)
-		doc_add_paragraph(out,
+	if (emulated) {
+		buf_add(out, "\n");
+		text_wrap(out, "",
 			"The times of emulated machines are the emulation's, not those of any hardware: "
 			"only comparisons among them, inside this run, mean anything.");
+	}
 	if (judged)
-		doc_add_paragraph(out,
+		text_wrap(out, "",
 			"Of what ran under tcg only median and SD are judged, of a stream the throughput.");
 	if (exact)
-		doc_add_paragraph(out,
+		text_wrap(out, "",
 			"On the exact clock one nanosecond is one executed instruction, and time in which nothing is done is skipped.  "
 			"One trial of an arm is the answer, and what differs is a fact: it comes out the same again.  "
 			"It is one of this sequence of events: "
@@ -102,79 +106,33 @@ static void clocks(const struct report *r, struct doc_node *out)
 			"the first percentage is (new − old)/old, 'of new' is (new − old)/new.");
 }
 
-/* Claims that a true "nothing changed" could still bring about, besides those of the judged metrics. */
-struct claims {
-	size_t between, equivalent; /* comparisons between trials that were judged; words "equivalent" */
-};
-
-static struct claims claims_count(const struct report *r)
-{
-	struct claims n = {0};
-
-	for (size_t c = 0; c < r->cells_n; c++)
-		for (size_t p = 0; p < r->cells[c].pairs_n; p++) {
-			const struct report_effects *pair = &r->cells[c].pairs[p];
-
-			n.between += !pair->exact && pair->run_to_run.judged;
-			for (size_t i = 0; i < pair->n; i++)
-				n.equivalent += pair->effects[i].verdict == STAT_EQUIVALENT;
-		}
-	return n;
-}
-
-static void false_claims(const struct report *r, struct doc_node *out)
-{
-	struct claims n = claims_count(r);
-	AUTO(buf_free) struct buf line = {0};
-
-	buf_add(&line,
-		"False claims of a difference to be expected in this report if nothing differs: at most %.2g "
-		"(%zu families of tests",
-		stat_false_claims_expected(r->families + n.between), r->families);
-	if (n.between)
-		buf_add(&line, " and %zu of the lines 'between', each at 5 %%", n.between);
-	buf_add(&line, ").");
-	if (n.equivalent)
-		buf_add(&line,
-			" Of a metric that does differ by as much as matters, 'equivalent' is said in "
-			"at most 5 %% of runs; it stands here %zu %s.",
-			n.equivalent, n.equivalent == 1 ? "time" : "times");
-	doc_add_paragraph(out, line.data);
-}
-
-/* How the figures of arms that were compared by inference are to be read. */
-static void method(const struct report *r, double least, struct doc_node *out)
-{
-	doc_add_paragraph(out,
-		"Times are round trips. A figure is the median over an arm's trials of each trial's own; "
-		"'merged' is all their transactions in one histogram. "
-		"The change is the typical one, (new − old)/old of the blocks: the Hodges-Lehmann estimate. "
-		"It is not computed from the two figures beside it; "
-		"where the two have different signs, the change depends on the state that the machine is in.");
-	if (!isfinite(least))
-		return;
-	AUTO_FREE char *line = str_format(
-		"The intervals are of the typical change. They are made to cover it in %.1f %% of runs or more, "
-		"as long as blocks differ by chance alone, and in fewer where the change depends on the machine's state. "
-		"Verdicts need p < 0.05 after Holm over the judged metrics of a cell and pair of arms, "
-		"and a change of the size that matters. Exploratory rows get none.",
-		least * 100);
-	doc_add_paragraph(out, line);
-	false_claims(r, out);
-}
-
-void report_legend(const struct report *r, struct doc_node *root)
+void report_legend(const struct report *r, const struct report_style *style, struct buf *out)
 {
 	bool pairs;
 	double least = coverage(r, &pairs);
 
-	if (stall_hidden(r))
-		doc_add_note(doc_add(root, DOC_SECTION),
+	if (stall_hidden(r)) {
+		buf_add(out, "\n");
+		text_wrap(out, "note: ",
 			"a closed loop cannot show a stall in its percentiles: "
 			"while the system stands still, no request is sent. See max, or run an open loop (rate).");
-	struct doc_node *out = doc_add_section(root, "how to read this");
-	out->depth = DOC_USUAL;
-	clocks(r, out);
-	if (pairs)
-		method(r, least, out);
+	}
+	if (!style->brief)
+		clocks(r, out);
+	if (style->brief || !pairs)
+		return;
+	buf_add(out, "\n");
+	text_wrap(out, "",
+		"Times are round trips. A figure is the median over an arm's trials of each trial's own; "
+		"'merged' is all their transactions in one histogram. "
+		"change = (new − old)/old, of new = (new − old)/new: −40 % and −66.7 % are the same change.");
+	if (isfinite(least)) {
+		AUTO_FREE char *line = str_format(
+			"Intervals are of the median change over the complete blocks and cover %.1f %% or more. "
+			"Verdicts need p < 0.05 after Holm over the judged metrics of a cell and pair of arms, and a change of the size that matters. "
+			"Exploratory rows get none. False claims to be expected in this report: "
+			"at most %.2g (%zu families of tests).",
+			least * 100, stat_false_claims_expected(r->families), r->families);
+		text_wrap(out, "", line);
+	}
 }

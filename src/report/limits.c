@@ -68,7 +68,7 @@ void report_limits_close(struct report_arm *arm)
 	arm->periods = report_periods(arm->figure[STAT_LATENCY_MEDIAN], arm->moderation_ns);
 }
 
-void report_limits(const struct report_cell *cell, struct doc_node *out)
+void report_limits(const struct report_cell *cell, struct buf *out)
 {
 	char median[32], period[32];
 
@@ -80,7 +80,7 @@ void report_limits(const struct report_cell *cell, struct doc_node *out)
 			"%s: the median, %s, is %.0f × %s, the period of the interrupt moderation of a device in the path",
 			arm->name, text_ns(arm->figure[STAT_LATENCY_MEDIAN], median, sizeof(median)),
 			arm->periods, text_ns(arm->moderation_ns, period, sizeof(period)));
-		doc_add_line(out, "limit", line);
+		text_wrap(out, "  limit     ", line);
 	}
 }
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 struct listing {
-	struct doc_table *table;
+	struct text_table table;
 	json_t *runs;
 	size_t n;
 };
@@ -16,37 +16,43 @@ static int add_row(const struct store_run *run, uint64_t trials, void *arg)
 	struct listing *l = arg;
 	char text[32];
 
-	l->n++;
-	doc_row_add(l->table);
+	if (!l->n++) {
+		static const char *const names[] = {
+			"id", "name", "started (UTC)", "took", "blocks", "trials", "state"};
+
+		text_row(&l->table);
+		for (size_t i = 0; i < ARRAY_LEN(names); i++)
+			text_cell(&l->table, i, TEXT_DIM, names[i]);
+	}
+	text_row(&l->table);
 	snprintf(text, sizeof(text), "%lld", (long long)run->id);
-	doc_field(l->table, 0, DOC_PLAIN, text);
-	doc_field(l->table, 1, DOC_STRONG, run->name);
-	doc_field(l->table, 2, DOC_PLAIN, time_iso8601(run->started_ns, text, sizeof(text)));
+	text_cell(&l->table, 0, TEXT_PLAIN, text);
+	text_cell(&l->table, 1, TEXT_BOLD, run->name);
+	text_cell(&l->table, 2, TEXT_PLAIN, time_iso8601(run->started_ns, text, sizeof(text)));
 	if (run->ended_ns > run->started_ns)
-		doc_field(l->table, 3, DOC_PLAIN,
+		text_cell(&l->table, 3, TEXT_PLAIN,
 			text_ns((double)(run->ended_ns - run->started_ns), text, sizeof(text)));
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)run->blocks);
-	doc_field(l->table, 4, DOC_PLAIN, text);
+	text_cell(&l->table, 4, TEXT_PLAIN, text);
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)trials);
-	doc_field(l->table, 5, DOC_PLAIN, text);
-	doc_field(l->table, 6, DOC_PLAIN, run->state);
+	text_cell(&l->table, 5, TEXT_PLAIN, text);
+	text_cell(&l->table, 6, TEXT_PLAIN, run->state);
 	return 0;
 }
 
 int report_list_terminal(
 	struct store *store, const struct report_style *style, struct buf *out, struct err *e)
 {
-	static const char *const names[] = {
-		"id", "name", "started (UTC)", "took", "blocks", "trials", "state"};
-	AUTO(auto_doc) struct doc_node *root = doc_new();
-	struct listing l = {.table = doc_add_table(root, ARRAY_LEN(names))->table};
-	doc_columns(l.table, "rllrrrl", "0003210", names);
+	struct listing l = {.table = {.align = "rllrrrl"}};
 	int rc = store ? store_runs_each(store, add_row, &l, e) : 0;
+	struct buf made = {.columns = out->columns};
 
+	text_table_print(&l.table, 0, style, &made);
 	if (rc == 0 && l.n)
-		report_write(root, style, out);
+		buf_put(out, made.data, made.len);
 	else if (rc == 0)
 		buf_add(out, "no runs yet (try: taut run quick)\n");
+	buf_free(&made);
 	return rc;
 }
 

@@ -57,7 +57,7 @@ static const char *shared(const struct report_cell *cell, size_t fact)
 	return fact_at(&cell->arms[0], fact);
 }
 
-void report_machines(const struct report_cell *cell, struct doc_node *out)
+void report_machines(const struct report_cell *cell, struct buf *out)
 {
 	struct buf line = {0};
 	bool plain = true;
@@ -79,7 +79,7 @@ void report_machines(const struct report_cell *cell, struct doc_node *out)
 	if (cell->exact)
 		buf_add(&line, "%sexact clock", line.len ? " · " : "");
 	if (line.len)
-		doc_add_line(out, "machine", line.data);
+		text_wrap(out, "  machine   ", line.data);
 	buf_free(&line);
 }
 
@@ -138,7 +138,7 @@ bool report_boot_words(const double boot_ns[REPORT_BOOT_STEPS], struct buf *line
 	return line->len > before;
 }
 
-void report_boots(const struct report_cell *cell, struct doc_node *out)
+void report_boots(const struct report_cell *cell, struct buf *out)
 {
 	bool said = false;
 
@@ -147,7 +147,7 @@ void report_boots(const struct report_cell *cell, struct doc_node *out)
 
 		buf_add(&line, "%s: ", cell->arms[i].name);
 		if (report_boot_words(cell->arms[i].boot_ns, &line)) {
-			doc_add_line(out, said ? "" : "boot", line.data);
+			text_wrap(out, said ? "            " : "  boot      ", line.data);
 			said = true;
 		}
 		buf_free(&line);
@@ -156,12 +156,12 @@ void report_boots(const struct report_cell *cell, struct doc_node *out)
 
 /* --- a trial ----------------------------------------------------------------------------------- */
 
-void report_trial_machines(const struct trial_record *r, const struct report_trial *t, struct doc_node *out)
+void report_trial_machines(const struct trial_record *r, const struct report_trial *t, struct buf *out)
 {
 	const struct {
 		const char *head;
 		const struct kernel_facts *k;
-	} rows[] = {{"host", &r->host}, {"guest", &r->guest}};
+	} rows[] = {{"  host      ", &r->host}, {"  guest     ", &r->guest}};
 	struct buf line = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -174,15 +174,15 @@ void report_trial_machines(const struct trial_record *r, const struct report_tri
 		add_accel(&line, k->accel);
 		if (k->program[0])
 			buf_add(&line, ", %s", k->program);
-		doc_add_line(out, rows[i].head, line.data);
+		text_wrap(out, rows[i].head, line.data);
 	}
 	line.len = 0;
 	if (report_boot_words(t->boot_ns, &line))
-		doc_add_line(out, "boot", line.data);
+		text_wrap(out, "  boot      ", line.data);
 	buf_free(&line);
 }
 
-void report_console(const char *console, size_t most, struct doc_node *out)
+void report_console(const char *console, size_t most, struct buf *out)
 {
 	size_t lines = 0;
 	const char *at = console + strlen(console);
@@ -195,12 +195,11 @@ void report_console(const char *console, size_t most, struct doc_node *out)
 		at--;
 	if (at == end)
 		return;
-	doc_add_paragraph(out, "console, its last lines:");
-	struct doc_node *log = doc_add(out, DOC_LOG);
+	buf_add(out, "  console, its last lines:\n");
 	while (at < end) {
 		size_t n = strcspn(at, "\n");
 
-		doc_piece(&log->text, DOC_PLAIN, DOC_FOREIGN, "%.*s", (int)n, at);
+		buf_add(out, "    %.*s\n", (int)n, at);
 		at += n + (at[n] == '\n');
 	}
 }

@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include "doc/doc.h"
 #include "report.h"
 
 /* Fewer transactions than this have no quartile with ten values beyond it; such a trial is left out, with its
@@ -142,12 +141,7 @@ struct report_arm {
 	struct hist *connect, *first_reply;         /* the same */
 	struct report_worst worst[WORST_MAX];       /* slowest first, over all usable trials */
 	size_t worst_n;
-	bool bimodal; /* the values of the trials, or of all transactions, fall into two groups: */
-	struct report_groups {
-		bool trials, time; /* one value a trial falls into two; so do the transactions of all */
-		double ratio;      /* of the medians of the groups of trials, the higher by the lower */
-		size_t high, of;   /* trials in the higher one */
-	} groups;
+	bool bimodal; /* the values of the trials, or of all transactions, fall into two groups */
 	struct report_knobs knobs;
 	struct report_facts facts;
 	double line_bps, moderation_ns; /* as of the last usable trial; 0 where there is none */
@@ -301,4 +295,4 @@ json_t *report_count(bool known, uint64_t value);
 /* summary.c: of latencies of which only some figures are known: {"mean", "median", …}; and for the reader. */
 json_t *report_summary_json(const struct latency_summary *s);
 void report_summary_fill(struct report_trial *t, const struct latency_summary *s);
-void report_summary_text(const struct latency_summary *s, struct doc_node *out);
+void report_summary_text(const struct latency_summary *s, const struct report_style *style, struct buf *out);

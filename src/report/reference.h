@@ -69,4 +69,4 @@ bool reference_match(
 /* The set that the run's experiment names; NULL: none, or one that this taut has not got. */
 const struct reference *report_reference(const struct report *r);
 json_t *report_reference_json(const struct report *r); /* null where there is none */
-void report_reference_section(const struct report *r, struct doc_node *out);
+void report_reference_terminal(const struct report *r, const struct report_style *style, struct buf *out);

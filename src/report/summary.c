@@ -50,7 +50,7 @@ void report_summary_fill(struct report_trial *t, const struct latency_summary *s
 				v[m] = s->quantile[i];
 }
 
-void report_summary_text(const struct latency_summary *s, struct doc_node *out)
+void report_summary_text(const struct latency_summary *s, const struct report_style *style, struct buf *out)
 {
 	const struct {
 		const char *name;
@@ -67,13 +67,15 @@ void report_summary_text(const struct latency_summary *s, struct doc_node *out)
 		{"SD", s->sd},
 		{"IQR", iqr(s)},
 	};
-	struct doc_table *t = doc_add_table(out, 2)->table;
+	struct text_table t = {.align = "lr"};
 	char text[32];
 
-	doc_columns(t, "lr", "", (const char *const[]){"", "round trip"});
+	text_row(&t);
+	text_cell(&t, 1, TEXT_DIM, "round trip");
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		doc_row_add(t);
-		doc_field(t, 0, DOC_PLAIN, rows[i].name);
-		doc_field(t, 1, DOC_PLAIN, text_ns(rows[i].ns, text, sizeof(text)));
+		text_row(&t);
+		text_cell(&t, 0, TEXT_PLAIN, rows[i].name);
+		text_cell(&t, 1, TEXT_PLAIN, text_ns(rows[i].ns, text, sizeof(text)));
 	}
+	text_table_print(&t, 2, style, out);
 }

@@ -10,24 +10,22 @@
 #include <math.h>
 #include <stdio.h>
 
-#define SIGN_LEAST 0.0005 /* smaller changes are printed without a sign */
-
 static const struct {
 	const char *word;
-	enum doc_mark mark;
+	enum text_colour colour;
 } verdicts[] = {
-	[STAT_NOT_ASSESSED] = {"not assessed", DOC_PLAIN},
-	[STAT_IMPROVED] = {"improved", DOC_GOOD},
-	[STAT_REGRESSED] = {"regressed", DOC_BAD},
-	[STAT_CHANGED_BELOW_THRESHOLD] = {"changed below threshold", DOC_PLAIN},
-	[STAT_EQUIVALENT] = {"equivalent", DOC_PLAIN},
-	[STAT_NO_DIFFERENCE_SHOWN] = {"no difference shown", DOC_PLAIN},
-	[STAT_FACT] = {"fact", DOC_PLAIN},
+	[STAT_NOT_ASSESSED] = {"not assessed", TEXT_PLAIN},
+	[STAT_IMPROVED] = {"improved", TEXT_GOOD},
+	[STAT_REGRESSED] = {"regressed", TEXT_BAD},
+	[STAT_CHANGED_BELOW_THRESHOLD] = {"changed,", TEXT_PLAIN},
+	[STAT_EQUIVALENT] = {"equivalent", TEXT_PLAIN},
+	[STAT_NO_DIFFERENCE_SHOWN] = {"no difference shown", TEXT_PLAIN},
+	[STAT_FACT] = {"fact", TEXT_PLAIN},
 };
 
-enum doc_mark text_verdict_mark(enum stat_verdict verdict)
+enum text_colour text_verdict_colour(enum stat_verdict verdict)
 {
-	return verdicts[verdict].mark;
+	return verdicts[verdict].colour;
 }
 
 static char *amount(const struct stat_effect *e, double value, char *out, size_t size)
@@ -41,8 +39,29 @@ static char *amount(const struct stat_effect *e, double value, char *out, size_t
 	return out;
 }
 
+void text_verdict(const struct stat_effect *e, char *word, char *note, size_t size)
+{
+	char delta[48], mde[48];
+
+	amount(e, e->delta, delta, sizeof(delta));
+	amount(e, e->mde, mde, sizeof(mde));
+	snprintf(word, size, "%s", verdicts[e->verdict].word);
+	note[0] = 0;
+	if (e->verdict == STAT_EQUIVALENT)
+		snprintf(word, size, "equivalent (±%s)", delta);
+	else if (e->verdict == STAT_CHANGED_BELOW_THRESHOLD)
+		snprintf(note, size, "below threshold (%s)", delta);
+	else if (e->verdict == STAT_NO_DIFFERENCE_SHOWN && isfinite(e->mde))
+		snprintf(note, size, "(could miss < %s)", mde);
+	else if (e->verdict == STAT_NO_DIFFERENCE_SHOWN)
+		snprintf(note, size, "(too few blocks to show one)");
+	else if (e->verdict == STAT_NOT_ASSESSED)
+		/* The number of transactions stands above the table; of emulation tells the legend. */
+		stat_effect_reason_note(e, note, size);
+}
+
 /* "−13.1 … −11.8 %", or with units of its own on a difference scale. */
-void text_interval(const struct stat_effect *e, char *out, size_t size)
+static void interval(const struct stat_effect *e, char *out, size_t size)
 {
 	char low[48], high[48];
 
@@ -58,52 +77,6 @@ void text_interval(const struct stat_effect *e, char *out, size_t size)
 	snprintf(out, size, "%s … %s", low, high);
 }
 
-/* What can be said where no difference was shown: how large it is not. */
-static void excluded(const struct stat_effect *e, char *out, size_t size)
-{
-	char low[48], high[48];
-
-	if (e->absolute) {
-		text_difference(e->metric, e->ci95[0], low, sizeof(low));
-		text_difference(e->metric, e->ci95[1], high, sizeof(high));
-	} else {
-		text_change(e->ci95[0] - 1, low, sizeof(low));
-		text_change(e->ci95[1] - 1, high, sizeof(high));
-	}
-	snprintf(out, size, "(excludes < %s, > %s)", low, high);
-}
-
-bool text_signs_differ(const struct text_comparison *c, const struct stat_effect *e)
-{
-	double old = c->old_figures[e->metric], new = c->new_figures[e->metric];
-	double seen = e->absolute ? new - old : new / old - 1,
-	       typical = e->absolute ? e->difference : e->change;
-	double least = e->absolute ? 0 : SIGN_LEAST;
-
-	return isfinite(seen) && isfinite(typical) && fabs(seen) > least && fabs(typical) > least &&
-	       (seen < 0) != (typical < 0);
-}
-
-void text_verdict(const struct stat_effect *e, char *word, char *note, size_t size)
-{
-	char delta[48];
-
-	amount(e, e->delta, delta, sizeof(delta));
-	snprintf(word, size, "%s", verdicts[e->verdict].word);
-	note[0] = 0;
-	if (e->verdict == STAT_EQUIVALENT)
-		snprintf(word, size, "equivalent (±%s)", delta);
-	else if (e->verdict == STAT_CHANGED_BELOW_THRESHOLD)
-		snprintf(note, size, "(of %s)", delta);
-	else if (e->verdict == STAT_NO_DIFFERENCE_SHOWN && isfinite(e->ci95[0]) && isfinite(e->ci95[1]))
-		excluded(e, note, size);
-	else if (e->verdict == STAT_NO_DIFFERENCE_SHOWN)
-		snprintf(note, size, "(too few blocks to show one)");
-	else if (e->verdict == STAT_NOT_ASSESSED)
-		/* The number of transactions stands above the table; of emulation tells the legend. */
-		stat_effect_reason_note(e, note, size);
-}
-
 bool text_silent(const struct text_comparison *c, const struct stat_effect *e)
 {
 	if (e->metric == STAT_LOSS)
@@ -113,52 +86,37 @@ bool text_silent(const struct text_comparison *c, const struct stat_effect *e)
 	return e->metric == STAT_RATE && c->closed_loop;
 }
 
-enum { METRIC, OLD, NEW, CHANGE, INTERVAL, P, VERDICT, COLUMNS };
-
-/* The words of a verdict about runs that were made apart, which is none about the arms. */
-static void apart_words(const struct stat_effect *e, char *word, size_t size)
-{
-	if (e->verdict == STAT_IMPROVED || e->verdict == STAT_REGRESSED)
-		snprintf(word, size, "differs, %s", e->verdict == STAT_IMPROVED ? "better" : "worse");
-	else if (e->verdict == STAT_CHANGED_BELOW_THRESHOLD)
-		snprintf(word, size, "differs below threshold");
-}
-
-static void verdict_fields(struct doc_table *t, const struct text_comparison *c, const struct stat_effect *e)
-{
-	char word[160], note[160];
-
-	text_verdict(e, word, note, sizeof(word));
-	if (c->apart)
-		apart_words(e, word, sizeof(word));
-	doc_field(t, VERDICT, c->apart ? DOC_PLAIN : text_verdict_mark(e->verdict), word);
-	doc_field_note(t, VERDICT, note);
-}
+enum { METRIC, OLD, NEW, CHANGE, OF_NEW, INTERVAL, P, VERDICT };
 
 /* `alone`: the reason that there is no verdict stands below the table, once for all rows. */
 static void effect_row(
-	struct doc_table *t, const struct text_comparison *c, const struct stat_effect *e, bool alone)
+	struct text_table *t, const struct text_comparison *c, const struct stat_effect *e, bool alone)
 {
-	char text[160];
+	char text[160], note[160];
 
-	doc_row_add(t)->depth = e->primary ? DOC_BRIEF : DOC_USUAL;
-	doc_field(t, METRIC, DOC_PLAIN, stat_metrics[e->metric].label);
-	doc_field(t, OLD, DOC_PLAIN, text_value(e->metric, c->old_figures[e->metric], text, sizeof(text)));
-	doc_field(t, NEW, DOC_PLAIN, text_value(e->metric, c->new_figures[e->metric], text, sizeof(text)));
-	doc_field(t, CHANGE, DOC_PLAIN,
+	text_row(t);
+	text_cell(t, METRIC, TEXT_PLAIN, stat_metrics[e->metric].label);
+	text_cell(t, OLD, TEXT_PLAIN, text_value(e->metric, c->old_figures[e->metric], text, sizeof(text)));
+	text_cell(t, NEW, TEXT_PLAIN, text_value(e->metric, c->new_figures[e->metric], text, sizeof(text)));
+	text_cell(t, CHANGE, TEXT_PLAIN,
 		e->absolute ? text_difference(e->metric, e->difference, text, sizeof(text))
 			    : text_change(e->change, text, sizeof(text)));
-	text_interval(e, text, sizeof(text));
-	doc_field(t, INTERVAL, DOC_PLAIN, text);
-	if (e->primary && isfinite(e->p_holm))
-		doc_field(t, P, DOC_PLAIN, text_p(e->p_holm, text, sizeof(text)));
-	if (e->primary && !alone)
-		verdict_fields(t, c, e);
-	if (text_signs_differ(c, e))
-		doc_field_note(t, VERDICT,
-			e->primary && !alone && t->rows[t->rows_n - 1].fields[VERDICT].note.n
-				? "; depends on the machine's state"
-				: "depends on the machine's state");
+	text_cell(
+		t, OF_NEW, TEXT_PLAIN, e->absolute ? "" : text_change(e->change_of_new, text, sizeof(text)));
+	interval(e, text, sizeof(text));
+	text_cell(t, INTERVAL, TEXT_PLAIN, text);
+	if (!e->primary)
+		return;
+	if (isfinite(e->p_holm))
+		text_cell(t, P, TEXT_PLAIN, text_p(e->p_holm, text, sizeof(text)));
+	text_verdict(e, text, note, sizeof(text));
+	if (alone)
+		return;
+	text_cell(t, VERDICT, text_verdict_colour(e->verdict), text);
+	if (!*note)
+		return;
+	text_row(t);
+	text_cell(t, VERDICT, TEXT_DIM, note);
 }
 
 /*
@@ -185,36 +143,53 @@ static const struct stat_effect *common_reason(const struct text_comparison *c)
 	return first;
 }
 
-void text_comparison(const struct text_comparison *c, struct doc_node *out)
+static void header(struct text_table *t, const struct text_comparison *c)
 {
+	const char *names[] = {
+		"", c->old_name, c->new_name, "change", "of new", "95 % interval", "p (Holm)", "verdict"};
+	bool judged = false, interval_there = false;
+
+	for (size_t i = 0; i < c->n; i++) {
+		judged |= isfinite(c->effects[i].p_holm);
+		interval_there |= isfinite(c->effects[i].ci95[0]);
+	}
+	text_row(t);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		if ((i == INTERVAL && !interval_there) || (i >= P && !judged))
+			continue;
+		text_cell(t, i, TEXT_DIM, names[i]);
+	}
+}
+
+void text_comparison(const struct text_comparison *c, const struct report_style *style, struct buf *out)
+{
+	struct text_table t = {.align = "lrrrrrrl"};
 	const struct stat_effect *common = common_reason(c);
 	char reason[STAT_REASON_MAX];
 	bool explored = false;
 
 	if (c->exact) {
-		text_facts(c, out);
+		text_facts(c, style, out);
 		return;
 	}
-	struct doc_table *t = doc_add_table(out, COLUMNS)->table;
-	doc_columns(t, "lrrrrrl", "0001230",
-		(const char *const[]){
-			"", c->old_name, c->new_name, "change", "95 % interval", "p (Holm)", "verdict"});
+	header(&t, c);
 	for (size_t i = 0; i < c->n; i++)
 		if (c->effects[i].primary && !text_silent(c, &c->effects[i]))
-			effect_row(t, c, &c->effects[i], common != NULL);
-	for (size_t i = 0; i < c->n; i++) {
+			effect_row(&t, c, &c->effects[i], common != NULL);
+	for (size_t i = 0; i < c->n && !style->brief; i++) {
 		if (c->effects[i].primary || text_silent(c, &c->effects[i]))
 			continue;
 		if (!explored) {
-			struct doc_row *group = doc_row_add(t);
-			group->group = true;
-			group->depth = DOC_USUAL;
-			doc_field(t, METRIC, DOC_DIM, "exploratory");
+			text_row(&t);
+			text_cell(&t, METRIC, TEXT_DIM, "exploratory");
 		}
 		explored = true;
-		effect_row(t, c, &c->effects[i], common != NULL);
+		effect_row(&t, c, &c->effects[i], common != NULL);
 	}
-	if (common)
-		doc_say(&doc_add(out, DOC_PARAGRAPH)->text, "no verdict: %s",
-			stat_effect_reason(common, reason, sizeof(reason)));
+	text_table_print(&t, 2, style, out);
+	if (common) {
+		AUTO_FREE char *line =
+			str_format("no verdict: %s", stat_effect_reason(common, reason, sizeof(reason)));
+		text_wrap(out, "  ", line);
+	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "text.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -193,11 +194,166 @@ char *text_p(double p, char *out, size_t size)
 	return out;
 }
 
+size_t text_width(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += ((unsigned char)*text & 0xc0) != 0x80;
+	return n;
+}
+
+void text_paint(struct buf *out, const struct report_style *style, enum text_colour colour, const char *text)
+{
+	static const char *const codes[TEXT_COLOURS] = {
+		[TEXT_BOLD] = "1", [TEXT_DIM] = "2", [TEXT_GOOD] = "32", [TEXT_BAD] = "31"};
+
+	AUTO_FREE char *clean = str_printable(str_dup(text));
+
+	if (style->colour && codes[colour] && *clean)
+		buf_add(out, "\033[%sm%s\033[0m", codes[colour], clean);
+	else
+		buf_add(out, "%s", clean);
+}
+
+/* Of what is not to be parted: a word, or a number with its unit. */
+static size_t piece_len(const char *text)
+{
+	static const char *const units[] = {"ns", "µs", "ms", "s", "min", "h", "B", "KiB", "MiB", "GiB", "%"};
+	size_t len = strcspn(text, " ");
+	const char *next = text + len + (text[len] == ' ');
+
+	if (!len || !isdigit((unsigned char)text[len - 1]))
+		return len;
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		size_t n = strlen(units[i]);
+		if (!strncmp(next, units[i], n) && !isalnum((unsigned char)next[n]))
+			return len + 1 + strcspn(next, " ");
+	}
+	return len;
+}
+
 void text_wrap(struct buf *out, const char *head, const char *text)
 {
-	struct doc_text one = {0};
+	AUTO_FREE char *clean = str_printable(str_dup(text));
+	size_t indent = text_width(head), at = indent;
+	size_t most = out->columns ? MIN(out->columns, TEXT_WIDTH) : TEXT_WIDTH;
+	size_t blanks = 0; /* before the word, which are left out at the beginning of a line */
 
-	doc_say(&one, "%s", text);
-	doc_wrap(&one, head, &(struct doc_style){0}, out);
-	doc_text_clear(&one);
+	buf_add(out, "%s", head);
+	for (text = clean; *text;) {
+		size_t len = piece_len(text);
+		AUTO_FREE char *word = str_format("%.*s", (int)len, text);
+		size_t width = text_width(word);
+
+		if (blanks && at + blanks + width > most) {
+			buf_add(out, "\n%*s", (int)indent, "");
+			at = indent;
+			blanks = 0;
+		}
+		buf_add(out, "%*s%s", (int)blanks, "", word);
+		at += blanks + width;
+		text += len;
+		blanks = strspn(text, " ");
+		text += blanks;
+	}
+	buf_add(out, "\n");
+}
+
+/* --- tables ------------------------------------------------------------------------------------ */
+
+void text_row(struct text_table *t)
+{
+	t->rows = mem_grow(t->rows, t->rows_n + 1, sizeof(*t->rows));
+	t->colours = mem_grow(t->colours, t->rows_n + 1, sizeof(*t->colours));
+	memset(t->rows[t->rows_n], 0, sizeof(*t->rows));
+	memset(t->colours[t->rows_n], 0, sizeof(*t->colours));
+	t->rows_n++;
+}
+
+void text_cell(struct text_table *t, size_t column, enum text_colour colour, const char *text)
+{
+	free(t->rows[t->rows_n - 1][column]);
+	t->rows[t->rows_n - 1][column] = str_printable(str_dup(text));
+	t->colours[t->rows_n - 1][column] = colour;
+}
+
+static const char *cell_text(const struct text_table *t, size_t row, size_t column)
+{
+	return t->rows[row][column] ? t->rows[row][column] : "";
+}
+
+struct layout {
+	size_t indent, gap, n; /* blanks before the first column and between two; columns side by side */
+	size_t widths[TEXT_COLUMNS_MAX];
+};
+
+/* Nothing where all its columns are empty. */
+static void print_row(const struct text_table *t, size_t row, const struct layout *l,
+	const struct report_style *style, struct buf *out)
+{
+	size_t owed = l->indent, before = out->len;
+
+	for (size_t c = 0, printed = 0; c < l->n; c++) {
+		const char *text = cell_text(t, row, c);
+		size_t pad = l->widths[c] - text_width(text);
+
+		if (!l->widths[c])
+			continue;
+		owed += printed++ ? l->gap : 0;
+		if (!*text) { /* blanks at the end of a line are never written */
+			owed += pad;
+			continue;
+		}
+		owed += t->align[c] == 'r' ? pad : 0;
+		buf_add(out, "%*s", (int)owed, "");
+		text_paint(out, style, t->colours[row][c], text);
+		owed = t->align[c] == 'l' ? pad : 0;
+	}
+	if (out->len > before)
+		buf_add(out, "\n");
+}
+
+static size_t layout_width(const struct layout *l)
+{
+	size_t width = l->indent, printed = 0;
+
+	for (size_t c = 0; c < l->n; c++)
+		width += l->widths[c] ? l->widths[c] + (printed++ ? l->gap : 0) : 0;
+	return width;
+}
+
+/* On a terminal that is too narrow a last column of words goes below the others, and these draw together. */
+static struct layout layout_make(const struct text_table *t, size_t indent, size_t columns)
+{
+	struct layout l = {.indent = indent, .gap = 2, .n = strlen(t->align)};
+
+	for (size_t r = 0; r < t->rows_n; r++)
+		for (size_t c = 0; c < l.n; c++)
+			l.widths[c] = MAX(l.widths[c], text_width(cell_text(t, r, c)));
+	if (columns && layout_width(&l) > columns && l.n > 2 && t->align[l.n - 1] == 'l')
+		l.n--;
+	if (columns && layout_width(&l) > columns)
+		l.gap = 1;
+	return l;
+}
+
+void text_table_print(struct text_table *t, size_t indent, const struct report_style *style, struct buf *out)
+{
+	size_t n = strlen(t->align);
+	struct layout l = layout_make(t, indent, out->columns);
+
+	for (size_t r = 0; r < t->rows_n; r++) {
+		print_row(t, r, &l, style, out);
+		if (l.n < n && *cell_text(t, r, l.n)) {
+			buf_add(out, "%*s", (int)(indent + l.widths[0] + 2), "");
+			text_paint(out, style, t->colours[r][l.n], cell_text(t, r, l.n));
+			buf_add(out, "\n");
+		}
+		for (size_t c = 0; c < n; c++)
+			free(t->rows[r][c]);
+	}
+	free(t->rows);
+	free(t->colours);
+	*t = (struct text_table){.align = t->align};
 }

@@ -118,7 +118,7 @@ static const struct {
 	{"IQR", value_iqr, 0.75},
 };
 
-static void latencies(const struct endpoint_record *m, struct doc_node *out)
+static void latencies(const struct endpoint_record *m, const struct report_style *style, struct buf *out)
 {
 	const struct {
 		const char *name;
@@ -134,35 +134,37 @@ static void latencies(const struct endpoint_record *m, struct doc_node *out)
 		{"response", &m->response, m->has_lateness},
 		{m->has_parts ? "late by" : "sent late by", &m->lateness, m->has_lateness},
 	};
+	struct text_table t = {.align = "lrrrrr"};
 	char text[32];
 
 	if (m->summary.there)
-		report_summary_text(&m->summary, out);
+		report_summary_text(&m->summary, style, out);
 	if (!m->has_service || !m->service.count)
 		return;
-	struct doc_table *t = doc_add_table(out, ARRAY_LEN(columns) + 1)->table;
-	doc_columns(t, "lrrrrr", "",
-		(const char *const[]){"", columns[0].name, columns[1].name, columns[2].name, columns[3].name,
-			columns[4].name});
+	text_row(&t);
+	for (size_t c = 0; c < ARRAY_LEN(columns); c++)
+		if (columns[c].there)
+			text_cell(&t, c + 1, TEXT_DIM, columns[c].name);
 	for (size_t i = 0; i < ARRAY_LEN(latency_rows); i++) {
-		doc_row_add(t);
-		doc_field(t, 0, DOC_PLAIN, latency_rows[i].name);
+		text_row(&t);
+		text_cell(&t, 0, TEXT_PLAIN, latency_rows[i].name);
 		for (size_t c = 0; c < ARRAY_LEN(columns); c++)
 			if (columns[c].there && columns[c].h->count)
-				doc_field(t, c + 1, DOC_PLAIN,
+				text_cell(&t, c + 1, TEXT_PLAIN,
 					text_ns(latency_rows[i].value(columns[c].h, latency_rows[i].q), text,
 						sizeof(text)));
 	}
+	text_table_print(&t, 2, style, out);
 	if (m->has_parts)
-		doc_add_paragraph(out,
+		text_wrap(out, "  ",
 			m->has_lateness
 				? "all of it: reply − connect() called; response: reply − transaction due."
 				: "all of it: reply − connect() called.");
 	else if (m->has_lateness)
-		doc_add_paragraph(out,
+		text_wrap(out, "  ",
 			"service: reply − request sent; response: reply − request due. Both are round trips.");
 	else if ((double)m->service.max > REPORT_STALL_FACTOR * report_quantile(&m->service, 0.999))
-		doc_add_note(out,
+		text_wrap(out, "  note: ",
 			"a closed loop cannot show a stall in its percentiles; see max, or run an open loop (--rate).");
 }
 
@@ -173,7 +175,7 @@ static const char *count_text(
 	return t->unknown & figure ? "–" : text_count(value, out, size);
 }
 
-static void stream_beside(const struct trial_record *r, const struct report_trial *t, struct doc_node *out)
+static void stream_beside(const struct trial_record *r, const struct report_trial *t, struct buf *out)
 {
 	const struct endpoint_record *end = trial_beside(r);
 	AUTO(buf_free) struct buf line = {0};
@@ -186,10 +188,10 @@ static void stream_beside(const struct trial_record *r, const struct report_tria
 	if (end->beside_received || end->beside_lost)
 		buf_add(&line, ", lost %s of %s datagrams", text_count(end->beside_lost, a, sizeof(a)),
 			text_count(end->beside_received + end->beside_lost, b, sizeof(b)));
-	doc_add_line(out, "beside", line.data);
+	text_wrap(out, "  beside    ", line.data);
 }
 
-static void samples(const struct trial_record *r, const struct report_trial *t, struct doc_node *out)
+static void samples(const struct trial_record *r, const struct report_trial *t, struct buf *out)
 {
 	struct buf line = {0};
 	char a[32], b[32], c[32];
@@ -198,13 +200,13 @@ static void samples(const struct trial_record *r, const struct report_trial *t, 
 		buf_add(&line, "%s transactions in ", text_count(t->transactions, a, sizeof(a)));
 	buf_add(&line, "%s after a warm-up of %s", text_ns(t->stretch_s * 1e9, a, sizeof(a)),
 		text_ns((double)r->settings.warmup_ns, b, sizeof(b)));
-	doc_add_line(out, "samples", line.data);
+	text_wrap(out, "  samples   ", line.data);
 	line.len = 0;
 	if (isfinite(t->value[STAT_JITTER])) {
 		buf_add(&line, "%s came, jitter %s on average and %s at the end (RFC 3550, smoothed)",
 			text_count(t->received, a, sizeof(a)), text_ns(t->value[STAT_JITTER], b, sizeof(b)),
 			text_ns((double)t->jitter_ns, c, sizeof(c)));
-		doc_add_line(out, "datagrams", line.data);
+		text_wrap(out, "  datagrams ", line.data);
 		line.len = 0;
 	}
 	if (isfinite(t->value[STAT_JITTER]) && settings_open_loop(&r->settings))
@@ -216,7 +218,7 @@ static void samples(const struct trial_record *r, const struct report_trial *t, 
 	else if (isfinite(t->value[STAT_RATE]))
 		buf_add(&line, "%.0f /s, as fast as the replies came", t->value[STAT_RATE]);
 	if (line.len)
-		doc_add_line(out, "rate", line.data);
+		text_wrap(out, "  rate      ", line.data);
 	line.len = 0;
 	buf_add(&line, "lost %s of %s sent", count_text(t, FIGURE(LOST), t->lost, a, sizeof(a)),
 		count_text(t, FIGURE(SENT), t->sent, b, sizeof(b)));
@@ -230,7 +232,7 @@ static void samples(const struct trial_record *r, const struct report_trial *t, 
 	buf_add(&line, ", retransmitted %s, dead flows %llu",
 		count_text(t, FIGURE(RETRANSMITS), t->retransmits, a, sizeof(a)),
 		(unsigned long long)t->dead_flows);
-	doc_add_line(out, "losses", line.data);
+	text_wrap(out, "  losses    ", line.data);
 	line.len = 0;
 	stream_beside(r, t, out);
 	buf_add(&line, "client %s",
@@ -240,11 +242,11 @@ static void samples(const struct trial_record *r, const struct report_trial *t, 
 	buf_add(&line, ", CPUs of both ends %s (in ticks of 10 ms)",
 		text_ns((double)t->system_cpu_ns, a, sizeof(a)));
 	buf_add(&line, ", stolen %s", text_ns((double)t->steal_ns, a, sizeof(a)));
-	doc_add_line(out, "CPU time", line.data);
+	text_wrap(out, "  CPU time  ", line.data);
 	buf_free(&line);
 }
 
-static void worst(const struct trial_record *r, struct doc_node *out)
+static void worst(const struct trial_record *r, struct buf *out)
 {
 	char a[32], b[32];
 
@@ -254,11 +256,11 @@ static void worst(const struct trial_record *r, struct doc_node *out)
 			text_ns((double)r->ends[END_CLIENT].record.worst[i].response_ns, a, sizeof(a)),
 			text_ns((double)r->ends[END_CLIENT].record.worst[i].at_ns, b, sizeof(b)),
 			*d->owner ? d->owner : "unknown", *d->evidence ? ", " : "", d->evidence);
-		doc_add_line(out, i ? "" : "worst", line);
+		text_wrap(out, i ? "            " : "  worst     ", line);
 	}
 }
 
-static struct doc_node *trial_document(const struct trial_record *r)
+void report_trial_terminal(const struct trial_record *r, const struct report_style *style, struct buf *out)
 {
 	const struct settings *s = &r->settings;
 	const struct endpoint_record *m = trial_measured(r);
@@ -266,34 +268,30 @@ static struct doc_node *trial_document(const struct trial_record *r)
 	char a[48], b[48];
 
 	report_trial_fill(&t, r);
-	struct doc_node *root = doc_new(), *out = doc_add(root, DOC_SECTION);
-	doc_say(&out->title, "%s, %s%s%s%s%s", s->workload, s->target, *s->runtime ? "/" : "", s->runtime,
-		*s->attachment ? "/" : "", s->attachment);
-	doc_say(&out->text, " · %s",
+	AUTO_FREE char *title = str_format("%s, %s%s%s%s%s", s->workload, s->target, *s->runtime ? "/" : "",
+		s->runtime, *s->attachment ? "/" : "", s->attachment);
+	text_paint(out, style, TEXT_BOLD, title);
+	buf_add(out, " · %s\n",
 		isfinite(t.value[STAT_THROUGHPUT]) ? "bulk data"
 		: settings_open_loop(s)            ? "open loop"
 						   : "closed loop");
 	if (r->outcome != TRIAL_DONE) {
-		struct doc_node *why = doc_add(out, DOC_PARAGRAPH);
-		doc_say(&why->text, "%s: ", r->outcome == TRIAL_FAILED ? "failed" : "skipped");
-		doc_piece(&why->text, DOC_PLAIN, DOC_FOREIGN, "%s", r->reason);
+		text_wrap(out, r->outcome == TRIAL_FAILED ? "  failed: " : "  skipped: ", r->reason);
 		report_console(r->console, CONSOLE_LINES, out);
 		if (!t.transactions && !t.bytes)
 			report_trial_machines(r, &t, out);
 		if (!t.transactions && !t.bytes)
-			return root;
+			return;
 	}
-	if (isfinite(t.value[STAT_THROUGHPUT])) {
-		AUTO_FREE char *line = str_format("throughput %s, SD in time %s",
+	if (isfinite(t.value[STAT_THROUGHPUT]))
+		buf_add(out, "  throughput %s, SD in time %s\n",
 			text_bps(t.value[STAT_THROUGHPUT], a, sizeof(a)),
 			text_bps(t.value[STAT_THROUGHPUT_SD], b, sizeof(b)));
-		doc_add_paragraph(out, line);
-	}
-	latencies(m, out);
+	latencies(m, style, out);
 	if (r->tool[0]) {
 		AUTO_FREE char *line =
 			str_format("%s; what it does not tell is unknown, and shown as –", r->tool);
-		doc_add_line(out, "tool", line);
+		text_wrap(out, "  tool      ", line);
 	}
 	samples(r, &t, out);
 	report_trial_conditions(r, out);
@@ -310,14 +308,6 @@ static struct doc_node *trial_document(const struct trial_record *r)
 	for (int f = 0; f < REPORT_FLAGS_N; f++)
 		if (t.flag[f])
 			buf_add(&line, " · %s (%s)", report_flag_rows[f].name, report_flag_rows[f].help);
-	doc_add_line(out, "checks", line.data);
+	text_wrap(out, "  checks    ", line.data);
 	buf_free(&line);
-	return root;
-}
-
-void report_trial_terminal(const struct trial_record *r, const struct report_style *style, struct buf *out)
-{
-	AUTO(auto_doc) struct doc_node *root = trial_document(r);
-
-	report_write(root, style, out);
 }

@@ -76,6 +76,41 @@ static uint64_t time_left_ns(const struct execution *ex)
 
 /* --- before the first trial -------------------------------------------------------------------- */
 
+enum target_answer run_probe_cell(
+	const struct experiment *x, struct cell *cell, struct site *site, bool planning)
+{
+	enum target_answer all = TARGET_YES;
+	char reason[sizeof(cell->reason)];
+	bool privilege;
+
+	cell->plans = mem_grow(cell->plans, x->arms_n, sizeof(*cell->plans));
+	for (size_t a = 0; a < x->arms_n; a++) {
+		enum target_answer one = site_resolve(
+			site, &cell->settings[a], &cell->plans[a], reason, sizeof(reason), &privilege);
+		if (one == TARGET_YES || cell->skipped || (planning && site_lacks_any(&cell->settings[a])))
+			continue;
+		all = one;
+		cell->skipped = one == TARGET_NO;
+		cell->privilege = privilege;
+		str_copy(cell->reason, sizeof(cell->reason), reason);
+	}
+	return all;
+}
+
+int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e)
+{
+	for (size_t c = 0; c < x->cells_n; c++) {
+		struct cell *cell = &x->cells[c];
+		for (size_t a = 0; a < x->arms_n; a++)
+			if (site_check(site, &cell->settings[a], e) < 0)
+				return err_wrap(e, "cell %s, arm %s", cell->name, x->arms[a].name);
+		run_probe_cell(x, cell, site, planning);
+		if (stop_flag)
+			return err_set(e, EINTR, "interrupted");
+	}
+	return 0;
+}
+
 /* All at once: what cannot be had is looked for once. */
 int run_prepare(const struct experiment *x, void (*progress)(const struct boot_doing *doing, void *arg),
 	void *arg, struct err *e)

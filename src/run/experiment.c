@@ -38,32 +38,13 @@ static int check_owner(int fd, const char *path, struct err *e)
 	return 0;
 }
 
-static int load_from(struct experiment *x, int fd, const char *origin,
-	const struct setting_override *overrides, size_t overrides_n, struct err *e)
-{
-	AUTO_FREE char *text = mem_alloc(FILE_MAX + 1);
-	size_t len = 0;
-	ssize_t n;
-
-	do {
-		n = read(fd, text + len, FILE_MAX + 1 - len);
-		if (n < 0 && errno == EINTR && !stop_flag)
-			continue;
-		if (n < 0 && errno == EINTR)
-			return err_set(e, EINTR, "cannot read %s: interrupted", origin);
-		if (n < 0)
-			return err_sys(e, "cannot read %s", origin);
-		len += (size_t)n;
-	} while (n && len <= FILE_MAX);
-	if (len > FILE_MAX)
-		return err_usage(e, "cannot read %s: it is larger than %u bytes", origin, FILE_MAX);
-	return experiment_parse(x, origin, text, len, overrides, overrides_n, e);
-}
-
 static int load_file(struct experiment *x, const char *path, const struct setting_override *overrides,
 	size_t overrides_n, struct err *e)
 {
 	AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	AUTO_FREE char *text = mem_alloc(FILE_MAX + 1);
+	size_t len = 0;
+	ssize_t n;
 	int rc;
 
 	if (fd < 0) {
@@ -73,7 +54,11 @@ static int load_file(struct experiment *x, const char *path, const struct settin
 	}
 	if ((rc = check_owner(fd, path, e)) < 0)
 		return rc;
-	return load_from(x, fd, path, overrides, overrides_n, e);
+	while (len <= FILE_MAX && (n = read(fd, text + len, FILE_MAX + 1 - len)) > 0)
+		len += (size_t)n;
+	if (len > FILE_MAX)
+		return err_usage(e, "cannot read %s: it is larger than %u bytes", path, FILE_MAX);
+	return experiment_parse(x, path, text, len, overrides, overrides_n, e);
 }
 
 /* What is wrong with an override by itself is no mistake of a line in the file. */
@@ -104,12 +89,9 @@ int experiment_load(struct experiment *x, const char *which, const struct settin
 		if (n < ARRAY_LEN(names))
 			names[n++] = b->name;
 	}
-	if (!strcmp(which, "-"))
-		return load_from(x, STDIN_FILENO, "standard input", overrides, overrides_n, e);
 	if (strchr(which, '/') || str_ends(which, ".yaml") || str_ends(which, ".yml"))
 		return load_file(x, which, overrides, overrides_n, e);
-	AUTO_FREE char *file = str_format("%s.yaml", which);
-	const char *near = access(file, F_OK) == 0 ? file : str_closest(which, names, n);
+	const char *near = str_closest(which, names, n);
 	err_usage(e,
 		"cannot run '%s': no built-in experiment has this name, and a file has a '/' or ends in .yaml",
 		which);

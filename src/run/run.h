@@ -53,18 +53,14 @@ struct setting_override {
 };
 
 /*
- * Loads a built-in experiment by name, a file (anything with a '/' or a ".yaml"), or standard input ("-").
- * EXIT_USAGE with file:line for whatever is wrong in it.  The overrides (--set) come last: for every cell and
- * arm.
+ * Loads a built-in experiment by name, or a file (anything with a '/' or a ".yaml").  EXIT_USAGE with
+ * file:line for whatever is wrong in it.  The overrides (--set) come last: for every cell and arm.
  */
 int experiment_load(struct experiment *x, const char *which, const struct setting_override *overrides,
 	size_t overrides_n, struct err *e);
 /* Parses a text; `origin` stands in messages. */
 int experiment_parse(struct experiment *x, const char *origin, const char *text, size_t len,
 	const struct setting_override *overrides, size_t overrides_n, struct err *e);
-/* Leaves the cells whose names one of the patterns (fnmatch(3)) means; none: all.  EXIT_USAGE, with the names
- * that there are, where a pattern means no cell. */
-int experiment_only(struct experiment *x, const char *const *patterns, size_t n, struct err *e);
 void experiment_free(struct experiment *x);
 /* The resolved experiment: what the store keeps and what resume compares. */
 json_t *experiment_json(const struct experiment *x);
@@ -95,9 +91,8 @@ struct run_options {
 };
 
 /* Checks and resolves every cell and arm on this machine (EXIT_USAGE when one makes no sense) and marks what
- * must be skipped, with the reason: a cell whose baseline cannot be measured; else an arm, as a cell of its
- * own. What could not be told in time is not skipped.  `planning`: as if the kernels that can be fetched were
- * here.  -EINTR when stopped. */
+ * must be skipped, with the reason; what could not be told in time is not skipped.  `planning`: as if the
+ * kernels that can be fetched were here.  -EINTR when stopped. */
 int run_probe(struct experiment *x, struct site *site, bool planning, struct err *e);
 /* The same of one cell whose settings have been checked; the answer with its reason, also when it is not
  * known. */
@@ -120,8 +115,6 @@ size_t run_steps(const struct experiment *x, uint64_t seed, uint64_t block, stru
 /* site_prepare() for every trial. */
 int run_prepare(const struct experiment *x, void (*progress)(const struct boot_doing *doing, void *arg),
 	void *arg, struct err *e);
-/* The seed of the n-th of several runs in a row, from that of the first, which is number 0. */
-uint64_t run_seed_of(uint64_t first, uint64_t number);
 /* An estimate of the whole run, ns. */
 uint64_t run_estimate_ns(const struct experiment *x);
 /*

@@ -6,13 +6,11 @@
  * Values are layered: defaults, then the top (`trial:` and any setting), then the cell, then the arm, then
  * --set.  In a cell any setting may be a list; the cell then stands for every combination.  Setting values
  * are texts until setting_set() has seen them, so the file and the command line follow the same rules.
- * Anchors and << work everywhere; a key of the top that begins with "x-" is for anchors alone, and ignored.
  *
  * The arms of an experiment are those of its top and those that cells have in their place; arms of the same
  * name and the same overrides are one.
  */
 #include "cell.h"
-#include "merge.h"
 #include "yaml_check.h"
 
 #include <stdio.h>
@@ -75,17 +73,20 @@ static int each_pair(struct reader *r, yaml_node_t *map, struct err *e,
 	int (*fn)(struct reader *r, const yaml_node_t *key, yaml_node_t *value, void *arg, struct err *e),
 	void *arg)
 {
-	struct merged m = {0};
-	int rc = merged_read(&m, &r->document, map);
+	yaml_node_pair_t *first = map->data.mapping.pairs.start, *end = map->data.mapping.pairs.top;
 
-	if (rc < 0)
-		rc = scalar(m.where) && *scalar(m.where)
-			     ? bad(r, m.where, e, "'%s' %s", scalar(m.where), m.why)
-			     : bad(r, m.where, e, "%s", m.why);
-	for (size_t i = 0; rc == 0 && i < m.n; i++)
-		rc = fn(r, m.pairs[i].key, m.pairs[i].value, arg, e);
-	merged_free(&m);
-	return rc;
+	for (yaml_node_pair_t *pair = first; pair < end; pair++) {
+		yaml_node_t *key = node_at(r, pair->key), *value = node_at(r, pair->value);
+		if (!scalar(key) || !*scalar(key))
+			return bad(r, key, e, "a key must be a word");
+		for (yaml_node_pair_t *before = first; before < pair; before++)
+			if (!strcmp(scalar(node_at(r, before->key)), scalar(key)))
+				return bad(r, key, e, "'%s' stands here twice", scalar(key));
+		int rc = fn(r, key, value, arg, e);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
 }
 
 static int want(
@@ -247,7 +248,7 @@ static int take_cells(struct reader *r, yaml_node_t *list, struct err *e)
 	if (rc < 0)
 		return rc;
 	yaml_node_item_t *item = list->data.sequence.items.start, *end = list->data.sequence.items.top;
-	for (; item < end && json_array_size(r->cells) <= CELLS_MAX; item++) {
+	for (; item < end; item++) {
 		yaml_node_t *node = node_at(r, *item);
 		struct cell_read cell = {.variants = json_pack("[{}]"), .arms = json_array()};
 		json_t *variant;
@@ -269,8 +270,8 @@ static int take_cells(struct reader *r, yaml_node_t *list, struct err *e)
 			return rc;
 	}
 	if (json_array_size(r->cells) == 0 || json_array_size(r->cells) > CELLS_MAX)
-		return bad(r, list, e, "an experiment has 1 to %d cells, not %s", CELLS_MAX,
-			json_array_size(r->cells) ? "more" : "0");
+		return bad(r, list, e, "an experiment has 1 to %d cells, not %zu", CELLS_MAX,
+			json_array_size(r->cells));
 	return 0;
 }
 
@@ -331,8 +332,6 @@ static int take_key(struct reader *r, const yaml_node_t *key, yaml_node_t *value
 	default:
 		if (setting_find(scalar(key)))
 			return take_top(r, key, value, NULL, e);
-		if (str_starts(scalar(key), "x-"))
-			return 0;
 		const char *near = str_closest(scalar(key), top_keys, ARRAY_LEN(top_keys));
 		bad(r, key, e, "'%s' is not known here", scalar(key));
 		return near ? err_try(e, "%s", near) : err_try(e, "taut-experiment(5) lists the keys");
@@ -340,22 +339,6 @@ static int take_key(struct reader *r, const yaml_node_t *key, yaml_node_t *value
 }
 
 /* --- the whole ---------------------------------------------------------------------------------- */
-
-/* Would the cell be a good one without them?  Then its line says nothing to who has written them. */
-static bool overrides_to_blame(struct reader *r, struct layers layers)
-{
-	layers.overrides_n = 0;
-	return r->overrides_n && cell_add(r->x, &layers, ERR_IGNORED) == 0;
-}
-
-static int blame_overrides(const struct reader *r, struct err *e)
-{
-	AUTO(buf_free) struct buf all = {0};
-
-	for (size_t i = 0; i < r->overrides_n; i++)
-		buf_add(&all, "%s%s=%s", i ? " --set " : "", r->overrides[i].key, r->overrides[i].value);
-	return err_wrap(e, "cannot use --set %s with %s", all.data, r->x->name);
-}
 
 static int make_cells(struct reader *r, struct err *e)
 {
@@ -377,13 +360,9 @@ static int make_cells(struct reader *r, struct err *e)
 	}
 	if (rc == 0)
 		rc = cells_name(r->x, layers, &bad_one, e);
-	item = json_array_get(r->cells, bad_one);
-	if (rc < 0 && overrides_to_blame(r, layers[bad_one]))
-		rc = blame_overrides(r, e);
-	else if (rc < 0)
-		rc = at_line(r, (size_t)json_integer_value(json_object_get(item, "line")), e);
 	free(layers);
-	return rc;
+	item = json_array_get(r->cells, bad_one);
+	return rc < 0 ? at_line(r, (size_t)json_integer_value(json_object_get(item, "line")), e) : 0;
 }
 
 static int resolve(struct reader *r, yaml_node_t *root, struct err *e)

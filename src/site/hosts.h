@@ -13,9 +13,6 @@
 struct lab;    /* an emulated host that runs */
 struct ground; /* what a trial on this host stands on, see ground.h */
 
-/* Tells who shows progress. */
-void site_stage(const struct site *site, enum site_stage stage);
-
 struct site {
 	int root;
 	struct undo_host host;

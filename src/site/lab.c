@@ -177,10 +177,8 @@ static int carry_out(
 
 	if (!lab_serves(site->lab, plan)) {
 		lab_stop(site);
-		site_stage(site, SITE_BOOTS_HOST);
 		rc = lab_boot(site, plan, e);
 	}
-	site_stage(site, SITE_MEASURES);
 	if (rc == 0)
 		rc = plan->exact ? lab_reap(site->lab, plan, record, e) : lab_ask(site->lab, plan, record, e);
 	if (rc == 0)

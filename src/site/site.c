@@ -99,12 +99,6 @@ static int check_kernels(const struct settings *s, struct err *e)
 	return 0;
 }
 
-void site_stage(const struct site *site, enum site_stage stage)
-{
-	if (site->options.stage)
-		site->options.stage(stage);
-}
-
 static int allow(struct site *site, const struct settings *s, struct err *e)
 {
 	const struct site_row *row = row_of(site, settings_site(s));

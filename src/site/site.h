@@ -42,22 +42,11 @@ struct site_row {
 	int (*stop)(struct site *site, struct err *e);
 };
 
-/* What a site is at, for whoever shows progress. */
-enum site_stage {
-	SITE_MAKES_TARGET,
-	SITE_BOOTS_GUEST,
-	SITE_BOOTS_HOST,
-	SITE_TUNES,
-	SITE_MEASURES,
-	SITE_ENDS
-};
-
 struct site_options {
 	bool yes;      /* tune although others' VMs or containers run here */
 	bool planning; /* nothing will be carried out, so no leave is asked: site_allowed() tells */
 	bool exact;    /* this host is on the exact clock: whoever watches would be measured as well */
-	void (*stage)(enum site_stage stage); /* NULL: nobody is told */
-	const struct site_row *rows;          /* in the order of enum site_kind; NULL: the real ones */
+	const struct site_row *rows; /* in the order of enum site_kind; NULL: the real ones */
 };
 
 /* Opens the local host.  Fails when a tuning of a dead taut is still in force (unless planning): `stock`

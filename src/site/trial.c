@@ -225,14 +225,12 @@ static int carry_out(struct session *s, struct err *e)
 	bool before = false, after = false;
 	int rc = noise_ensure(&s->site->noise, s->plan->noise, e);
 
-	site_stage(s->site, s->fresh && plan_target(s->plan)->boots ? SITE_BOOTS_GUEST : SITE_MAKES_TARGET);
 	if (rc == 0)
 		rc = ground_start(
 			s->site, s->plan, time_now_ns() + target_patience_ns(s->plan, HANDSHAKE_NS), e);
 	s->record->target_use = s->site->ground->uses;
 	if (rc == 0)
 		rc = prepare_endpoints(s, e);
-	site_stage(s->site, SITE_TUNES);
 	if (rc == 0 && (rc = tune_live(s, e)) < 0)
 		session_end_failed(s, e);
 	if (rc == 0)
@@ -241,7 +239,6 @@ static int carry_out(struct session *s, struct err *e)
 		rc = session_verify(s, &before, e);
 	if (rc == 0)
 		rc = session_watch(s, e);
-	site_stage(s->site, SITE_MEASURES);
 	if (rc == 0)
 		rc = measure(s, e);
 	if (rc == 0)
@@ -260,7 +257,6 @@ static int take_down(struct session *s, bool lasts, struct err *e)
 {
 	struct ground *ground = s->site->ground;
 
-	site_stage(s->site, SITE_ENDS);
 	lasts = session_guest_put_back(s, lasts) && lasts;
 	session_keep_knobs(s);
 	target_console(ground->target, s->record->console, sizeof(s->record->console));

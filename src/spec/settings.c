@@ -197,13 +197,13 @@ static const char *count_text(uint64_t n, bool bytes, char *out, size_t size)
 static int set_number(uint64_t *out, const struct setting_row *row, const char *value, struct err *e)
 {
 	uint64_t n = 0;
-	int rc = row->type == SETTING_BYTES ? str_bytes(value, &n) : str_count(value, &n);
+	int rc = row->type == SETTING_BYTES ? str_bytes(value, &n) : str_u64(value, &n);
 
 	if (row->type == SETTING_DURATION && (rc = time_parse_ns(value, &n, e)) < 0)
 		return err_wrap(e, "cannot set %s", row->key);
 	if (rc == -EINVAL)
 		return err_usage(e, "cannot set %s to '%s': it wants a whole number%s", row->key, value,
-			row->type == SETTING_BYTES ? " of bytes (64, 128K, 1M)" : " (500, 2k, 1M)");
+			row->type == SETTING_BYTES ? " of bytes (64, 128K, 1M)" : "");
 	if (rc == -ERANGE || n < row->min || n > row->max) {
 		char low[32], high[32];
 		if (row->type == SETTING_DURATION)

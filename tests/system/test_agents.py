@@ -163,11 +163,11 @@ cells: [{workload: tcp_rr, duration: 400ms, warmup: 20ms}]
 arms: {stock: {}, same: {}}
 """)
         running = taut.start("run", spec)
-        wait_until(lambda: running.text(1).count("verified") == 2, 20, "the first block")
+        wait_until(lambda: running.text(0).count("verified") == 2, 20, "the first block")
         os.kill(endpoint(running, "taut-server"), signal.SIGKILL)
         result = running.wait(30).wants(0)
         check_equal(len(trials(taut)), 6, "stored trials")
-        lines = re.findall(r"^\[\d/6\] .* failed: .*taut-server: killed by SIGKILL.*$", result.err, re.M)
+        lines = re.findall(r"^\[\d/6\] .* failed: .*taut-server: killed by SIGKILL.*$", result.out, re.M)
         check_equal(len(lines), 1, f"lines of a failed trial in\n{result}\n")
         arms = taut.run("report", "--json").wants(0).json["cells"][0]["arms"].values()
         check_equal(sorted(arm["usable"] for arm in arms), [2, 3], "usable trials of the arms")

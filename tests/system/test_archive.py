@@ -201,7 +201,7 @@ def _():
         (_, before), = stored(path).values()
         check_equal(len(before), 6, "trials before")
         done = resumed(taut, path)
-        check("[ 5/12]" in done.err and "[ 4/12]" not in done.err, f"it does not begin with trial 5\n{done}")
+        check("[ 5/12]" in done.out and "[ 4/12]" not in done.out, f"it does not begin with trial 5\n{done}")
         after = stored(path)
         check_equal(list(after), [1], "runs")
         state, records = after[1]

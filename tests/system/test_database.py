@@ -114,7 +114,7 @@ def _():
         before = picture.take()
         result = on_small_disk(taut, "true", "run", tiny(taut, 100), "--db", f"{taut.folder}/small/runs.db").wants(
             1, "small/runs.db", "full")
-        shown = len(re.findall(r"^\[\s*\d+/400\]", result.err, re.M))
+        shown = len(re.findall(r"^\[\s*\d+/400\]", result.out, re.M))
         check(3 < shown < 400, f"{shown} trials before the disk was full\n{result}")
         check_equal(picture.differences(before, picture.take()), [], "differences of the machine")
         taut.environment["TAUT_DB"] = str(taut.folder / "kept" / "runs.db")

@@ -14,8 +14,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TAUT = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve() / "taut"
 PAGES = ["taut.1", "taut-run.1", "taut-measure.1", "taut-experiment.5"]
-# In every verb.
-HELP_OPTIONS = {"-h", "--help"}
+# Of argp, in every verb.
+HELP_OPTIONS = {"-?", "--help", "--usage"}
 
 
 class Skip(Exception):
@@ -132,7 +132,7 @@ def options_of_measure_are_those_of_taut_measure_1():
 
 
 def options_of_the_other_verbs_are_in_taut_1():
-    known = {"--version", "--yes", "--dry-run"} | HELP_OPTIONS  # of the program; of run and measure
+    known = {"-h", "--version", "--yes", "--dry-run"} | HELP_OPTIONS  # not shown; of the program; of run and measure
     for verb in set(verbs()) - {"run", "measure"}:
         known |= options_of(output(verb, "--help"))
     same("taut(1)", options_in("taut.1"), known)

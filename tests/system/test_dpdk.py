@@ -37,7 +37,7 @@ def need_dpdk(cpus=2):
 
 def whole(result):
     """The trial, which went well."""
-    if result.code and result.json["schema"] == "taut.error/1":
+    if not result.out:
         result.wants(0)
     trial = result.json
     check_equal((trial["outcome"], trial["reason"], trial["not_verified"]), ("done", None, None), "the trial")

@@ -75,7 +75,7 @@ def _():
                                  (("kernel", "fetch", "frob"), ["'frob'", "try: stock, rt, cloud"]),
                                  (("kernel", "fetch", "rt", "6.1/x"), ["'6.1/x'"]),
                                  (("kernel", "fetch", "other"), ["'other'"]),
-                                 (("kernel", "fetch", "-x"), ["no option -x"])):
+                                 (("kernel", "fetch", "-x"), ["'x'"])):
             result = taut.run(*arguments).wants(2, *texts)
             check_equal(result.out, "", "stdout")
         check_equal(taut.left(), [], "in the cache")

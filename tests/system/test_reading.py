@@ -83,7 +83,7 @@ def _():
     with Taut() as taut:
         path = taut.folder / "runs.db"
         running = taut.start("run", tiny(taut, 50))
-        wait_until(lambda: running.text(1).count("\n") > 3, 30, "trials")
+        wait_until(lambda: running.text(0).count("\n") > 3, 30, "trials")
         check_equal(taut.run("list", "--json").wants(0).json["runs"][0]["state"], "running", "state during the run")
         os.kill(running.pid, signal.SIGKILL)
         running.process.wait()
@@ -109,10 +109,10 @@ def _():
     for change in (remove, move, replace):
         with Taut() as taut:
             running = taut.start("run", tiny(taut, 4))
-            wait_until(lambda r=running: r.text(1).count("\n") > 2, 30, "the first trial")
+            wait_until(lambda r=running: r.text(0).count("\n") > 2, 30, "the first trial")
             change(taut.folder / "runs.db")
             result = running.wait(60).wants(1, "has been removed, moved or replaced", str(taut.folder / "runs.db"))
-            check("stored as run" not in result.err, f"{change.__name__}: said to be stored\n{result}")
+            check("stored as run" not in result.out, f"{change.__name__}: said to be stored\n{result}")
 
 
 @test("a database that is locked is waited for; when it stays locked that is said: exit 1, and the run is not running")
@@ -120,7 +120,7 @@ def _():
     for seconds in (2, 60):
         with Taut() as taut:
             running = taut.start("run", tiny(taut, 1))
-            wait_until(lambda r=running: r.text(1).count("\n") > 1, 30, "the first trial")
+            wait_until(lambda r=running: r.text(0).count("\n") > 1, 30, "the first trial")
             lock = sqlite3.connect(taut.folder / "runs.db", isolation_level=None)
             lock.execute("BEGIN IMMEDIATE")
             end = time.monotonic() + seconds

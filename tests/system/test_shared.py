@@ -88,7 +88,7 @@ def _():
         for uses in (1, 2):
             before = picture.take()
             running = taut.start("run", file, "--yes", *words)
-            wait_until(lambda: running.process.poll() is not None or running.text(1).count("tuned") >= uses, 60,
+            wait_until(lambda: running.process.poll() is not None or running.text(0).count("tuned") >= uses, 60,
                        f"{uses} tuned trials")
             if uses == 2:
                 endpoint(running, "taut-server")  # within the third

@@ -99,34 +99,6 @@ static void a_cell_that_is_not_possible_here_is_skipped_with_the_reason(void **s
 	assert_int_equal(exit_code(w), EXIT_DONE);
 }
 
-/* An arm is no reason to leave out the others, unless it is the baseline. */
-static void an_arm_that_is_not_possible_here_is_set_apart_and_skipped(void **state)
-{
-	static const char both[] = "name: arms\nblocks: 2\n"
-				   "cells:\n"
-				   "  - { workload: tcp_rr }\n"
-				   "  - { workload: udp_rr, arms: { b: { target: container }, a: {} } }\n"
-				   "arms: { a: {}, b: { target: container }, c: { request: 9 } }\n";
-	struct world *w = *state;
-	struct err e = ERR_INIT;
-
-	world_load(w, both);
-	fake.lacking = "container";
-	must(run_probe(&w->x, w->site, false, &e), &e);
-	assert_int_equal(w->x.cells_n, 3);
-	assert_int_equal(w->x.cells[0].arms_n, 2);
-	assert_false(w->x.cells[0].skipped);
-	assert_true(w->x.cells[1].skipped); /* its baseline */
-	assert_string_equal(w->x.cells[2].name, "native/veth/tcp_rr arm b");
-	assert_true(w->x.cells[2].skipped);
-	must(world_execute(w, false, &e), &e);
-	assert_int_equal(w->skips, 2);
-	assert_int_equal(world_stored(w).trials, 2 * 2);
-	for (size_t i = 0; i < fake.trials; i++)
-		assert_string_equal(fake.seen[i].target, "native");
-	assert_int_equal(exit_code(w), EXIT_DONE);
-}
-
 static void with_every_cell_skipped_the_exit_code_says_whether_root_would_help(void **state)
 {
 	struct world *w = *state;
@@ -413,7 +385,6 @@ int main(void)
 		WORLD_TEST(the_same_seed_is_the_same_order_and_without_one_it_is_drawn),
 		WORLD_TEST(a_failed_trial_is_stored_and_the_run_goes_on),
 		WORLD_TEST(a_cell_that_is_not_possible_here_is_skipped_with_the_reason),
-		WORLD_TEST(an_arm_that_is_not_possible_here_is_set_apart_and_skipped),
 		WORLD_TEST(with_every_cell_skipped_the_exit_code_says_whether_root_would_help),
 		WORLD_TEST(settings_that_make_no_sense_here_are_an_error_that_names_cell_and_arm),
 		WORLD_TEST(a_machine_that_cannot_be_put_back_ends_the_run),

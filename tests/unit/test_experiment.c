@@ -55,9 +55,6 @@ static const struct {
 	{HEAD CELLS "arms: { a: 5 }\n", "test:3", "an arm must be a mapping"},
 	{HEAD CELLS "arms: { a: { nosuch: 1 } }\n", "test:3", "nosuch"},
 	{HEAD CELLS "arms: { a: {}, b: { target: moon } }\n", "test:2", "arm b"},
-	{HEAD "x-a: &a { <<: *a, mtu: 1400 }\ncells: [{ <<: *a }]\n" ARM, "test:2", "names itself"},
-	{HEAD "x-a: &a 5\ncells: [{ <<: *a }]\n" ARM, "test:2", "must name a mapping"},
-	{HEAD "cells: [{ <<: *nosuch }]\n" ARM, "test:2", ""},
 	{HEAD CELLS ARM "---\nname: y\n", "test:4", "a second document"},
 	{HEAD CELLS ARM "...\n---\n", "test:5", "a second document"},
 	{HEAD CELLS "arms: { a: { boot: \"quiet\\0isolcpus=1\" } }\n", "test:3", "NUL"},
@@ -346,110 +343,6 @@ static void values_are_layered(void **state)
 	experiment_free(&x);
 }
 
-/* --- anchors ----------------------------------------------------------------------------------- */
-
-static void what_is_named_by_a_merge_key_stands_in_its_place(void **state)
-{
-	static const char text[] = HEAD "x-small: &small { request: 9, mtu: 1400 }\n"
-					"x-more: &more { <<: *small, reply: 7 }\n"
-					"x-arms: &arms { base: {}, two: { burst: 2 } }\n"
-					"cells:\n"
-					"  - { <<: *more, workload: tcp_rr }\n"
-					"  - { workload: udp_rr, <<: [{ mtu: 1300 }, *more], request: 5 }\n"
-					"arms: { <<: *arms, three: { <<: *more } }\n";
-	struct experiment x;
-	struct err e = ERR_INIT;
-
-	(void)state;
-	if (experiment_parse(&x, "test", text, strlen(text), NULL, 0, &e) < 0)
-		fail_msg("%s", e.text);
-	assert_int_equal(x.arms_n, 3);
-	assert_string_equal(x.arms[0].name, "base");
-	assert_string_equal(x.arms[2].name, "three");
-	assert_int_equal(x.cells[0].settings[0].request_bytes, 9);
-	assert_int_equal(x.cells[0].settings[0].reply_bytes, 7);
-	assert_int_equal(x.cells[0].settings[0].mtu, 1400);
-	assert_int_equal(x.cells[1].settings[0].request_bytes, 5); /* its own wins */
-	assert_int_equal(x.cells[1].settings[0].mtu, 1300);        /* the first one wins */
-	assert_int_equal(x.cells[1].settings[2].mtu, 1400);
-	experiment_free(&x);
-}
-
-static void merge_keys_that_name_themselves_or_too_much_end(void **state)
-{
-	AUTO(buf_free) struct buf wide = {0};
-	struct experiment x;
-	struct err e = ERR_INIT;
-
-	(void)state;
-	buf_add(&wide, HEAD "x-a0: &a0 { request: 1 }\n");
-	for (int i = 1; i < 8; i++) {
-		buf_add(&wide, "x-a%d: &a%d { <<: [", i, i);
-		for (int n = 0; n < 50; n++)
-			buf_add(&wide, "%s*a%d", n ? ", " : "", i - 1);
-		buf_add(&wide, "] }\n");
-	}
-	buf_add(&wide, "cells: [{ <<: *a7, workload: tcp_rr }]\n" ARM);
-	assert_int_equal(experiment_parse(&x, "test", wide.data, wide.len, NULL, 0, &e), -EINVAL);
-	if (!strstr(e.text, "too much"))
-		fail_msg("%s", e.text);
-}
-
-static void an_override_that_makes_no_sense_is_named_and_no_line(void **state)
-{
-	const struct setting_override override = {.key = "target", .value = "moon"};
-	static const char text[] = HEAD CELLS ARM;
-	struct experiment x;
-	struct err e = ERR_INIT;
-
-	(void)state;
-	assert_int_equal(experiment_parse(&x, "test", text, strlen(text), &override, 1, &e), -EINVAL);
-	if (!str_starts(e.text, "cannot use --set target=moon with x: arm a: "))
-		fail_msg("%s", e.text);
-}
-
-/* --- which cells ------------------------------------------------------------------------------- */
-
-static void cells_are_left_whose_names_a_pattern_means(void **state)
-{
-	static const char text[] = HEAD "cells:\n"
-					"  - { target: container, workload: [tcp_rr, udp_rr] }\n"
-					"  - { target: native, workload: tcp_rr }\n" ARM;
-	const char *const container[] = {"container/*/tcp_rr"}, *const two[] = {"native/*", "*/udp_rr"},
-			  *const none[] = {"*/tcp_rr", "vm/*"};
-	struct experiment x;
-	struct err e = ERR_INIT;
-
-	(void)state;
-	assert_int_equal(experiment_parse(&x, "test", text, strlen(text), NULL, 0, &e), 0);
-	assert_int_equal(experiment_only(&x, none, 2, &e), -EINVAL);
-	assert_int_equal(e.exit, EXIT_USAGE);
-	if (!strstr(e.text, "'vm/*'") || !strstr(e.text, "native/veth/tcp_rr"))
-		fail_msg("%s", e.text);
-	assert_int_equal(x.cells_n, 3);
-	assert_int_equal(experiment_only(&x, NULL, 0, &e), 0);
-	assert_int_equal(x.cells_n, 3);
-	assert_int_equal(experiment_only(&x, two, 2, &e), 0);
-	assert_int_equal(x.cells_n, 2);
-	experiment_free(&x);
-	assert_int_equal(experiment_parse(&x, "test", text, strlen(text), NULL, 0, &e), 0);
-	assert_int_equal(experiment_only(&x, container, 1, &e), 0);
-	assert_int_equal(x.cells_n, 1);
-	assert_string_equal(x.cells[0].name, "container/oci/bridge/tcp_rr");
-	experiment_free(&x);
-}
-
-static void seeds_in_a_row_follow_from_the_first(void **state)
-{
-	(void)state;
-	assert_int_equal(run_seed_of(5, 0), 5);
-	assert_int_equal(run_seed_of(5, 3), run_seed_of(5, 3));
-	for (uint64_t i = 1; i < 6; i++) {
-		assert_int_not_equal(run_seed_of(5, i), run_seed_of(5, i - 1));
-		assert_int_not_equal(run_seed_of(5, i), run_seed_of(6, i));
-	}
-}
-
 /* --- where they come from ---------------------------------------------------------------------- */
 
 static void load_builtin(const char *name, const char *help, void *arg)
@@ -543,11 +436,6 @@ int main(void)
 		cmocka_unit_test(names_hold_what_tells_cells_apart),
 		cmocka_unit_test(reading_ends_when_it_is_told_to_stop),
 		cmocka_unit_test(values_are_layered),
-		cmocka_unit_test(what_is_named_by_a_merge_key_stands_in_its_place),
-		cmocka_unit_test(merge_keys_that_name_themselves_or_too_much_end),
-		cmocka_unit_test(an_override_that_makes_no_sense_is_named_and_no_line),
-		cmocka_unit_test(cells_are_left_whose_names_a_pattern_means),
-		cmocka_unit_test(seeds_in_a_row_follow_from_the_first),
 		cmocka_unit_test(every_built_in_experiment_can_be_read),
 		cmocka_unit_test(a_name_that_is_none_is_answered_with_the_closest),
 		cmocka_unit_test(a_file_is_read_when_it_is_one_and_nobody_else_can_write_it),

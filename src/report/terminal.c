@@ -1,41 +1,63 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A run as a document: the answer, a section for each cell (table, checks, what owned the extremes), what was
+ * A run for a terminal: the head, a section for each cell (table, checks, what owned the extremes), what was
  * skipped, and how to read it.  Nothing is left out silently: what could not be measured, paired or judged
  * says why.
  */
-#include "formats.h"
 #include "reference.h"
 #include "text.h"
 
 #include <math.h>
 #include <stdio.h>
 
-static void head(const struct report *r, struct doc_node *root)
+static void head(const struct report *r, const struct report_style *style, struct buf *out)
 {
 	char when[32], took[32];
+	AUTO_FREE char *title = str_format("%s, run %lld", r->run.name, (long long)r->run.id);
+	const json_t *cpus = json_object_get(r->environment, "cpus");
+	AUTO(buf_free) struct buf how = {0};
+	struct buf machine = {0};
 
-	doc_say(&root->title, "%s, run %lld", r->run.name, (long long)r->run.id);
-	doc_say(&root->text, " · %s", time_iso8601(r->run.started_ns, when, sizeof(when)));
 	if (r->run.ended_ns > r->run.started_ns)
-		doc_say(&root->text, " · took %s",
+		buf_add(&how, " · took %s",
 			text_ns((double)(r->run.ended_ns - r->run.started_ns), took, sizeof(took)));
 	if (report_inferred(r))
-		doc_say(&root->text, " · %llu %s · seed %llu", (unsigned long long)r->run.blocks,
-			r->run.blocks == 1 ? "block" : "blocks", (unsigned long long)r->run.seed);
+		buf_add(&how, " · %llu blocks · seed %llu", (unsigned long long)r->run.blocks,
+			(unsigned long long)r->run.seed);
+	time_iso8601(r->run.started_ns, when, sizeof(when));
+	text_paint(out, style, TEXT_BOLD, title);
+	bool beside = !out->columns || !how.len ||
+		      text_width(title) + 3 + text_width(when) + text_width(how.data) <= out->columns;
+	buf_add(out, " · %s%s%s\n", when, beside ? "" : "\n ", how.len ? how.data : "");
+	for (size_t i = 0; i < 3; i++) {
+		static const char *const keys[] = {"kernel", "preempt", "hypervisor"};
+		const char *value = json_string_value(json_object_get(r->environment, keys[i]));
+
+		if (value && *value)
+			buf_add(&machine, "%s%s%s", machine.len ? " · " : "", i == 2 ? "hypervisor " : "",
+				value);
+	}
+	if (json_is_integer(cpus))
+		buf_add(&machine, "%s%lld CPUs", machine.len ? " · " : "",
+			(long long)json_integer_value(cpus));
+	if (machine.len)
+		text_wrap(out, "", machine.data);
+	buf_free(&machine);
 	if (strcmp(r->run.state, "done"))
-		doc_say(&doc_add(root, DOC_PARAGRAPH)->text,
-			"This run is %s: what follows is from the blocks that are complete.",
+		buf_add(out, "This run is %s: what follows is from the blocks that are complete.\n",
 			strcmp(r->run.state, "running") ? r->run.state : "not finished");
 }
 
 /* "closed loop · request 1 B · reply 1 B · …": what every arm shares. */
-static void cell_head(const struct report_cell *cell, struct doc_node *out)
+static void cell_head(const struct report_cell *cell, const struct report_style *style, struct buf *out)
 {
 	const struct settings *s = &cell->arms[0].settings;
 	struct buf line = {0};
 	char a[32], b[32];
 
+	buf_add(out, "\n");
+	text_paint(out, style, TEXT_BOLD, cell->cell.name);
+	buf_add(out, "\n");
 	if (settings_open_loop(s))
 		buf_add(&line, "%s %s /s, ", cell->kind == STAT_STREAM ? "on a schedule of" : "open loop at",
 			text_count(s->rate, a, sizeof(a)));
@@ -58,12 +80,12 @@ static void cell_head(const struct report_cell *cell, struct doc_node *out)
 		buf_add(&line, ", %s a trial", text_ns((double)s->duration_ns, a, sizeof(a)));
 	if (strcmp(s->noise, "none"))
 		buf_add(&line, ", noise: %s", s->noise);
-	doc_add_paragraph(out, line.data);
+	text_wrap(out, "  ", line.data);
 	buf_free(&line);
 }
 
 /* Arms that differ in more than their name: "tuned: profile low-latency, sched fifo:50". */
-static void arms_line(const struct report_cell *cell, struct doc_node *out)
+static void arms_line(const struct report_cell *cell, struct buf *out)
 {
 	struct buf line = {0};
 	char number[SETTING_NUMBER_MAX];
@@ -89,25 +111,8 @@ static void arms_line(const struct report_cell *cell, struct doc_node *out)
 		if (!any && line.len == before)
 			buf_add(&line, " as the cell");
 	}
-	doc_add_line(out, "arms", line.data);
+	text_wrap(out, "  arms      ", line.data);
 	buf_free(&line);
-}
-
-/* " in stock (trials ×1.48 apart, 8 of 20 in the higher group), tuned (transactions)" */
-static void add_groups(const struct report_cell *cell, struct buf *line)
-{
-	for (size_t i = 0, n = 0; i < cell->arms_n; i++) {
-		const struct report_groups *g = &cell->arms[i].groups;
-
-		if (!cell->arms[i].bimodal)
-			continue;
-		buf_add(line, "%s%s, ", n++ ? "; " : " in ", cell->arms[i].name);
-		if (g->trials)
-			buf_add(line, "between trials: groups ×%.2f apart, %zu of %zu in the higher one",
-				g->ratio, g->high, g->of);
-		if (g->time)
-			buf_add(line, "%samong the transactions of all trials", g->trials ? ", and " : "");
-	}
 }
 
 static void add_flags(
@@ -117,8 +122,9 @@ static void add_flags(
 		if (!cell->flag[f])
 			continue;
 		buf_add(line, " · %s", report_flag_rows[f].name);
-		if (f == REPORT_BIMODAL)
-			add_groups(cell, line);
+		for (size_t i = 0, n = 0; f == REPORT_BIMODAL && i < cell->arms_n; i++)
+			if (cell->arms[i].bimodal)
+				buf_add(line, "%s%s", n++ ? ", " : " in ", cell->arms[i].name);
 		if (counts->flag[f])
 			buf_add(line, " in %zu of %zu trials", counts->flag[f], trials);
 		buf_add(line, " (%s)", report_flag_rows[f].help);
@@ -142,7 +148,7 @@ static void add_stretches(const struct report_counts *counts, struct buf *line)
 		buf_add(line, " of %zu", counts->usable);
 }
 
-static void checks(const struct report *r, const struct report_cell *cell, struct doc_node *out)
+static void checks(const struct report *r, const struct report_cell *cell, struct buf *out)
 {
 	struct report_counts all = {0}, one;
 	struct buf line = {0};
@@ -185,11 +191,11 @@ static void checks(const struct report *r, const struct report_cell *cell, struc
 		buf_add(&line, " · dead flows %llu", (unsigned long long)all.dead_flows);
 	add_stretches(&all, &line);
 	add_flags(cell, &all, all.trials, &line);
-	doc_add_line(out, "checks", line.data);
+	text_wrap(out, "  checks    ", line.data);
 	buf_free(&line);
 }
 
-static void knobs(const struct report_cell *cell, struct doc_node *out)
+static void knobs(const struct report_cell *cell, struct buf *out)
 {
 	struct buf line = {0};
 
@@ -202,11 +208,11 @@ static void knobs(const struct report_cell *cell, struct doc_node *out)
 		report_knobs_text(k, &line);
 	}
 	if (line.len)
-		doc_add_line(out, "tuning", line.data);
+		text_wrap(out, "  tuning    ", line.data);
 	buf_free(&line);
 }
 
-static void left_out(const struct report_cell *cell, struct doc_node *out)
+static void left_out(const struct report_cell *cell, struct buf *out)
 {
 	char why[REPORT_WHY_MAX];
 
@@ -218,21 +224,21 @@ static void left_out(const struct report_cell *cell, struct doc_node *out)
 			AUTO_FREE char *line = str_format("%s %llu, %s: %s", cell->exact ? "trial" : "block",
 				(unsigned long long)t->block + 1, cell->arms[a].name,
 				report_trial_why(t, why, sizeof(why)));
-			doc_add_line(out, "left out", line);
+			text_wrap(out, "  left out  ", line);
 		}
 }
 
 /* The heads of lines of which every arm has one: the name stands before the first. */
 static const char *head_once(const char *head, bool *said)
 {
-	const char *now = *said ? "" : head;
+	const char *now = *said ? "            " : head;
 
 	*said = true;
 	return now;
 }
 
 /* The merged histogram and the largest value: what no percentile of a single trial shows. */
-static void merged(const struct report_cell *cell, struct doc_node *out)
+static void merged(const struct report_cell *cell, struct buf *out)
 {
 	static const struct {
 		const char *name;
@@ -258,12 +264,12 @@ static void merged(const struct report_cell *cell, struct doc_node *out)
 		if (arm->lateness)
 			buf_add(&line, ", sent late by at most %s",
 				text_ns((double)arm->lateness->max, text, sizeof(text)));
-		doc_add_line(out, head_once("merged", &said), line.data);
+		text_wrap(out, head_once("  merged    ", &said), line.data);
 		buf_free(&line);
 	}
 }
 
-static void extremes(const struct report_cell *cell, struct doc_node *out)
+static void extremes(const struct report_cell *cell, struct buf *out)
 {
 	struct report_owner owners[WORST_MAX];
 	bool said = false;
@@ -281,13 +287,12 @@ static void extremes(const struct report_cell *cell, struct doc_node *out)
 				owners[k].old_rule ? " (by an older rule)" : "", owners[k].count,
 				cell->arms[i].worst_n,
 				text_ns((double)owners[k].worst_ns, text, sizeof(text)));
-		doc_add_line(out, head_once("extremes", &said), line.data);
+		text_wrap(out, head_once("  extremes  ", &said), line.data);
 		buf_free(&line);
 	}
 }
 
-static void run_to_run(
-	const struct report_cell *cell, const struct report_effects *pair, struct doc_node *out)
+static void run_to_run(const struct report_cell *cell, const struct report_effects *pair, struct buf *out)
 {
 	const struct stat_run_to_run *s = &pair->run_to_run;
 	enum stat_metric unit = cell->kind == STAT_STREAM ? STAT_THROUGHPUT : STAT_LATENCY_MEDIAN;
@@ -300,18 +305,17 @@ static void run_to_run(
 		!s->judged   ? " (a number; a verdict needs 20 trials)"
 		: s->differs ? ": differs"
 			     : ": no difference shown");
-	doc_add_line(out, "between", line);
+	text_wrap(out, "  between   ", line);
 }
 
-static void comparison(
-	const struct report_cell *cell, const struct report_effects *pair, struct doc_node *out)
+static void comparison(const struct report_cell *cell, const struct report_effects *pair,
+	const struct report_style *style, struct buf *out)
 {
 	const struct report_arm *old = &cell->arms[0], *new = &cell->arms[pair->arm];
 
 	if (!old->usable || !new->usable) {
-		doc_say(&doc_add(out, DOC_PARAGRAPH)->text,
-			"%s against %s: nothing to compare, %s has no usable trial", new->name, old->name,
-			old->usable ? new->name : old->name);
+		buf_add(out, "  %s against %s: nothing to compare, %s has no usable trial\n", new->name,
+			old->name, old->usable ? new->name : old->name);
 		return;
 	}
 	text_comparison(&(struct text_comparison){.kind = cell->kind,
@@ -324,12 +328,12 @@ static void comparison(
 				.n = pair->n,
 				.exact = pair->exact,
 				.same_values = text_same_values(old, new)},
-		out);
+		style, out);
 	run_to_run(cell, pair, out);
 }
 
 /* What a faster driver costs. */
-static void costs(const struct report_cell *cell, struct doc_node *out)
+static void costs(const struct report_cell *cell, struct buf *out)
 {
 	struct buf line = {0};
 	char a[32], b[32];
@@ -344,21 +348,23 @@ static void costs(const struct report_cell *cell, struct doc_node *out)
 				text_ns(arm->cpu_ns[END_SERVER], b, sizeof(b)));
 	}
 	if (line.len && !report_setting_common(cell, setting_find("driver")))
-		doc_add_line(out, "cost", line.data);
+		text_wrap(out, "  cost      ", line.data);
 	buf_free(&line);
 }
 
-static void cell_section(const struct report *r, const struct report_cell *cell, struct doc_node *root)
+static void cell_section(const struct report *r, const struct report_cell *cell,
+	const struct report_style *style, struct buf *out)
 {
-	struct doc_node *out = doc_add_section(root, cell->cell.name);
-
-	cell_head(cell, out);
+	cell_head(cell, style, out);
 	report_machines(cell, out);
 	arms_line(cell, out);
-	for (size_t p = 0; p < cell->pairs_n; p++)
-		comparison(cell, &cell->pairs[p], p ? doc_add(out, DOC_SECTION) : out);
+	for (size_t p = 0; p < cell->pairs_n; p++) {
+		if (p)
+			buf_add(out, "\n");
+		comparison(cell, &cell->pairs[p], style, out);
+	}
 	if (!cell->pairs_n)
-		report_arm_alone(&cell->arms[0], out);
+		report_arm_alone(&cell->arms[0], style, out);
 	if (cell->exact)
 		report_repeats(cell, out);
 	report_boots(cell, out);
@@ -372,7 +378,7 @@ static void cell_section(const struct report *r, const struct report_cell *cell,
 }
 
 /* The reason of the cell i, once for all that share it: those from i on, if i is the first. */
-static void skipped_for(const struct report *r, size_t i, struct doc_node *out)
+static void skipped_for(const struct report *r, size_t i, struct buf *out)
 {
 	const char *reason = report_cell_skipped(&r->cells[i]);
 	AUTO(buf_free) struct buf names = {0};
@@ -386,58 +392,37 @@ static void skipped_for(const struct report *r, size_t i, struct doc_node *out)
 			return;
 		buf_add(&names, "%s%s", n++ ? ", " : "", r->cells[k].cell.name);
 	}
-	struct doc_node *node = doc_add(out, DOC_PARAGRAPH);
+	AUTO_FREE char *line =
+		n > 1 ? str_format("%zu cells: %s", n, reason) : str_format("%s: %s", names.data, reason);
+	text_wrap(out, "  ", line);
 	if (n > 1)
-		doc_say(&node->text, "%zu cells: %s (%s)", n, reason, names.data);
-	else
-		doc_say(&node->text, "%s: %s", names.data, reason);
+		text_wrap(out, "    ", names.data);
 }
 
-static void skipped(const struct report *r, struct doc_node *root)
+static void skipped(const struct report *r, const struct report_style *style, struct buf *out)
 {
-	struct doc_node *out = doc_add_section(root, "skipped");
+	bool any = false;
 
-	for (size_t i = 0; i < r->cells_n; i++)
-		if (report_cell_skipped(&r->cells[i]))
-			skipped_for(r, i, out);
-}
-
-struct doc_node *report_document(const struct report *r)
-{
-	struct doc_node *root = doc_new();
-
-	head(r, root);
-	report_answer(r, root);
-	for (size_t i = 0; i < r->cells_n; i++)
+	for (size_t i = 0; i < r->cells_n; i++) {
 		if (!report_cell_skipped(&r->cells[i]))
-			cell_section(r, &r->cells[i], root);
-	report_reference_section(r, root);
-	skipped(r, root);
-	report_legend(r, root);
-	return root;
-}
-
-void report_write(const struct doc_node *root, const struct report_style *style, struct buf *out)
-{
-	const struct doc_style how = {.colour = style->colour, .depth = style->brief ? DOC_BRIEF : DOC_USUAL};
-
-	doc_terminal(root, &how, out);
+			continue;
+		if (!any) {
+			buf_add(out, "\n");
+			text_paint(out, style, TEXT_BOLD, "skipped");
+			buf_add(out, "\n");
+		}
+		any = true;
+		skipped_for(r, i, out);
+	}
 }
 
 void report_terminal(const struct report *r, const struct report_style *style, struct buf *out)
 {
-	AUTO(auto_doc) struct doc_node *root = report_document(r);
-
-	report_write(root, style, out);
-}
-
-int report_markdown(const struct report *r, struct store *store, const struct report_style *style,
-	struct buf *out, struct err *e)
-{
-	AUTO(auto_doc) struct doc_node *root = report_document(r);
-	const struct doc_style how = {.depth = style->brief ? DOC_BRIEF : DOC_USUAL};
-
-	(void)store, (void)e;
-	doc_markdown(root, &how, out);
-	return 0;
+	head(r, style, out);
+	for (size_t i = 0; i < r->cells_n; i++)
+		if (!report_cell_skipped(&r->cells[i]))
+			cell_section(r, &r->cells[i], style, out);
+	report_reference_terminal(r, style, out);
+	skipped(r, style, out);
+	report_legend(r, style, out);
 }
